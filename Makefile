@@ -1,0 +1,62 @@
+# `make` alone lists what there is. Everything runs in .venv, which is made anew when its pins change.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+
+# Nothing phones home.
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export RAY_USAGE_STATS_ENABLED := 0
+# What is started finds the same Python by the name `python`. Not exported: setup must not find the one it replaces.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m
+
+.PHONY: help setup demo ui test test-slow lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## create .venv with the pinned dependencies
+
+# The stamp is written last. Without it a .venv is half done and made anew; with it, brought up to date.
+$(SETUP): pyproject.toml constraints.txt
+	@base=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print(sys._base_executable)' 2>/dev/null) || \
+	    { echo 'make: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=python3.12' >&2; exit 1; }; \
+	test -f $@ || "$$base" -m venv --clear $(VENV) || \
+	    { echo 'make: $(PYTHON) cannot create $(VENV); on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@rm -f $@
+	@echo 'Installing the pinned dependencies into $(VENV) (a few minutes, once).'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(SETUP) ## train the families on real digits (about ten minutes on two cores) and show the runs
+	@$(RUN) pipelines.demo
+
+ui: $(SETUP) ## look at the runs in MLflow on localhost
+	@$(RUN) pipelines.ui
+
+test: $(SETUP) ## the test suite (at most 12 minutes)
+	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)
+
+test-slow: $(SETUP) ## the tests that take longer
+	@$(RUN) pytest -m slow $(ARGS)
+
+lint: $(SETUP) ## formatting, lint, types, and who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(SETUP) ## let ruff format and fix what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## delete .venv and the tools' caches; data, models and runs stay
+	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find gen pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

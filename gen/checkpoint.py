@@ -1,0 +1,169 @@
+"""Checkpoints that survive a kill at any moment: written in full, then vouched for by a manifest.
+
+    <storage>/<run>-<identity>/run.json              which attempt this is, and whether it ended
+                               step_00000500/state.pt
+                               step_00000500/manifest.json   sha256 and size of state.pt; written last
+
+Storage is a folder or an object-store URL. Nothing counts as a checkpoint until its manifest verifies, so neither a
+half-written newest one nor a damaged one is ever continued from: the newest that verifies is.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.fs
+import torch
+from torch import Tensor
+
+from gen.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """How a run begins."""
+
+    attempt: str
+    """Names this attempt at the run; kept when it is continued."""
+    continued: bool
+    """Whether there may be checkpoints to go on from."""
+
+
+class Checkpoints:
+    """The checkpoints of one run: of one name and one identity."""
+
+    def __init__(self, storage: str, run: str, identity: str) -> None:
+        remote = "://" in storage
+        self.fs, root = pyarrow.fs.FileSystem.from_uri(storage if remote else str(Path(storage).absolute()))
+        self.root = f"{root.rstrip('/')}/{run}-{identity[:16]}"
+        self.local = not remote or storage.startswith("file://")
+        self.run = run
+        self.identity = identity
+
+    def begin(self, steps: int, fresh: bool) -> Start:
+        """Decide whether to go on: only with an unfinished attempt, or a finished one that is to go further.
+
+        To be called once, by whoever starts the workers. A fresh start deletes what an earlier attempt left.
+        """
+        note = self.read_json("run.json") or {}
+        ended, reached = note.get("ended"), self.steps()
+        unfinished = note and ended is None and (not reached or reached[-1] <= steps)
+        extended = ended is not None and note["outcome"] == "finished" and ended < steps
+        if not fresh and (unfinished or extended):
+            self.put("run.json", json.dumps({"attempt": note["attempt"]}).encode())
+            return Start(note["attempt"], continued=True)
+        if self.fs.get_file_info(self.root).type != pyarrow.fs.FileType.NotFound:
+            self.fs.delete_dir(self.root)
+        attempt = uuid.uuid4().hex
+        self.put("run.json", json.dumps({"attempt": attempt}).encode())
+        return Start(attempt, continued=False)
+
+    def outcome(self) -> str | None:
+        """How the attempt ended; None when there is none or it has not."""
+        return (self.read_json("run.json") or {}).get("outcome")
+
+    def end(self, step: int, outcome: str) -> None:
+        """Note that the attempt is over (`finished` or `diverged`): starting again starts anew."""
+        note = self.read_json("run.json") or {}
+        self.put("run.json", json.dumps({**note, "ended": step, "outcome": outcome}).encode())
+
+    def steps(self) -> list[int]:
+        """The steps at which a checkpoint was begun, ascending; not all need be whole."""
+        selector = pyarrow.fs.FileSelector(self.root, allow_not_found=True)
+        names = [info.base_name for info in self.fs.get_file_info(selector)]
+        return sorted(int(name.removeprefix("step_")) for name in names if name.startswith("step_"))
+
+    def newest(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+        """The state of the newest checkpoint that verifies; None when there is none."""
+        for step in reversed(self.steps()):
+            state = self.at(step, device)
+            if state is not None:
+                return state
+            logger.warning("%s: checkpoint of step %d is damaged or incomplete; trying the one before", self.run, step)
+        return None
+
+    def at(self, step: int, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+        """The state saved at `step`, or None when it does not verify."""
+        manifest = self.read_json(f"{_name(step)}/manifest.json")
+        blob = self._read(f"{_name(step)}/state.pt")
+        if blob is None or manifest != self._manifest(step, blob):
+            return None
+        state: dict[str, Any] = torch.load(io.BytesIO(blob), map_location=device, weights_only=True)
+        return state
+
+    def save(self, step: int, state: Mapping[str, Any], keep: int, best: int | None) -> None:
+        """Write the checkpoint of `step`, then drop all but the last `keep` and the one of step `best`.
+
+        Raises:
+            InputError: storage is full or not writable; what was there before stays.
+        """
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        blob = buffer.getvalue()
+        try:
+            if step in self.steps():
+                self.fs.delete_dir(f"{self.root}/{_name(step)}")
+            self.put(f"{_name(step)}/state.pt", blob)
+            self.put(f"{_name(step)}/manifest.json", json.dumps(self._manifest(step, blob)).encode())
+        except OSError as error:
+            remedy = "free space or move cluster.storage"
+            raise InputError(f"{self.root}: cannot save step {step} ({error}); {remedy}") from None
+        for old in self.steps()[:-keep]:
+            if old != best:
+                self.fs.delete_dir(f"{self.root}/{_name(old)}")
+
+    def check_space(self, weights: Mapping[str, Tensor], keep: int) -> None:
+        """Compare the disk with what checkpoints will need: weights, their average and two moments, keep + 2 times.
+
+        Raises:
+            InputError: a local disk has less.
+        """
+        if not self.local:
+            return
+        need = 4 * (keep + 2) * sum(tensor.nbytes for tensor in weights.values())
+        self.fs.create_dir(self.root)
+        free = shutil.disk_usage(self.root).free
+        if free < need:
+            raise InputError(
+                f"{self.root}: checkpoints need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+                "lower logging.keep_checkpoints or move cluster.storage"
+            )
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write one file of the run; on a local disk it is there whole or not at all."""
+        path = f"{self.root}/{name}"
+        self.fs.create_dir(path.rpartition("/")[0])
+        target = f"{path}.partial" if self.local else path
+        with self.fs.open_output_stream(target) as stream:
+            stream.write(content)
+        if self.local:
+            self.fs.move(target, path)
+
+    def _manifest(self, step: int, blob: bytes) -> dict[str, Any]:
+        return {"identity": self.identity, "step": step, "sha256": hashlib.sha256(blob).hexdigest()}
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            with self.fs.open_input_stream(f"{self.root}/{name}") as stream:
+                return bytes(stream.read())
+        except OSError:
+            return None  # a file that is missing or unreadable is no checkpoint
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """One JSON file of the run; None when it is missing or damaged."""
+        try:
+            value = json.loads(self._read(name) or b"null")
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+def _name(step: int) -> str:
+    return f"step_{step:08d}"

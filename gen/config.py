@@ -1,0 +1,326 @@
+"""params.yaml as typed, checked objects, and what makes a run the same run."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from gen.data.source import check_dataset
+from gen.errors import InputError
+from gen.family import check_family
+from gen.metrics.semi_supervised import Protocol
+from gen.settings import Settings, check, nearest
+from gen.sweep import SHARED, Sweep, Value, label, lay
+
+
+class Data(Settings):
+    """Section `data`: where published files come from."""
+
+    mirror: str | None
+    """Folder or URL that holds <dataset>/<file> and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
+
+
+class Logging(Settings):
+    """Section `logging`: how often a run says what. None of it changes a run's weights."""
+
+    metrics_every: int = Field(gt=0)
+    """Steps between two records of losses, gradient norms and speed; also how soon a stop is obeyed."""
+    grid_every: int = Field(gt=0)
+    """Steps between two sample grids."""
+    checkpoint_every: int = Field(gt=0)
+    """Steps between two checkpoints, each with a score on the validation split."""
+    keep_checkpoints: int = Field(gt=0)
+    """How many of the last checkpoints stay; the best one stays besides."""
+    profile_steps: int = Field(ge=0)
+    """Length in steps of a torch profiler trace, taken after ten steps; 0: none."""
+
+
+class Cluster(Settings):
+    """Section `cluster`: where training runs. None of it changes a run's weights."""
+
+    address: str | None
+    """A Ray cluster to join; null: RAY_ADDRESS when set, else a local one started for the stage."""
+    storage: str
+    """Folder or object-store URL that every node reaches; holds checkpoints."""
+    max_failures: int = Field(ge=0)
+    """How often a run restarts from its newest checkpoint after losing a worker."""
+
+
+class Compute(Settings):
+    """How a run is computed. Each of these can change the last bits of its weights."""
+
+    workers: int = Field(gt=0)
+    """Processes that share each batch."""
+    threads: int = Field(gt=0)
+    """CPU threads (and Ray CPUs) of each worker."""
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    """auto: the first of cuda, mps, cpu that is there."""
+    precision: Literal["float32", "bfloat16"]
+    """bfloat16: losses are computed under autocast; weights stay float32."""
+    channels_last: bool
+    """Memory layout of images and convolutions; faster for wide ones on recent GPUs and CPUs."""
+    compile: bool
+    """torch.compile the networks, but never through a gradient penalty."""
+    microbatches: int = Field(gt=0)
+    """Parts into which each worker's share of a batch is cut to save memory; gradients are accumulated."""
+
+
+class Run(Settings):
+    """One entry of `runs`: a family, a data set and every hyperparameter."""
+
+    family: str
+    """File of gen/families."""
+    dataset: str
+    """Entry of `datasets`."""
+    group: str = Field(pattern=r"^[a-z0-9_-]+$")
+    """Runs that are compared with each other; the folder below models/."""
+    size: int | None = Field(gt=0)
+    """Images are padded to this height and width; null: as prepared."""
+    seed: int = Field(ge=0)
+    """Seed of initialisation, order of data, and noise."""
+    steps: int = Field(gt=0)
+    """Steps of the last network to move: generator steps, for a GAN."""
+    batch: int = Field(gt=0)
+    """Images in each update, over all workers."""
+    ema: float | None = Field(ge=0, lt=1)
+    """Decay per step of the averaged weights that samples are drawn with; null: no average."""
+    warm_start: str | None
+    """Folder of an exported model whose weights the run begins with; null: a random initialisation."""
+    compute: Compute
+    """How it is computed."""
+    model: dict[str, Any]
+    """The family's own settings, checked by its Config."""
+
+
+class Reference(Settings):
+    """One entry of `reference`, named by its data set: what all models of that data set are judged by."""
+
+    extractors: tuple[Literal["classifier", "inception_bilinear", "inception_bicubic", "coordinates"], ...] = Field(
+        min_length=1
+    )
+    """By what features; the first is the one that checkpoints are chosen by. inception needs its weight file."""
+    size: int | None = Field(gt=0)
+    """Images are padded to this height and width, as in the runs that are judged; null: as prepared."""
+    classifier_steps: int = Field(ge=0)
+    """Steps, of 128 images, that the classifier is trained; 0 when there is none."""
+    samples: int = Field(ge=2)
+    """Images drawn from a model, for each seed."""
+    seeds: int = Field(ge=1)
+    """How many times they are drawn: the spread of a metric."""
+    score_samples: int = Field(ge=2)
+    """Images drawn at each checkpoint of a training, whose distance to the validation split chooses the best one."""
+    workers: int = Field(ge=1)
+    """Processes that draw samples and extract their features; the numbers do not depend on it."""
+
+
+class Classification(Settings):
+    """One entry of `svm`, named by its run: how few labels its features are given to a linear classifier with."""
+
+    dataset: str
+    """The run's, which DVC has to find here."""
+    group: str
+    """The run's, too."""
+    protocol: Protocol
+    """How many labelled images, how often drawn."""
+
+
+class Params(Settings):
+    """A whole params.yaml."""
+
+    data: Data
+    datasets: dict[str, dict[str, Any]]
+    reference: dict[str, Reference]
+    runs: dict[str, Run]
+    svm: dict[str, Classification]
+    sweeps: dict[str, Sweep]
+    compare: tuple[str, ...]
+    critics: tuple[str, ...]
+    logging: Logging
+    cluster: Cluster
+
+    def run(self, name: str) -> Run:
+        """The run of that name. Raises InputError, with the nearest name, when there is none."""
+        if name not in self.runs:
+            raise InputError(f"runs.{name}: no such run; {nearest(name, self.runs)}")
+        return self.runs[name]
+
+    def sweep(self, name: str) -> Sweep:
+        """The sweep of that name. Raises InputError, with the nearest name, when there is none."""
+        if name not in self.sweeps:
+            raise InputError(f"sweeps.{name}: no such sweep; {nearest(name, self.sweeps)}")
+        return self.sweeps[name]
+
+    def trial(self, name: str, values: Mapping[str, Value], seed: int, where: str = "params.yaml") -> Run:
+        """The run that a sweep's trial trains, checked as an entry of `runs` is.
+
+        Args:
+            name: of the sweep.
+            values: of the swept hyperparameters, by path.
+            seed: counted from the run's own.
+            where: the params file, for errors.
+
+        Raises:
+            InputError: a path or a value is illegal.
+        """
+        sweep, where = self.sweep(name), f"{where}: sweeps.{name}"
+        base = self.run(sweep.run)
+        section = lay(sweep.changes, base.model_dump(), f"{where}.changes")
+        section = lay(values, section, f"{where}.space")
+        section |= {"seed": base.seed + seed, "steps": sweep.steps}
+        run = check(Run, section, f"{where}: {label(values)}")
+        check_run(run, self, f"{where}: {label(values)}")
+        return run
+
+
+def load(path: Path | str) -> Params:
+    """`path` read and checked whole, each run's model section by its family, each data set by its source.
+
+    Raises:
+        InputError: the file is missing or not YAML, or a field is unknown, missing or out of range.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give one with --params") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error}); save it as text") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if isinstance(values, dict) and isinstance(values.get("runs"), dict):
+        for name, section in values["runs"].items():
+            check(Run, section, f"{path}: runs.{name}")  # names the run's own fields when one is unknown
+    params = check(Params, values, str(path))
+    for name, dataset in params.datasets.items():
+        check_dataset(dataset, f"{path}: datasets.{name}")
+    for name, run in params.runs.items():
+        check_run(run, params, f"{path}: runs.{name}")
+    check_names(params, str(path))
+    check_groups(params, str(path))
+    check_sweeps(params, str(path))
+    return params
+
+
+def check_names(params: Params, where: str) -> None:
+    """Runs can be folders; what is judged exists. Raises InputError."""
+    for name in params.runs:
+        check_folder(name, f"{where}: runs.{name}")
+        if name == "svm":
+            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+    for name in params.reference:
+        if name not in params.datasets:
+            raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
+    for name, entry in params.svm.items():
+        if name not in params.runs:
+            raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
+        run = params.runs[name]
+        if (entry.dataset, entry.group) != (run.dataset, run.group):
+            said = f"dataset and group are those of the run, {run.dataset} and {run.group}"
+            raise InputError(f"{where}: svm.{name}: {said}")
+
+
+def check_groups(params: Params, where: str) -> None:
+    """A group that is compared has runs, on one data set. Raises InputError."""
+    groups: dict[str, set[str]] = {}
+    for run in params.runs.values():
+        groups.setdefault(run.group, set()).add(run.dataset)
+    for section, listed in (("compare", params.compare), ("critics", params.critics)):
+        for group in listed:
+            if group not in groups:
+                raise InputError(f"{where}: {section}: no run is of group {group!r}; {nearest(group, groups)}")
+    for group in params.compare:
+        if len(groups[group]) > 1:
+            several = ", ".join(sorted(groups[group]))
+            raise InputError(f"{where}: compare: group {group!r} has runs on {several}; compare those on one data set")
+
+
+def check_sweeps(params: Params, where: str) -> None:
+    """Every trial is a run that could stand in `runs`: of a range, those at its ends. Raises InputError."""
+    for name, sweep in params.sweeps.items():
+        place = f"{where}: sweeps.{name}"
+        check_folder(name, place)
+        if sweep.run not in params.runs:
+            raise InputError(f"{place}.run: unknown run {sweep.run!r}; {nearest(sweep.run, params.runs)}")
+        run = params.runs[sweep.run]
+        if (sweep.dataset, sweep.family) != (run.dataset, run.family):
+            said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
+            raise InputError(f"{place}: {said}")
+        if both := set(sweep.changes) & set(sweep.space):
+            raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
+        if shared := set(sweep.space) & set(SHARED):
+            raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
+        for values in sweep.corners():
+            params.trial(name, values, 0, where)
+
+
+def check_folder(name: str, where: str) -> None:
+    """A name can be a folder. Raises InputError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise InputError(f"{where}: not a name for a folder; use letters, digits, - and _")
+
+
+def check_run(run: Run, params: Params, where: str) -> None:
+    """What a run must fit besides its own fields. Raises InputError."""
+    if run.dataset not in params.datasets:
+        raise InputError(f"{where}.dataset: unknown data set {run.dataset!r}; {nearest(run.dataset, params.datasets)}")
+    if run.dataset not in params.reference:
+        raise InputError(f"{where}.dataset: reference.{run.dataset} is missing; it says how its models are judged")
+    if run.size != (size := params.reference[run.dataset].size):
+        raise InputError(f"{where}.size: {run.size}, reference.{run.dataset}.size is {size}; they are compared: equal")
+    parts = run.compute.workers * run.compute.microbatches
+    if run.batch % parts:
+        raise InputError(
+            f"{where}.batch: {run.batch} cannot be cut evenly over {run.compute.workers} workers x "
+            f"{run.compute.microbatches} microbatches; use a multiple of {parts}"
+        )
+    check_family(run.family, run.model, f"{where}.model")
+
+
+def identity(run: Run, data_digest: str, device: str) -> str:
+    """64 hex digits that differ whenever two runs would end in different weights, but for the number of steps.
+
+    Covers the run's params, the prepared data, the code of its family and of the loop, the weights it starts from, and
+    the kind of device it runs on.
+    """
+    params = run.model_dump(exclude={"steps", "group"})
+    start = file_digest(Path(run.warm_start) / "weights.safetensors") if run.warm_start else None
+    parts = {"params": params, "data": data_digest, "code": code_digest(run.family), "start": start, "device": device}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_files(family: str) -> list[Path]:
+    """The source files that decide a run's weights."""
+    gen = Path(__file__).parent
+    loop = [gen / name for name in ("losses.py", "optimizers.py", "family.py", "training.py", "ema.py")]
+    order = [gen / "data" / name for name in ("loader.py", "order.py", "sections.py")]
+    return [gen / "families" / f"{family}.py", *sorted((gen / "nets").glob("*.py")), *loop, *order]
+
+
+def code_digest(family: str) -> str:
+    """sha256 over the contents of `code_files`."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in code_files(family))).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file. Raises InputError when it is missing."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: {"model": {"clip": 0.01}} -> {"model.clip": 0.01}."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result

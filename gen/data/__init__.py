@@ -1,0 +1,1 @@
+"""Published files to prepared shards, and shards to batches."""

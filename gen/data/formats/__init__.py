@@ -1,0 +1,1 @@
+"""Published file formats, read with every fault told apart from the data."""

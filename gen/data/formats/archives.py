@@ -1,0 +1,163 @@
+"""Members of tar and zip archives, read one by one. Nothing is extracted by name; everything has a cap."""
+
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from gen.data.formats.remedy import said
+from gen.errors import InputError
+
+BLOCK = 1 << 20
+RATIO = 200
+"""A zip member that claims to unpack to more than this many times its size (beyond one block) is a bomb."""
+TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError)
+ZIP_FAULTS = (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, NotImplementedError, OverflowError)
+
+
+def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file in a gzipped tar, in its order; folders are passed over.
+
+    Args:
+        path: the archive.
+        cap: the most bytes it may unpack to, headers included.
+        members: the most members it may have.
+
+    Raises:
+        InputError: it is missing, damaged, over a cap, or has a member that is a link, a device, or named to escape.
+    """
+    try:
+        with gzip.open(path) as unpacked:
+            capped = _Capped(unpacked, cap, path)
+            with tarfile.open(fileobj=capped, mode="r|", bufsize=BLOCK) as archive:
+                for count, member in enumerate(archive, 1):
+                    if count > members:
+                        raise InputError(f"{path}: more than {members} members")
+                    _safe(path, member.name, member.isreg() or member.isdir())
+                    if member.isreg() and (file := archive.extractfile(member)):
+                        yield member.name, file.read()
+            while capped.read(BLOCK):  # the checksum comes last
+                pass
+    except TAR_FAULTS as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: damaged: {said(error)}") from None
+
+
+class _Capped(io.RawIOBase):
+    """A file that ends in an error after `cap` bytes."""
+
+    def __init__(self, file: gzip.GzipFile, cap: int, path: Path) -> None:
+        super().__init__()
+        self.file, self.cap, self.path, self.count = file, cap, path, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        blob = self.file.read(size)
+        self.count += len(blob)
+        if self.count > self.cap:
+            raise InputError(f"{self.path}: unpacks to more than the {self.cap} bytes it should hold")
+        return blob
+
+
+def _safe(path: Path, name: str, plain: bool) -> None:
+    if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+        raise InputError(f"{path}: member {name!r}: its name leads out of the archive; remove it")
+    if not plain:
+        raise InputError(f"{path}: member {name!r}: a link or device, expected only files; remove it")
+
+
+class Zip:
+    """A zip archive whose members have been looked over, open for reading."""
+
+    def __init__(self, path: Path, largest: int, members: int) -> None:
+        """Open it and look at its directory.
+
+        Args:
+            path: the archive.
+            largest: the most bytes that one member may unpack to.
+            members: the most members it may have.
+
+        Raises:
+            InputError: it is missing, damaged, over a cap, or has a member that is a link, encrypted, compressed by
+                an unusual method, or named to escape.
+        """
+        self.path = path
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except ZIP_FAULTS as error:
+            raise InputError(f"{path}: not a whole zip archive: {said(error)}") from None
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        try:
+            if len(self.archive.filelist) > members:
+                raise InputError(f"{path}: {len(self.archive.filelist)} members, expected at most {members}")
+            for info in self.archive.filelist:
+                self._check(info, largest)
+        except InputError:
+            self.archive.close()
+            raise
+
+    def _check(self, info: zipfile.ZipInfo, largest: int) -> None:
+        where = f"{self.path}: member {info.filename!r}"
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        _safe(self.path, info.orig_filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+        if info.is_dir():
+            return
+        if info.filename in self.members:
+            raise InputError(f"{where}: occurs twice")
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{where}: encrypted or of an unusual compression, expected stored or deflated")
+        if info.file_size > largest:
+            raise InputError(f"{where}: {info.file_size} bytes, expected at most {largest}")
+        if info.file_size > RATIO * info.compress_size + BLOCK:
+            raise InputError(f"{where}: {info.compress_size} bytes unpack to {info.file_size}: a decompression bomb")
+        self.members[info.filename] = info
+
+    def read(self, name: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            InputError: there is no such member, or it is damaged.
+        """
+        info = self._find(name)
+        try:
+            return self.archive.read(info)
+        except ZIP_FAULTS as error:
+            raise InputError(f"{self.path}: member {name!r}: damaged: {said(error)}") from None
+
+    def size(self, name: str) -> int:
+        """How many bytes one file unpacks to.
+
+        Raises:
+            InputError: there is no such member.
+        """
+        return self._find(name).file_size
+
+    def copy(self, name: str, to: BinaryIO) -> None:
+        """Write the content of one file to `to`, a block at a time.
+
+        Raises:
+            InputError: there is no such member, it is damaged, or there is no room for it.
+        """
+        info = self._find(name)
+        try:
+            with self.archive.open(info) as file:
+                while block := file.read(BLOCK):
+                    to.write(block)
+        except ZIP_FAULTS as error:
+            raise InputError(f"{self.path}: member {name!r}: cannot be unpacked: {said(error)}") from None
+
+    def _find(self, name: str) -> zipfile.ZipInfo:
+        if (info := self.members.get(name)) is None:
+            raise InputError(f"{self.path}: member {name!r}: missing")
+        return info
+
+    def __enter__(self) -> "Zip":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.close()

@@ -1,0 +1,151 @@
+"""Batches of a prepared data set, each a function of (seed, index) alone."""
+
+import numpy as np
+import psutil
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from gen.data.dataset import Dataset
+from gen.data.order import Order
+from gen.data.sections import Resident, Store, Streamed
+from gen.errors import InputError
+from gen.family import Batch, ImageShape
+
+RESIDENT_SHARE = 0.25
+"""A split is resident if it takes no more than this share of the device's free memory."""
+
+
+class Loader:
+    """`loader[index]` is this rank's rows of the index-th global batch.
+
+    The stream of rows is endless: a new permutation of the split for every epoch, one after the other, so a batch may
+    span two epochs, and may be larger than the split. Rank r of N gets rows r, r + N, r + 2N... of each global batch.
+
+    Args:
+        dataset: a prepared data set.
+        split: one of its splits.
+        batch: rows of a global batch.
+        seed: of the order.
+        size: height and width of the images; smaller ones are padded on all sides with raw 0. None keeps their own.
+        device: where the batches are.
+        rank: this worker's number, of `world` workers.
+        world: how many workers share a batch.
+        dtype: of the images.
+        channels_last: whether the images lie in memory with their channels last.
+        resident: whether the split lies on the device as a whole, raw; otherwise two windows of 256 MiB lie in main
+            memory. None: if it takes no more than RESIDENT_SHARE of the free memory. The batches are the same.
+
+    Raises:
+        InputError: no such split, an empty one, a size smaller than the images, or a batch that workers cannot share.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: str,
+        *,
+        batch: int,
+        seed: int,
+        size: int | None = None,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+        resident: bool | None = None,
+    ) -> None:
+        if batch < 1 or batch % world:
+            raise InputError(f"batch: {batch} rows for {world} workers; give a positive multiple of {world}")
+        shards = dataset.shards(split)
+        order = Order([shard.rows for shard in shards], seed)
+        if order.rows == 0:
+            raise InputError(f"{dataset.folder}: split {split!r} is empty")
+        self.rows = order.rows
+        self.batch, self.rank, self.world = batch, rank, world
+        self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
+        self.shape = padded(dataset, size)
+        self._range = (dataset.scale, 0.0) if dataset.dtype.kind == "f" else (127.5, 1.0)
+        raw = torch.float32 if dataset.dtype.kind == "f" else torch.uint8
+        if resident is None:
+            needed = self.rows * self.shape.channels * self.shape.height * self.shape.width * raw.itemsize
+            resident = needed <= RESIDENT_SHARE * free_bytes(self.device, world)
+        self.resident = resident
+        self._source: Resident | Streamed
+        if resident:
+            store = Store(self.rows, self.shape, raw, self.device, channels_last)
+            self._source = Resident(dataset, split, order, store)
+        else:
+            self._source = Streamed(dataset, split, order, shape=self.shape, dtype=raw, channels_last=channels_last)
+
+    def __getitem__(self, index: int) -> Batch:
+        """This rank's rows of the index-th global batch.
+
+        Raises:
+            InputError: a shard that had to be read is damaged.
+        """
+        start, end = index * self.batch, (index + 1) * self.batch
+        parts = []
+        at = start
+        while at < end:
+            section = self._source.section(at)
+            stop = min(end, section.start + len(section.order))
+            first = at + (self.rank - (at - start)) % self.world
+            if first < stop:
+                parts.append(
+                    section.store.take(section.order[first - section.start : stop - section.start : self.world])
+                )
+            at = stop
+        raw = parts[0] if len(parts) == 1 else _join(parts)
+        return Batch(self._floats(raw.images), self._put(raw.labels), {k: self._put(v) for k, v in raw.extras.items()})
+
+    def _floats(self, raw: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Pixels of 0..255 become -1..1; points are divided by their scale. On the CPU in one thread, as rows are."""
+        divisor, offset = self._range
+        if self.device.type == "cpu":
+            kind = np.float64 if self.dtype == torch.float64 else np.float32
+            floats = np.divide(raw.numpy(), kind(divisor), dtype=kind)
+            return torch.from_numpy(np.subtract(floats, kind(offset), out=floats)).to(self.dtype)
+        wide = self._put(raw).to(torch.promote_types(self.dtype, torch.float32))
+        return wide.div_(divisor).sub_(offset).to(self.dtype)
+
+    def _put(self, values: Tensor) -> Tensor:
+        if values.device == self.device or self.device.type == "cpu":
+            return values
+        return (values.pin_memory() if self.device.type == "cuda" else values).to(self.device, non_blocking=True)
+
+
+def padded(dataset: Dataset, size: int | None) -> ImageShape:
+    """The shape of a data set's images in a run of the given size (None: their own).
+
+    Raises:
+        InputError: they do not fit into it, or are points, which have no size.
+    """
+    shape = dataset.shape
+    if size is None or (shape.height, shape.width) == (size, size):
+        return shape
+    if dataset.dtype.kind == "f":
+        raise InputError(f"size: {dataset.name} holds points, which have no size; leave it out")
+    if size < max(shape.height, shape.width):
+        own = f"{shape.height}x{shape.width}"
+        raise InputError(
+            f"size: {size} is smaller than the {own} images of {dataset.name}; give {max(shape[1:])} or more"
+        )
+    return ImageShape(shape.channels, size, size)
+
+
+def free_bytes(device: torch.device, world: int) -> int:
+    """Free memory of the device, for this worker: main memory is shared by `world` workers."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return int(psutil.virtual_memory().available) // world
+
+
+def _join(parts: list[Batch]) -> Batch:
+    return Batch(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        {name: torch.cat([part.extras[name] for part in parts]) for name in parts[0].extras},
+    )

@@ -1,0 +1,152 @@
+"""What a data set's source is: a file of gen/data/sources that reads one published format.
+
+Such a file exports
+
+    Config                    a Settings: the data set's own section of params.yaml (less `source`)
+    files(config)             the published files it reads, as `Published`
+    read(raw, config)         an iterator of `Chunk`, rows in published order, splits one after the other
+    describe(config)          a `Description` of the samples
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+
+from jaxtyping import Int, Shaped
+from numpy import ndarray
+
+from gen.errors import InputError
+from gen.settings import Settings, check, nearest
+
+SPLITS = ("train", "validation", "test")
+
+
+class Published(NamedTuple):
+    """One published file."""
+
+    path: str
+    """Relative to the data set's folder, here and in a mirror."""
+    url: str | None
+    """Where its authors publish it; None when there is no direct download."""
+    checksum: str | None
+    """`sha256:...` or `md5:...` as published; None when the authors publish none."""
+    remedy: str = ""
+    """For a file without a direct download: where a person gets it."""
+    instead_of: tuple[str, ...] = ()
+    """Other paths under which a mirror may hold the same content (an unzipped folder's file, say)."""
+
+
+class Chunk(NamedTuple):
+    """Consecutive rows of one split."""
+
+    split: str
+    images: Shaped[ndarray, "n c h w"]
+    """Raw: uint8 pixels, or float32 coordinates of points."""
+    labels: Int[ndarray, " n"]
+    ids: Sequence[str]
+    """What the publisher calls each row: a file name, a position."""
+    extras: Mapping[str, Shaped[ndarray, " n"]] = {}
+    """Further columns, such as CelebA's attributes."""
+
+
+class Description(NamedTuple):
+    """What all samples of a data set have in common."""
+
+    shape: tuple[int, int, int]
+    """Channels, height, width."""
+    dtype: str
+    """`uint8` for pixels, `float32` for points."""
+    classes: tuple[str, ...]
+    """Names of the labels, in their order; empty when there are none."""
+    scale: float = 1.0
+    """For points: coordinates are divided by it, which brings them into [-1, 1]."""
+    settings: Mapping[str, Any] = {}
+    """What decides the pixels: crop, size, filter. Kept in the manifest."""
+
+
+def check_chunk(chunk: Chunk, description: Description, classes: int, where: str) -> None:
+    """A source yields what it describes.
+
+    Raises:
+        InputError: unknown split, another shape or type, columns of different lengths, labels that are no class,
+            coordinates that are not finite or exceed the scale.
+    """
+    where = f"{where}: {chunk.split} rows"
+    if chunk.split not in SPLITS:
+        raise InputError(f"{where}: no such split; known: {', '.join(SPLITS)}")
+    shape, dtype = tuple(chunk.images.shape[1:]), str(chunk.images.dtype)
+    if (shape, dtype) != (tuple(description.shape), description.dtype):
+        raise InputError(f"{where}: {dtype} of shape {shape}, described as {description.dtype} of {description.shape}")
+    lengths = {"images": len(chunk.images), "labels": len(chunk.labels), "ids": len(chunk.ids)}
+    lengths |= {name: len(values) for name, values in chunk.extras.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{rows} {name}" for name, rows in lengths.items())
+        raise InputError(f"{where}: {said}; one of each for every row")
+    if classes and len(chunk.labels) and not 0 <= chunk.labels.min() <= chunk.labels.max() < classes:
+        low, high = chunk.labels.min(), chunk.labels.max()
+        raise InputError(f"{where}: labels from {low} to {high}; the {classes} classes are 0 to {classes - 1}")
+    if description.dtype == "float32" and not (abs(chunk.images) <= description.scale).all():
+        raise InputError(f"{where}: coordinates are finite and within the described scale of {description.scale:g}")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """The module of one source."""
+
+    Config: type[Settings]
+
+    def files(self, config: Any) -> Sequence[Published]:
+        """The published files it reads; none for data that is generated or embedded."""
+        ...
+
+    def read(self, raw: Path, config: Any) -> Iterator[Chunk]:
+        """Rows of the files in `raw`. Raises InputError on anything that is not as published."""
+        ...
+
+    def describe(self, config: Any) -> Description:
+        """What all samples have in common."""
+        ...
+
+
+@runtime_checkable
+class Gathers(Protocol):
+    """Ability of a source of a person's own files: it copies them in when they are fetched."""
+
+    def gather(self, raw: Path, config: Any) -> Iterator[tuple[str, str]]:
+        """Write the files into `raw`; yields the path of each there, and where it comes from."""
+        ...
+
+
+@runtime_checkable
+class Classed(Protocol):
+    """Ability of a source whose classes stand in its files, not in its format."""
+
+    def classes(self, raw: Path, config: Any) -> tuple[str, ...]:
+        """Names of the labels, in their order."""
+        ...
+
+
+def source_names() -> list[str]:
+    """Every source there is: the files of gen/data/sources."""
+    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("gen.data.sources").__path__))
+
+
+def load_source(name: str, where: str = "source") -> Source:
+    """The source of gen/data/sources/<name>.py.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if name not in source_names():
+        raise InputError(f"{where}: unknown source {name!r}; {nearest(name, source_names())}")
+    return cast(Source, importlib.import_module(f"gen.data.sources.{name}"))
+
+
+def check_dataset(values: Mapping[str, Any], where: str) -> tuple[str, Settings]:
+    """The source's name and its own Config, from one entry of `datasets` in params.yaml."""
+    rest = dict(values)
+    if not isinstance(name := rest.pop("source", None), str):
+        raise InputError(f"{where}.source: missing; one of {', '.join(source_names())}")
+    return name, check(load_source(name, f"{where}.source").Config, rest, where)

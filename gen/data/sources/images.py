@@ -1,0 +1,182 @@
+"""Any folder of pictures: the class is the sub-folder, or stands in a CSV file.
+
+Fetching packs the pictures, as they are, into one zip with a list of labels, so that what was trained on stays known
+when the folder changes. Preparing takes the centre square of each and resizes it, bicubic with antialiasing.
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from pydantic import Field, model_validator
+
+from gen.data.formats.archives import Zip
+from gen.data.pictures import decode, fit, parallel
+from gen.data.source import SPLITS, Chunk, Description, Published
+from gen.errors import InputError
+from gen.settings import Settings
+
+PICTURES, LABELS = "pictures.zip", "labels.csv"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm")
+LARGEST = 256 * 2**20
+"""Bytes of one encoded picture."""
+MOST = 10_000_000
+ROWS = 1024
+"""Rows of a chunk."""
+
+
+class Config(Settings):
+    """The data set's section of params.yaml."""
+
+    folder: str | None
+    """Folder of pictures; those of one class in a sub-folder of its name. Null when a CSV is given."""
+    csv: str | None
+    """File with the columns path (relative to the file) and label. Null when a folder is given."""
+    size: int = Field(ge=1, le=1024)
+    """Pixels of height and width."""
+    channels: Literal[1, 3]
+    """1: grey (ITU-R 601 luma); 3: RGB."""
+    validation: float = Field(ge=0, lt=1)
+    """Share of the pictures, chosen by a hash of their paths."""
+    test: float = Field(ge=0, lt=1)
+    """Share of the pictures, chosen by a hash of their paths."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if (self.folder is None) == (self.csv is None):
+            raise ValueError("give either folder or csv, and null for the other")
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
+        return self
+
+
+class Listed(NamedTuple):
+    """One picture."""
+
+    path: str
+    label: str
+
+
+def files(config: Config) -> Sequence[Published]:
+    """None are published; `gather` takes them from where they are."""
+    return ()
+
+
+def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
+    """Pack the pictures, and write the list of their labels.
+
+    Raises:
+        InputError: there is no such folder or file, it holds something else, or the list names what is not there.
+    """
+    root, listed = _from_csv(Path(config.csv)) if config.csv else _from_folder(Path(config.folder or ""))
+    with zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive:
+        for entry in listed:
+            archive.writestr(zipfile.ZipInfo(entry.path), (root / entry.path).read_bytes())
+    with (raw / LABELS).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([Listed._fields, *listed])
+    for name in (PICTURES, LABELS):
+        yield name, str(config.csv or config.folder)
+
+
+def classes(raw: Path, config: Config) -> tuple[str, ...]:
+    """Names of the labels in order: as numbers if all are, else as text. None if there is but the empty one."""
+    names = {entry.label for entry in _listed(raw / LABELS)}
+    if names == {""}:
+        return ()
+    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
+
+
+def read(raw: Path, config: Config) -> Iterator[Chunk]:
+    """All pictures, by split and path.
+
+    Raises:
+        InputError: a picture is damaged, or is in the list but not in the archive.
+    """
+    listed = _listed(raw / LABELS)
+    numbers = {name: number for number, name in enumerate(classes(raw, config) or ("",))}
+    where = raw / PICTURES
+
+    def pixels(item: tuple[str, bytes]) -> UInt8[ndarray, "c h w"]:
+        place = f"{where}: {item[0]}"
+        picture = decode(item[1], place)
+        return fit(picture if config.channels == 3 else picture.convert("L"), None, config.size, place)
+
+    with Zip(where, LARGEST, MOST) as archive:
+        for split, entries in _splits(listed, config).items():
+            images = parallel(pixels, ((entry.path, archive.read(entry.path)) for entry in entries))
+            for start in range(0, len(entries), ROWS):
+                part = entries[start : start + ROWS]
+                labels = np.array([numbers[entry.label] for entry in part], np.int64)
+                yield Chunk(split, np.stack([next(images) for _ in part]), labels, [entry.path for entry in part])
+
+
+def describe(config: Config) -> Description:
+    """Squares of the size asked for; the classes are found in the files."""
+    settings = {"crop": "centre square", "filter": "bicubic, antialiased"}
+    return Description((config.channels, config.size, config.size), "uint8", (), settings=settings)
+
+
+def _splits(listed: Sequence[Listed], config: Config) -> dict[str, list[Listed]]:
+    """The shares of each split. A picture's place in the draw depends on its path alone."""
+    drawn = sorted(listed, key=lambda entry: blake2b(entry.path.encode(), digest_size=8).digest())
+    test = round(config.test * len(drawn))
+    validation = test + round(config.validation * len(drawn))
+    parts = (drawn[validation:], drawn[test:validation], drawn[:test])
+    return {split: sorted(part) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def _from_folder(root: Path) -> tuple[Path, list[Listed]]:
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give a folder of pictures")
+    listed = []
+    for path in sorted(root.rglob("*")):
+        inner = path.relative_to(root)
+        if path.is_dir() or any(part.startswith(".") for part in inner.parts):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{path}: not a picture ({', '.join(SUFFIXES)}); move it out of the folder")
+        listed.append(Listed(inner.as_posix(), inner.parts[0] if len(inner.parts) > 1 else ""))
+    if not listed:
+        raise InputError(f"{root}: holds no picture ({', '.join(SUFFIXES)})")
+    if len({entry.label == "" for entry in listed}) > 1:
+        loose = next(entry.path for entry in listed if entry.label == "")
+        raise InputError(f"{root / loose}: outside the sub-folders, which are the classes; move it into one")
+    return root, listed
+
+
+def _from_csv(path: Path) -> tuple[Path, list[Listed]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a CSV with the columns path and label")
+    listed = _listed(path)
+    for row, entry in enumerate(listed, 2):
+        place = PurePosixPath(entry.path)
+        if place.is_absolute() or ".." in place.parts or "\\" in entry.path:
+            raise InputError(f"{path}: row {row}: {entry.path!r} leads out of its folder; give a path inside it")
+        if not (path.parent / entry.path).is_file():
+            raise InputError(f"{path}: row {row}: {entry.path!r} is not there; paths are relative to {path.parent}")
+    return path.parent, sorted(listed)
+
+
+def _listed(path: Path) -> list[Listed]:
+    """The rows of a list of labels; the header is row 1."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file ({error}); expected UTF-8 with the columns path and label") from None
+    listed: dict[str, Listed] = {}
+    for number, row in enumerate(rows, 2):
+        if not row.get("path") or row.get("label") is None:
+            raise InputError(f"{path}: row {number}: no path or no label; expected the columns path and label")
+        if row["path"] in listed:
+            raise InputError(f"{path}: row {number}: {row['path']!r} occurs twice; name each picture once")
+        listed[row["path"]] = Listed(row["path"], row["label"])
+    if not listed:
+        raise InputError(f"{path}: lists no picture; expected a header path,label and a row for each")
+    return list(listed.values())

@@ -1,0 +1,76 @@
+"""A finished model as a folder: weights.safetensors and the model.json that says how to build it again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from gen.errors import InputError
+from gen.family import Family, ImageShape, load_family
+
+FORMAT = 1
+
+
+def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], image: ImageShape, **notes: Any) -> None:
+    """Write the family to `folder`, which is made when missing; model.json is written last.
+
+    Args:
+        folder: where to.
+        family: holds the weights that samples are to be drawn with.
+        name: its file in gen/families.
+        settings: the `model` section of its run.
+        image: what it makes.
+        notes: whatever else model.json shall say: data set, run, step.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    described = {"format": FORMAT, "family": name, "model": dict(settings), "image": list(image), **notes}
+    (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def load(folder: Path | str) -> Family:
+    """The family saved in `folder`, in evaluation mode on the CPU.
+
+    Raises:
+        InputError: the folder is not an exported model, or its weights do not fit.
+    """
+    described = describe(folder)
+    settings, image = described["model"], ImageShape(*described["image"])
+    family = load_family(described["family"], settings, image, f"{folder}/model.json: model")
+    load_weights(folder, family)
+    return family.train(False)
+
+
+def describe(folder: Path | str) -> dict[str, Any]:
+    """What model.json of an exported model says. Raises InputError."""
+    path = Path(folder) / "model.json"
+    try:
+        described = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; an exported model has one, see models/<group>/<run>") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON ({error}); export the model again") from None
+    missing = {"format", "family", "model", "image"} - set(described if isinstance(described, dict) else ())
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(sorted(missing))}; export the model again")
+    image, fits = described["image"], isinstance(described["family"], str) and isinstance(described["model"], dict)
+    if not (fits and isinstance(image, list) and len(image) == 3 and all(isinstance(side, int) for side in image)):
+        raise InputError(f"{path}: family, model or image is not what an export writes; export the model again")
+    if described["format"] != FORMAT:
+        raise InputError(f"{path}: format {described['format']!r}; this version reads format {FORMAT}")
+    return dict(described)
+
+
+def load_weights(folder: Path | str, family: Family) -> None:
+    """Give `family` the weights of an exported model, all of them. Raises InputError when they do not fit."""
+    path = Path(folder) / "weights.safetensors"
+    try:
+        family.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights of another model: {' '.join(str(error).split())[:200]}") from None

@@ -1,0 +1,213 @@
+"""The words everything else is written in: Batch, Noise, Losses, Move, Update, Family."""
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gen.errors import InputError
+from gen.settings import Settings, check, nearest
+
+Losses = Mapping[str, Tensor]
+"""Scalars by name. Those named in an Update's moves are minimised, the rest are logged."""
+
+
+class ImageShape(NamedTuple):
+    """Shape of one sample. A 2-D point is an image of shape (2, 1, 1)."""
+
+    channels: int
+    height: int
+    width: int
+
+
+class Batch(NamedTuple):
+    """What a model sees."""
+
+    images: Float[Tensor, "n c h w"]
+    """In [-1, 1]."""
+    labels: Int[Tensor, " n"]
+    extras: Mapping[str, Tensor] = {}
+    """What a data set has besides: attributes, a paired image, tokens, boxes."""
+
+    def rows(self, take: slice) -> "Batch":
+        """The given rows of every part."""
+        return Batch(self.images[take], self.labels[take], {k: v[take] for k, v in self.extras.items()})
+
+
+class Noise:
+    """The only source of randomness in training and sampling: a function of a key and the row.
+
+    Row i of a draw is the same whichever worker draws it: all `total` rows are drawn, and `take` keeps this worker's.
+    Draws follow one another, so the n-th draw of a loss is the n-th draw of that key.
+    """
+
+    def __init__(
+        self,
+        *key: int | str,
+        rows: int,
+        take: slice = slice(None),
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.total = rows
+        self.take = take
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.generator = torch.Generator(self.device).manual_seed(seed_of(*key))
+
+    @property
+    def rows(self) -> int:
+        """How many rows a draw returns."""
+        return len(range(*self.take.indices(self.total)))
+
+    def normal(self, *shape: int) -> Float[Tensor, "rows ..."]:
+        """Standard normal, one row of `shape` for every sample."""
+        return self._rows(torch.randn(self.total, *shape, generator=self.generator, device=self.device))
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "rows ..."]:
+        """Uniform in [low, high)."""
+        drawn = torch.rand(self.total, *shape, generator=self.generator, device=self.device)
+        return self._rows(drawn.mul_(high - low).add_(low))
+
+    def _rows(self, drawn: Tensor) -> Tensor:
+        return drawn[self.take].to(self.dtype)
+
+
+def seed_of(*key: int | str) -> int:
+    """A 63-bit seed from any key, the same on every machine and Python."""
+    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def constant(step: int) -> float:
+    """The schedule that leaves the learning rate alone."""
+    return 1.0
+
+
+def nothing(losses: Losses) -> None:
+    """The `after` of an Update that has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """What one loss of an Update moves, and how."""
+
+    params: Sequence[nn.Parameter]
+    optimizer: Callable[[Sequence[nn.Parameter]], Optimizer]
+    schedule: Callable[[int], float] = constant
+    """Factor on the learning rate, as a function of the step."""
+    max_norm: float | None = None
+    """Gradients are scaled down to this norm when they exceed it."""
+    ema: bool = False
+    """Whether samples are drawn with a moving average of these parameters (when the run asks for one)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """One step of an algorithm: one forward, all gradients taken, then every move made."""
+
+    name: str
+    loss: Callable[[Batch, Noise], Losses]
+    moves: Mapping[str, Move]
+    """Name of a loss -> what it moves."""
+    data: bool = True
+    """Whether the loss looks at the batch; when it does not, none of the data counts as seen."""
+    repeat: int | Callable[[int], int] = 1
+    """How often within a step, each time with fresh data and noise: k, n_critic, or a function of the step."""
+    after: Callable[[Losses], None] = nothing
+    """Called after the moves, without gradients, with the losses averaged over workers: clipping, say."""
+
+    def repeats(self, step: int) -> int:
+        """How often this update is made at `step` (counted from 0)."""
+        return self.repeat if isinstance(self.repeat, int) else self.repeat(step)
+
+
+@runtime_checkable
+class Family(Protocol):
+    """One paper: its networks, its updates, how it samples. Any nn.Module with these two methods is one.
+
+    There is no base class to inherit from; the rest of this protocol is what nn.Module brings.
+    """
+
+    def updates(self) -> Sequence[Update]:
+        """What one training step does, in order."""
+        ...
+
+    def sample(self, noise: Noise, given: Batch | None = None) -> Float[Tensor, "n c h w"]:
+        """`noise.rows` samples in [-1, 1]; `given` is what a conditional family is told."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...  # noqa: D102
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]: ...  # noqa: D102
+
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]: ...  # noqa: D102
+
+    def state_dict(self) -> dict[str, Tensor]: ...  # noqa: D102
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object: ...  # noqa: D102
+
+    def train(self, mode: bool = True) -> "Family": ...  # noqa: D102
+
+    def to(self, *args: Any, **kwargs: Any) -> "Family": ...  # noqa: D102
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """Ability of a family that decodes a latent vector."""
+
+    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
+        """Latent vectors drawn from the prior."""
+        ...
+
+    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of latent vectors."""
+        ...
+
+
+@runtime_checkable
+class Inference(Latent, Protocol):
+    """Ability of a family that also finds the latent vector of an image."""
+
+    def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Where images lie in latent space; the mean, for a stochastic encoder."""
+        ...
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Ability of a family whose networks have learned something a linear classifier can use."""
+
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """One row of numbers for every image."""
+        ...
+
+
+def family_names() -> list[str]:
+    """Every family there is: the files of gen/families."""
+    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("gen.families").__path__))
+
+
+def load_family(name: str, settings: Settings | Mapping[str, Any], image: ImageShape, where: str = "model") -> Family:
+    """The family of gen/families/<name>.py, freshly initialised from torch's global generator.
+
+    Raises:
+        InputError: unknown family, settings that do not fit it, or an image shape it cannot make.
+    """
+    config = settings if isinstance(settings, Settings) else check_family(name, settings, where)
+    return cast(Family, importlib.import_module(f"gen.families.{name}").Model(config, image))
+
+
+def check_family(name: str, settings: Mapping[str, Any], where: str) -> Settings:
+    """The family's own Config, from the `model` section of a run."""
+    if name not in family_names():
+        raise InputError(f"{where}: unknown family {name!r}; {nearest(name, family_names())}")
+    kind: type[Settings] = importlib.import_module(f"gen.families.{name}").Config
+    return check(kind, dict(settings), where)

@@ -1,0 +1,189 @@
+"""What happens around the steps of the loop: records, sample grids, scores, checkpoints, an early end."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gen.checkpoint import Checkpoints
+from gen.config import Logging
+from gen.family import Inference, Losses
+from gen.grid import alternating
+from gen.profiling import Profiler
+from gen.scores import Score
+
+if TYPE_CHECKING:
+    from gen.training import Loop
+
+GRID_SAMPLES = 64
+
+
+class Diverged(Exception):
+    """A loss or a weight is not finite any more; the message says which and when."""
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Whoever watches a run. Called on the first worker only; a slow observer slows the run."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Losses, gradient norms, images seen and speed after `step` steps; when a run goes on, those before again."""
+        ...
+
+    def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
+        """Images after `step` steps, in [-1, 1], on the CPU; those of the last step told may come again.
+
+        `samples` are of the same fixed noise. `reconstructions`, of a family with an encoder, are pairs: a validation
+        image, what became of it, the next one...
+        """
+        ...
+
+    def stop(self) -> bool:
+        """Whether the run is asked to save and return early."""
+        ...
+
+
+class Silent:
+    """The observer that does nothing."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
+        """Nothing."""
+
+    def stop(self) -> bool:
+        """Never."""
+        return False
+
+
+class Journal:
+    """Keeps the record of one run: `open` before the first step, `keep` after each."""
+
+    def __init__(
+        self, loop: "Loop", logging: Logging, observer: Observer, checkpoints: Checkpoints | None, score: Score
+    ) -> None:
+        self.loop = loop
+        self.logging = logging
+        self.observer = observer
+        self.checkpoints = checkpoints
+        self.score = score
+        self.scoring_seconds = 0.0
+        self.stopped = False
+        self.best: tuple[int, float] | None = None
+        self.history: list[dict[str, float]] = []
+        self.profiler = Profiler(logging.profile_steps)
+
+    def open(self) -> None:
+        """Go on from the newest checkpoint, or begin with a grid of the untrained family."""
+        state = self.checkpoints.newest(self.loop.device) if self.checkpoints else None
+        if state is not None:
+            best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
+            self.best = best if judge == self.score.digest else None  # another judge's values do not compare
+            self.loop.restore(state)
+            self.retell()
+        elif self.checkpoints is not None and self.loop.workers.first:
+            self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
+        if self.loop.steps_done % self.logging.grid_every == 0:
+            self.show_grid()
+        self.opened = self.clock = time.monotonic()
+        self.recorded = self.loop.steps_done
+
+    def retell(self) -> None:
+        """Tell the observer what it was told before: a process that was killed may not have passed all of it on."""
+        if self.loop.workers.first:
+            for row in self.history:
+                self.observer.metrics(int(row["step"]), {name: v for name, v in row.items() if name != "step"})
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether something that happens every so many steps, and at the end, happens after `step`."""
+        return step % every == 0 or step == self.loop.run.steps
+
+    def measures(self, step: int) -> bool:
+        """Whether step number `step` is one of those that are recorded: before a checkpoint, always."""
+        return self.due(step, self.logging.metrics_every) or self.due(step, self.logging.checkpoint_every)
+
+    def keep(self, losses: Losses) -> None:
+        """All that is due after a step. Raises Diverged."""
+        step = self.loop.steps_done
+        self.profiler.step(self.loop.workers.first, self.checkpoints)
+        if not self.measures(step):
+            return
+        self.record(losses)
+        if self.due(step, self.logging.grid_every):
+            self.show_grid()
+        if self.due(step, self.logging.checkpoint_every):
+            self.judge()
+        asked = self.loop.workers.first and self.observer.stop()
+        self.stopped = step < self.loop.run.steps and self.loop.workers.any(asked, self.loop.device)
+        if self.stopped or self.due(step, self.logging.checkpoint_every):
+            self.save()
+
+    def record(self, losses: Losses) -> None:
+        """Check that all is finite, and tell the observer. The same on every worker."""
+        loop = self.loop
+        values = torch.stack([loss.float() for loss in losses.values()]).tolist()
+        said = {f"loss/{name}": value for name, value in zip(losses, values, strict=True)}
+        for name, value in said.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} is {value} at step {loop.steps_done}")
+        if not loop.finite():
+            raise Diverged(f"a weight is not finite at step {loop.steps_done}")
+        said |= {f"gradient_norm/{name}": float(norm) for name, norm in loop.norms.items()}
+        now, steps = time.monotonic(), loop.steps_done - self.recorded
+        said["steps_per_second"] = steps / (now - self.clock)
+        said["images_per_second"] = said["steps_per_second"] * loop.run.batch
+        said["images_seen"] = loop.batches_used * loop.run.batch
+        self.clock, self.recorded = now, loop.steps_done
+        if loop.workers.first:
+            self.tell(said)
+
+    def tell(self, values: Mapping[str, float]) -> None:
+        """To the observer, and into the history that checkpoints carry."""
+        self.history.append({"step": self.loop.steps_done, **values})
+        self.observer.metrics(self.loop.steps_done, values)
+
+    def show_grid(self) -> None:
+        """Samples of the run's fixed noise, to the observer; and reconstructions, of a family with an encoder."""
+        loop = self.loop
+        if not loop.workers.first:
+            return
+        self.observer.grid(loop.steps_done, loop.sample("grid", rows=GRID_SAMPLES).float().cpu(), "samples")
+        rows = min(GRID_SAMPLES // 2, loop.dataset.rows.get("validation", 0))
+        if isinstance(loop.family, Inference) and rows:
+            images = loop.batches("validation", rows, alone=True)[0].images
+            with loop.evaluating():
+                made = loop.family.decode(loop.family.encode(images))
+            self.observer.grid(loop.steps_done, alternating(images, made).float().cpu(), "reconstructions")
+
+    def judge(self) -> None:
+        """Score the checkpoint that is about to be written; the one with the smallest score is the best.
+
+        What share of the time since the run was opened went into scores is told too.
+        """
+        started = time.monotonic()
+        measured = self.score(self.loop)
+        now = time.monotonic()
+        self.scoring_seconds += now - started
+        if not measured:
+            return
+        for name, value in measured.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} is {value} at step {self.loop.steps_done}")
+        value = measured[self.score.name]
+        if self.best is None or value < self.best[1]:
+            self.best = (self.loop.steps_done, value)
+        share = self.scoring_seconds / (now - self.opened)
+        self.tell({f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share})
+
+    def save(self) -> None:
+        """A checkpoint that `open` goes on from."""
+        if self.checkpoints is not None and self.loop.workers.first:
+            mine = {"best": self.best, "judge": self.score.digest, "history": self.history}
+            state = {**self.loop.state(), **mine}
+            best = self.best[0] if self.best else None
+            self.checkpoints.save(self.loop.steps_done, state, self.logging.keep_checkpoints, best)

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: features of real and generated images in, named numbers out."""

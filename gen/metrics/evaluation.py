@@ -1,0 +1,131 @@
+"""Everything that is measured of one finished model: samples by seed, their features, named numbers with their spread.
+
+A number's name ends in its extractor, `fid_classifier`, because numbers of different extractors say different things.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gen.family import Family, Inference, Noise
+from gen.metrics.extractors import AT_ONCE, Extracted
+from gen.metrics.frechet import frechet_distance
+from gen.metrics.inception_score import inception_score
+from gen.metrics.kernel_distance import kernel_distance
+from gen.metrics.modes import class_coverage, mode_coverage
+from gen.metrics.moments import gather, moments
+from gen.metrics.neighbours import nearest, spans
+from gen.metrics.precision_recall import precision_recall
+from gen.metrics.reference import Reference
+
+SPLIT = "test"
+"""Real images that finished models are compared with; the validation split has chosen the checkpoint."""
+
+
+class Measured(NamedTuple):
+    """One number and its spread over seeds of sampling."""
+
+    mean: float
+    sd: float
+    """Of the seeds, with n - 1; 0 for a single one."""
+
+
+def chunks(samples: int) -> list[slice]:
+    """The rows of each unit of work, which do not depend on how many workers share them."""
+    return list(spans(samples, AT_ONCE))
+
+
+@torch.inference_mode()
+def draw(
+    family: Family, seed: int, rows: slice, samples: int, device: torch.device | str = "cpu"
+) -> Float[Tensor, "n c h w"]:
+    """Some of the `samples` images that a seed stands for; a row depends on the seed and its number alone.
+
+    And on the kind of device, whose random numbers are its own.
+    """
+    return family.sample(Noise("evaluate", seed, rows=samples, take=rows, device=device))
+
+
+def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str, float], bool]:
+    """Every metric of one draw of samples against the test split, by name.
+
+    Returns:
+        The numbers, and whether a covariance was singular: too few samples or images for the Frechet distance to mean
+        what it usually does.
+
+    Raises:
+        InputError: too few samples, or features that are not finite.
+    """
+    real = reference.features(SPLIT)
+    distance, singular = frechet_distance(reference.moments[SPLIT], moments(gather(said.features)))
+    kernel = kernel_distance(real, said.features, subsets=50, seed=seed)
+    few = min(len(real), len(said.features))  # precision and recall depend on the numbers: equal ones
+    pair = precision_recall(real[:few], said.features[:few])
+    found = {
+        "fid": distance,
+        "kid": kernel.mean,
+        "kid_subset_sd": kernel.sd,
+        "precision": pair.precision,
+        "recall": pair.recall,
+        "memorisation": memorised(said.features, reference),
+    }
+    if said.logits.shape[1]:
+        found |= classes(said.logits, reference)
+    return {f"{name}_{reference.name}": value for name, value in found.items()}, singular
+
+
+def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
+    """What can be said where the extractor names classes; coverage, where they are those of the data set."""
+    found = {"inception_score": inception_score(logits, splits=min(10, len(logits))).mean}
+    if reference.name == "classifier":
+        sure, label = logits.softmax(dim=1).max(dim=1)
+        seen = class_coverage(torch.bincount(label, minlength=logits.shape[1]).tolist())
+        found |= {
+            "confidence": float(sure.mean()),
+            "classes_seen": float(seen.seen),
+            "class_variation": seen.variation,
+        }
+    return found
+
+
+def coverage(points: Float[Tensor, "n 2"], centres: Float[Tensor, "k 2"], sigma: float) -> dict[str, float]:
+    """Modes covered and share of high quality, of points and a mixture in the same units."""
+    found = mode_coverage(points, centres, sigma)
+    return {"modes_covered": float(found.covered), "high_quality": found.high_quality}
+
+
+def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
+    """Median distance of samples to their nearest training image, over that of test images: far below 1, copies.
+
+    In the extractor's features, of as many samples as the test split has images.
+    """
+    train, test = reference.features("train"), reference.features(SPLIT)
+    drawn, held = (nearest(rows, train).distances.median() for rows in (samples[: len(test)], test[: len(samples)]))
+    return float(drawn / held)
+
+
+@torch.inference_mode()
+def inference_errors(family: Inference, images: Float[Tensor, "n c h w"], seed: int) -> dict[str, float]:
+    """How much is lost on the way x -> z -> x, per value of an image, and z -> x -> z, per dimension: mean squares.
+
+    For scale: the first is to be held against the variance of the images, the second against 2, the mean square of the
+    difference of two standard normal draws.
+    """
+    z = family.prior(Noise("round trip", seed, rows=len(images)))
+    return {
+        "reconstruction_error": float((family.decode(family.encode(images)) - images).square().mean()),
+        "round_trip_error": float((family.encode(family.decode(z)) - z).square().mean()),
+    }
+
+
+def over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
+    """Mean and standard deviation of every name."""
+    return {
+        name: Measured(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+        for name in found[0]
+        for values in [[one[name] for one in found]]
+    }

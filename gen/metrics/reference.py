@@ -1,0 +1,215 @@
+"""What models of a data set are held against: features of its real images, computed once and kept.
+
+<folder>/classifier.safetensors    the extractor's weights (or inception.pth; none for coordinates)
+         features.safetensors      float32 features of every split
+         statistics.safetensors    float64 mean and covariance of every split
+         reference.json            what they are of and by; sha256 of the others; written last
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor
+
+from gen.data.dataset import Dataset
+from gen.data.loader import padded
+from gen.data.sections import Store
+from gen.errors import InputError
+from gen.family import ImageShape
+from gen.metrics.classifier import Classifier
+from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, CoordinateExtractor, Extractor, InceptionExtractor
+from gen.metrics.inception import load_inception
+from gen.metrics.moments import Moments, Part, gather, merge, moments
+
+DESCRIPTION = "reference.json"
+FORMAT = 1
+FEATURES, STATISTICS = "features.safetensors", "statistics.safetensors"
+KEPT = 50_000
+"""Images of a split whose features are kept; statistics are of all."""
+
+
+class Reference(NamedTuple):
+    """Real images as an extractor sees them."""
+
+    folder: Path
+    described: Mapping[str, Any]
+    """reference.json."""
+    extract: Extractor
+    moments: Mapping[str, Moments]
+    """Of every split that has two rows."""
+
+    @property
+    def name(self) -> str:
+        """The extractor's; metrics carry it in theirs."""
+        return str(self.described["extractor"])
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the extractor's weights and of the real images' statistics."""
+        files = {name: sha for name, sha in self.described["sha256"].items() if name != FEATURES}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+    def features(self, split: str) -> Float[Tensor, "n d"]:
+        """Of a split's images in published order, the first KEPT of them.
+
+        Raises:
+            InputError: there are fewer than two, or the file is damaged.
+        """
+        if self.described["rows"].get(split, 0) < 2:
+            raise InputError(f"{self.described['dataset']}: split {split!r} has fewer than 2 images; prepare more")
+        return _tensors(self.folder, FEATURES, self.described)[split]
+
+
+def write_reference(
+    folder: Path,
+    *,
+    extractor: str,
+    dataset: Dataset,
+    size: int | None,
+    notes: Mapping[str, Any],
+    move: Callable[[int], None],
+) -> None:
+    """Extract the features of every split with the extractor whose weights lie in `folder`, and describe all of it.
+
+    Args:
+        folder: holds the weights; the rest is written to it.
+        extractor: its name.
+        dataset: the real images.
+        size: images are padded to it; None: as prepared.
+        notes: whatever else reference.json shall say.
+        move: called with the number of images done since its last call.
+
+    Raises:
+        InputError: the weights are missing or wrong, or the images are not what the extractor is for.
+    """
+    image = padded(dataset, size)
+    extract = load_extractor(folder, extractor, image, len(dataset.classes))
+    features: dict[str, Tensor] = {}
+    statistics: dict[str, Tensor] = {}
+    for split in dataset.rows:
+        kept: list[Tensor] = []
+        whole: Part | None = None
+        for some in _extracted(images(dataset, split, size), extract):
+            part = gather(some)
+            whole = merge([whole, part]) if whole else part
+            kept += [some] if whole.samples - part.samples < KEPT else []
+            move(part.samples)
+        if whole and whole.samples >= 2:
+            found = moments(whole)
+            features[split] = torch.cat(kept)[:KEPT]
+            statistics |= {f"{split}.mean": found.mean, f"{split}.covariance": found.covariance}
+    safetensors.torch.save_file(features, folder / FEATURES)
+    safetensors.torch.save_file(statistics, folder / STATISTICS)
+    described = {
+        "format": FORMAT,
+        "extractor": extractor,
+        "dataset": dataset.name,
+        "data_digest": dataset.digest,
+        "classes": list(dataset.classes),
+        "image": list(image),
+        "rows": dataset.rows,
+        **notes,
+        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -> Reference:
+    """What `write_reference` wrote; features are read when they are asked for.
+
+    Args:
+        folder: it was written to.
+        inception_dtype: what an Inception network computes in: bfloat16, three times as fast, for looks in training.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    path, remedy = folder / DESCRIPTION, _remedy(folder)
+    try:
+        described = json.loads(path.read_bytes())
+        complete = described["format"] == FORMAT and {"extractor", "image", "classes", "rows", "sha256"} <= set(
+            described
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; {remedy}") from None
+    except (ValueError, TypeError, KeyError):
+        complete = False
+    if not complete:
+        raise InputError(f"{path}: damaged; {remedy}")
+    for name, expected in described["sha256"].items():
+        if name not in (FEATURES, STATISTICS) and _sha256(folder / name) != expected:
+            raise InputError(f"{folder / name}: missing or damaged; {remedy}")
+    statistics = _tensors(folder, STATISTICS, described)
+    found = {
+        split: Moments(rows, statistics[f"{split}.mean"], statistics[f"{split}.covariance"])
+        for split, rows in described["rows"].items()
+        if f"{split}.mean" in statistics
+    }
+    image = ImageShape(*described["image"])
+    extract = load_extractor(folder, described["extractor"], image, len(described["classes"]), inception_dtype)
+    return Reference(folder, described, extract, found)
+
+
+def load_extractor(
+    folder: Path, name: str, image: ImageShape, classes: int, inception_dtype: torch.dtype = torch.float32
+) -> Extractor:
+    """The extractor of that name, with the weights in `folder`.
+
+    Raises:
+        InputError: the weights are missing or wrong.
+    """
+    if name == "coordinates":
+        return CoordinateExtractor()
+    if name.startswith("inception_"):
+        return InceptionExtractor(
+            load_inception(folder / "inception.pth", inception_dtype), name.removeprefix("inception_")
+        )
+    model = Classifier(image, classes)
+    path = folder / "classifier.safetensors"
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; {_remedy(folder)}") from None
+    return ClassifierExtractor(model)
+
+
+def images(dataset: Dataset, split: str, size: int | None) -> Iterator[Float[Tensor, "n c h w"]]:
+    """The images of a split in published order, in [-1, 1], padded to `size`; a shard at a time."""
+    points = dataset.dtype.kind == "f"
+    for rows in dataset.stream(split):
+        raw = torch.float32 if points else torch.uint8
+        store = Store(len(rows.labels), padded(dataset, size), raw, torch.device("cpu"), channels_last=False)
+        found = store.fill([rows]).take(torch.arange(len(rows.labels))).images
+        yield found / dataset.scale if points else found / 127.5 - 1
+
+
+def _extracted(parts: Iterator[Float[Tensor, "n c h w"]], extract: Extractor) -> Iterator[Float[Tensor, "n d"]]:
+    for part in parts:
+        for some in torch.split(part, AT_ONCE):
+            yield extract(some).features.cpu().contiguous()
+
+
+def _tensors(folder: Path, name: str, described: Mapping[str, Any]) -> dict[str, Tensor]:
+    path = folder / name
+    if _sha256(path) != described["sha256"].get(name):
+        raise InputError(f"{path}: missing or damaged; {_remedy(folder)}")
+    found: dict[str, Tensor] = safetensors.torch.load_file(path)
+    return found
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remedy(folder: Path) -> str:
+    return f"run dvc repro reference@{folder.parent.name}"

@@ -1,0 +1,78 @@
+"""The one place where a network's form follows from the shape of its samples: MLP for points, else convolutions."""
+
+from torch import nn
+
+from gen.errors import InputError
+from gen.family import ImageShape
+from gen.nets import convolutional, inference, mlp
+
+Discriminator = mlp.Discriminator | convolutional.Discriminator
+Encoder = mlp.Encoder | inference.Encoder
+
+
+def generator_for(image: ImageShape, latent: int, width: int, depth: int | None) -> nn.Module:
+    """A generator from `latent` dimensions; see `width` and `depth` at `discriminator_for`."""
+    if mlp.is_points(image):
+        return mlp.Generator(latent, width, _hidden_layers(depth), image)
+    _size_decides(depth)
+    return convolutional.Generator(latent, width, image)
+
+
+def discriminator_for(image: ImageShape, width: int, depth: int | None, norm: str) -> Discriminator:
+    """A discriminator or critic.
+
+    Args:
+        image: shape of a sample.
+        width: units of a hidden layer; for images, maps next to the image.
+        depth: hidden layers; None for images, whose size decides.
+        norm: of hidden layers: `batch`, `layer` or `none`.
+
+    Raises:
+        InputError: `depth` does not fit the form, or there is no network for images of this size.
+    """
+    if mlp.is_points(image):
+        return mlp.Discriminator(width, _hidden_layers(depth), image, norm)
+    _size_decides(depth)
+    return convolutional.Discriminator(width, image, norm)
+
+
+def inference_networks_for(
+    image: ImageShape, *, latent: int, encoded: int, width: int, depth: int | None, dropout: float
+) -> tuple[Encoder, nn.Module, nn.Module]:
+    """Encoder to `encoded` numbers, decoder from `latent`, discriminator of pairs; other arguments as above.
+
+    Args:
+        image: shape of a sample.
+        latent: dimensions of z.
+        encoded: what the encoder puts out: `latent`, or a mean and a log sigma for each.
+        width: units of a hidden layer; for images, maps of the first layer.
+        depth: hidden layers; None for images, whose size decides.
+        dropout: share of what goes into each layer of the discriminator that is dropped; for points, out of each.
+
+    Raises:
+        InputError: `depth` does not fit the form, or there is no network for images of this size.
+    """
+    if mlp.is_points(image):
+        layers = _hidden_layers(depth)
+        return (
+            mlp.Encoder(image, width, layers, encoded, norm="batch"),
+            mlp.Generator(latent, width, layers, image, norm="batch"),
+            mlp.JointDiscriminator(image, width, layers, latent, dropout),
+        )
+    _size_decides(depth)
+    return (
+        inference.Encoder(image, width, encoded),
+        inference.Decoder(image, width, latent),
+        inference.JointDiscriminator(image, width, latent, dropout),
+    )
+
+
+def _hidden_layers(depth: int | None) -> int:
+    if depth is None:
+        raise InputError("model.depth: null; points need a number of hidden layers, such as 3")
+    return depth
+
+
+def _size_decides(depth: int | None) -> None:
+    if depth is not None:
+        raise InputError(f"model.depth: {depth}; for images their size decides how many layers there are: give null")

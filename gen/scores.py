@@ -1,0 +1,91 @@
+"""How far a run has come, measured at each of its checkpoints: the one with the smallest score is the best.
+
+A score looks at the validation split alone, with noise of its own, so the numbers reported in the end are of images
+that chose nothing. It is a function of the weights: a run that is resumed finds the same.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from gen.metrics.evaluation import coverage
+from gen.metrics.extractors import AT_ONCE
+from gen.metrics.frechet import frechet_distance
+from gen.metrics.moments import Part, gather, merge, moments
+from gen.metrics.reference import Reference
+from gen.metrics.sliced_wasserstein import sliced_wasserstein
+
+if TYPE_CHECKING:
+    from gen.training import Loop
+
+SPLIT = "validation"
+
+
+@runtime_checkable
+class Score(Protocol):
+    """Smaller is better."""
+
+    name: str
+    """The number that chooses; others may be told beside it."""
+    digest: str
+    """Of all that a value depends on besides the weights and the data; values of another digest are not compared."""
+
+    def __call__(self, loop: "Loop") -> Mapping[str, float]:
+        """Numbers by name, on the first worker; none where there are too few validation rows. Every worker calls it."""
+        ...
+
+
+class SlicedWasserstein:
+    """Distance of samples in their own coordinates: for points, and when nothing better is at hand."""
+
+    name = "sliced_wasserstein"
+
+    def __init__(self, samples: int = 512) -> None:
+        self.samples = samples
+        self.digest = str(samples)
+        self.real: Tensor | None = None
+
+    def __call__(self, loop: "Loop") -> Mapping[str, float]:
+        """Of as many samples as there are validation rows, at most `samples`; the first worker does it alone.
+
+        Of a mixture, the modes covered and the share of high quality are told too.
+        """
+        rows = min(self.samples, loop.dataset.rows.get(SPLIT, 0))
+        if rows == 0 or not loop.workers.first:
+            return {}
+        if self.real is None:
+            self.real = loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1)
+        drawn = loop.sample("score", rows=rows).flatten(1)
+        said = {self.name: sliced_wasserstein(self.real, drawn)}
+        if (mixture := loop.dataset.mixture) is not None and bool(drawn.isfinite().all()):
+            said |= coverage(drawn.float().cpu(), *mixture)
+        return said
+
+
+class LightFrechet:
+    """Frechet distance of a few samples in an extractor's features. Workers share the samples and merge their moments.
+
+    Its bias depends on the number of samples: it ranks the checkpoints of one run, and is no FID to report.
+    """
+
+    def __init__(self, reference: Reference, samples: int) -> None:
+        self.reference = reference
+        self.samples = samples
+        self.name = f"fid_{reference.name}"
+        self.digest = f"{reference.digest}/{samples}"
+
+    def __call__(self, loop: "Loop") -> Mapping[str, float]:
+        """Nothing when there are fewer than two validation rows."""
+        if SPLIT not in self.reference.moments:
+            return {}
+        workers = loop.workers
+        images = loop.sample("score", rows=self.samples, take=slice(workers.rank, None, workers.world))
+        extract = self.reference.extract.to(loop.device)
+        own = gather(torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)]))
+        told = [workers.gather(tensor, loop.device) for tensor in (torch.tensor(own.samples), own.mean, own.scatter)]
+        if not workers.first:
+            return {}
+        parts = [Part(int(count), mean, scatter) for count, mean, scatter in zip(*told, strict=True)]
+        return {self.name: frechet_distance(self.reference.moments[SPLIT], moments(merge(parts))).distance}

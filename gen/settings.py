@@ -1,0 +1,49 @@
+"""The base of every section of params.yaml: typed, frozen, and readable when wrong."""
+
+import difflib
+from collections.abc import Iterable
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gen.errors import InputError
+
+
+class Settings(BaseModel):
+    """One section of params.yaml. Each field carries its meaning and unit in the docstring under it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def check(kind: type[S], values: object, where: str) -> S:
+    """`values` as a `kind`.
+
+    Raises:
+        InputError: on the first field that does not fit, with its full address (`where` and the field's path).
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected a section with {', '.join(kind.model_fields)}; got {values!r}")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        # An unknown field comes first: it is often the misspelt name of one that is missing.
+        problem = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        path = [str(part) for part in problem["loc"]]
+        place = ".".join([where, *path])
+        if problem["type"] == "extra_forbidden":
+            raise InputError(f"{place}: unknown; {nearest(path[-1], kind.model_fields)}") from None
+        if problem["type"] == "missing":
+            meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
+            raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
+        said = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place}: {said[:1].lower()}{said[1:]}; got {problem['input']!r}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A remedy for an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"

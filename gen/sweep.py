@@ -1,0 +1,156 @@
+"""One entry of `sweeps`: which hyperparameters of a run take which values, and what decides between them."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gen.errors import InputError
+from gen.settings import Settings, nearest
+
+Value = bool | int | float | str | None
+
+FIXED = ("dataset", "family", "group", "seed", "steps", "warm_start")
+"""Fields of a run that no sweep varies: it names them itself, or its trials would not be compared with each other."""
+
+SHARED = ("compute.device", "compute.threads", "compute.workers")
+"""What decides how many trials run at once: the same for all of them, so it stands in `changes`."""
+
+
+class Axis(Settings):
+    """What one hyperparameter may be: one of `values`, or anything between `low` and `high`."""
+
+    values: tuple[Value, ...] | None = Field(default=None, min_length=1)
+    """Each of these."""
+    low: int | float | None = None
+    """The smallest of a range; when both ends are whole numbers, so is what lies between."""
+    high: int | float | None = None
+    """The largest of a range."""
+    log: bool = False
+    """Whether it is the logarithm that is spread evenly, in the search and in figures."""
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _numbers(cls, values: object) -> object:
+        return [number(one) for one in values] if isinstance(values, list | tuple) else values
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Axis":
+        if self.values is None:
+            if self.low is None or self.high is None or not self.low < self.high:
+                raise ValueError("give values, or low and high with low < high")
+        elif self.low is not None or self.high is not None:
+            raise ValueError("give values or a range, not both")
+        elif len({str(one) for one in self.values}) < len(self.values):
+            raise ValueError("a value is there twice; name each once")
+        if self.log and not all(isinstance(v, int | float) and v > 0 for v in self.candidates):
+            raise ValueError("log needs numbers above 0")
+        return self
+
+    @property
+    def candidates(self) -> tuple[Value, ...]:
+        """All values, or the ends of the range."""
+        return self.values if self.values is not None else (self.low, self.high)
+
+
+class Sweep(Settings):
+    """One entry of `sweeps`. Its trials are the run at each point of the space, once for each seed."""
+
+    run: str
+    """The entry of `runs` that it varies."""
+    dataset: str
+    """The run's, which DVC has to find here."""
+    family: str
+    """The run's, too."""
+    changes: dict[str, Value]
+    """What all trials have different from the run, by path: {model.width: 16, compute.workers: 2}."""
+    space: dict[str, Axis] = Field(min_length=1)
+    """What is swept, by path within the run: {model.clip: {values: [0.001, 0.01, 0.1], log: true}}."""
+    seeds: int = Field(gt=0)
+    """Trials of each point, with seeds from the run's own upwards."""
+    steps: int = Field(gt=0)
+    """Steps of a trial."""
+    evaluate_every: int = Field(gt=0)
+    """Steps between two evaluations of a trial; each is a checkpoint too."""
+    metric: str = Field(pattern=r"^(validation|loss|gradient_norm)/\w+$")
+    """What decides, as MLflow shows it: validation/fid_<extractor>, validation/modes_covered, loss/<name>. A trial
+    counts with the best of its evaluations, as a run is exported at its best checkpoint."""
+    mode: Literal["min", "max"]
+    """Whether small is good."""
+    search: Literal["grid", "random", "tpe"]
+    """How points are chosen: all combinations, at random, or by the Tree-structured Parzen Estimator (Optuna)."""
+    points: int | None = Field(gt=0)
+    """How many points random and tpe choose; null for grid."""
+    budget: int | None = Field(gt=0)
+    """Steps of all trials together after which no further point is begun; null: no limit."""
+    scheduler: Literal["none", "asha"]
+    """asha (Li 2020, arXiv:1810.05934) ends the worse half of the trials at grace, 2 grace, 4 grace steps and so on."""
+    grace: int | None = Field(gt=0)
+    """Steps that asha gives every trial; null for none."""
+    concurrency: int = Field(gt=0)
+    """Trials at once, where the cluster has the CPUs or GPUs for it."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Sweep":
+        if (self.search == "grid") != (self.points is None):
+            raise ValueError("points is null for grid, and a number for random and tpe")
+        if self.search == "grid" and any(axis.values is None for axis in self.space.values()):
+            raise ValueError("a grid needs values for every hyperparameter; ranges are for random and tpe")
+        if (self.scheduler == "asha") != (self.grace is not None):
+            raise ValueError("grace is a number for asha, and null for none")
+        if self.steps % self.evaluate_every or (self.grace or 0) % self.evaluate_every:
+            raise ValueError("steps and grace are multiples of evaluate_every")
+        return self
+
+    def corners(self) -> Iterator[dict[str, Value]]:
+        """Points that show whether a space is legal: all of a grid, else each candidate of each hyperparameter once."""
+        if self.search == "grid":
+            yield from self.grid()
+            return
+        first = next(self.grid())
+        for path, axis in self.space.items():
+            for candidate in axis.candidates:
+                yield first | {path: candidate}
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """All combinations of the candidates, the last hyperparameter changing fastest."""
+        for chosen in itertools.product(*(axis.candidates for axis in self.space.values())):
+            yield dict(zip(self.space, chosen, strict=True))
+
+    def trials(self) -> int:
+        """How many there are, at most."""
+        return self.seeds * (self.points if self.points is not None else sum(1 for _ in self.grid()))
+
+
+def number(value: object) -> object:
+    """YAML takes 1e-4, which has no dot, for text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def lay(values: Mapping[str, Value], over: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A copy of the nested section `over` with `values` at their paths. Raises InputError for an unknown path."""
+    laid = {key: dict(value) if isinstance(value, Mapping) else value for key, value in over.items()}
+    for path, value in values.items():
+        head, _, tail = path.partition(".")
+        known = [key for key, held in laid.items() if not isinstance(held, dict)]
+        known += [f"{key}.{inner}" for key, held in laid.items() if isinstance(held, dict) for inner in held]
+        if path not in known or path in FIXED:
+            can = [one for one in known if one not in FIXED]
+            raise InputError(f"{where}.{path}: no hyperparameter that can be swept; {nearest(path, can)}")
+        if tail:
+            laid[head][tail] = value
+        else:
+            laid[head] = value
+    return laid
+
+
+def label(values: Mapping[str, Value]) -> str:
+    """A point in few words: `clip=0.01 n_critic=5`."""
+    return " ".join(
+        f"{path.rpartition('.')[2]}={value:.4g}" if isinstance(value, float) else f"{path.rpartition('.')[2]}={value}"
+        for path, value in values.items()
+    )

@@ -1,0 +1,59 @@
+"""Work done in order by one thread, so that whoever asks for it never waits, not even through an outage."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+CAPACITY = 2000
+RETRY_SECONDS = 5.0
+
+
+class Temporary(Exception):
+    """Raised by work that may succeed when tried again."""
+
+
+class Background:
+    """Does what it is given, one after the other; what fails for a while is tried again, with the rest waiting."""
+
+    def __init__(self) -> None:
+        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(CAPACITY)
+        self.problem = ""
+        self.outage = ""
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def put(self, work: Callable[[], None]) -> None:
+        """Have `work` done. When thousands are waiting it is dropped, and `close` says so."""
+        try:
+            self.waiting.put_nowait(work)
+        except queue.Full:
+            self.problem = f"more than {CAPACITY} records were waiting"
+
+    def close(self, patience_seconds: float) -> str:
+        """Wait for what is left, but no longer than that. Returns what went wrong, or nothing."""
+        self.closing.set()
+        deadline = time.monotonic() + patience_seconds
+        try:
+            self.waiting.put(None, timeout=patience_seconds)
+        except queue.Full:
+            return self.outage or self.problem
+        self.thread.join(max(0.0, deadline - time.monotonic()))
+        return self.outage or self.problem or ("it does not answer" if self.thread.is_alive() else "")
+
+    def _work(self) -> None:
+        while (work := self.waiting.get()) is not None:
+            while not self._done(work):
+                time.sleep(1.0 if self.closing.is_set() else RETRY_SECONDS)
+
+    def _done(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+            self.outage = ""
+        except Temporary as error:
+            self.outage = str(error)
+            return False
+        except Exception as error:  # a record that cannot be made must not end those after it
+            self.problem = " ".join(str(error).split())[:200] or type(error).__name__
+        return True

@@ -1,0 +1,81 @@
+"""The only place that starts or joins Ray."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import ray
+import torch
+
+from gen.config import Cluster, Compute
+from gen.errors import InputError
+
+
+@contextmanager
+def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
+    """Ray inside the block: the cluster of params, else of RAY_ADDRESS, else a local one with at least `cpus` CPUs.
+
+    Raises:
+        InputError: the cluster does not answer.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    local = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", **local}
+    on_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(
+            f"cluster.address: no Ray at {address or 'this machine'} ({said}); start one or use null"
+        ) from None
+    if on_main:
+        signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def address() -> str:
+    """Where other processes of this machine join the Ray of this process."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def room(compute: Compute, device: str) -> int:
+    """How many runs that are computed so the cluster has CPUs or GPUs for at once; at least one."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fit = int(have.get("CPU", 0) // (compute.workers * compute.threads))
+    return max(1, min(fit, int(have.get("GPU", 0) // compute.workers)) if device == "cuda" else fit)
+
+
+def resolve_device(compute: Compute) -> Literal["cpu", "cuda", "mps"]:
+    """The kind of device the run's workers compute on: `auto` prefers a GPU of the cluster, then MPS, then CPUs.
+
+    Raises:
+        InputError: the cluster has too few GPUs or CPUs for the workers; Ray itself would wait for ever.
+    """
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    device = compute.device
+    if device == "auto":
+        mps = compute.workers == 1 and torch.backends.mps.is_available()
+        device = "cuda" if have.get("GPU", 0) else "mps" if mps else "cpu"
+    if device == "cuda" and have.get("GPU", 0) < compute.workers:
+        raise InputError(
+            f"compute.workers: {compute.workers} workers need a GPU each, the cluster has {have.get('GPU', 0):.0f}; "
+            "use fewer workers or device: cpu"
+        )
+    need = compute.workers * compute.threads
+    if have.get("CPU", 0) < need:
+        raise InputError(
+            f"compute: {compute.workers} workers x {compute.threads} threads need {need} CPUs, the cluster has "
+            f"{have.get('CPU', 0):.0f}; use fewer workers or threads"
+        )
+    return device

@@ -1,0 +1,58 @@
+"""What every stage's command line has in common: errors as one line, and an end with its parent."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from gen.errors import InputError
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+"""Nothing phones home."""
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run `main`; returns the exit status: 0, 1 after an error of input or of the disk, 130 when interrupted.
+
+    Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays, and a stage whose
+    parent is gone (DVC leaves its stages alive when it is terminated) sends itself one.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    try:
+        main()
+    except (InputError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser(stage: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser for pipelines/<stage>.py with an example in its help, and the params file as its option."""
+    made = argparse.ArgumentParser(
+        f"python -m pipelines.{stage}",
+        description=description,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--params", type=Path, default=Path("params.yaml"), help="the params file (default: %(default)s)")
+    return made
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,186 @@
+"""Stage compare@<group>: all evaluated runs of a group side by side, page and tables, into comparisons/<group>.
+
+index.html      everything below in a single file
+table.csv       a row for each run, mean and sd of every metric; table.md the same for people
+ranking.csv     the metric that ranks them, for `dvc plots`
+metrics.json    the means, for `dvc metrics`
+samples.png     samples of each run from the same noise
+curves.png      the validation score of each run against its steps
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+import gen
+from gen import config
+from gen.data.folder import lock, whole
+from gen.errors import InputError
+from gen.export import describe
+from gen.grid import grid
+from gen.settings import nearest
+from gen.sheets import figure_png
+from pipelines import command
+from pipelines.page import page
+from pipelines.tables import markdown, number
+
+HOME = Path("comparisons")
+SAMPLES, POINTS = 16, 2000
+"""How many of a run are shown."""
+SHOWN = (
+    "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "classes_seen", "confidence", "memorisation",
+    "reconstruction_error", "round_trip_error", "svm", "knn",
+)  # fmt: skip
+"""Metrics of the table people read, in this order; table.csv has all."""
+
+
+def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A row for each run, the best first, with columns <metric> and <metric>_sd; and how each was evaluated.
+
+    Raises:
+        InputError: a run has not been evaluated, or not by the protocol of the others.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    protocols: dict[str, Any] = {}
+    home = Path("evaluations") / group
+    for run in runs:
+        found = read_json(home / run / "metrics.json", f"evaluate@{run}")
+        if (few_labels := home / "svm" / run / "metrics.json").exists():
+            found |= read_json(few_labels, f"svm@{run}")
+        rows[run] = {metric: one["mean"] for metric, one in found.items()}
+        rows[run] |= {f"{metric}_sd": one["sd"] for metric, one in found.items()}
+        protocols[run] = read_json(home / run / "protocol.json", f"evaluate@{run}")
+        if shared(protocols[run]) != shared(protocols[runs[0]]):
+            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.sort_values(ranked_by(table)), protocols
+
+
+def shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be equal for two evaluations to be compared."""
+    extractors = {name: about["sha256"] for name, about in protocol["extractors"].items()}
+    return {key: protocol[key] for key in ("split", "real_images", "samples", "seeds")} | {"extractors": extractors}
+
+
+def read_json(path: Path, stage: str) -> dict[str, Any]:
+    """What a stage wrote. Raises InputError when it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; run dvc repro {stage}") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}")
+    return found
+
+
+def ranked_by(table: pd.DataFrame) -> str:
+    """The metric that orders the table: the Frechet distance by the first extractor."""
+    return next(metric for metric in table.columns if metric.startswith("fid_"))
+
+
+def readable(table: pd.DataFrame, group: str) -> pd.DataFrame:
+    """`mean ± sd` of the metrics people look at first, and what each run is."""
+    metrics = [name for name in table.columns if not name.endswith("_sd") and not name.startswith("kid_subset")]
+    shown = [metric for start in SHOWN for metric in metrics if metric.startswith(start)]
+    models = [describe(Path("models") / group / run) for run in table.index]
+    columns: dict[str, list[str]] = {
+        "family": [model["family"] for model in models],
+        "best step": [f"{model['step']:,}" for model in models],
+    }
+    for metric in shown:
+        pairs = zip(table[metric], table[f"{metric}_sd"], strict=True)
+        columns[metric.replace("_", " ")] = [number(mean, sd) for mean, sd in pairs]
+    return pd.DataFrame(columns, index=table.index)
+
+
+def sample_sheet(group: str, runs: list[str]) -> bytes:
+    """A row of samples for each run, from the same noise."""
+    models = [gen.load(Path("models") / group / run) for run in runs]
+    points = tuple(describe(Path("models") / group / runs[0])["image"]) == (2, 1, 1)
+    with torch.inference_mode():
+        drawn = [model.sample(gen.Noise("compare", rows=POINTS if points else SAMPLES)) for model in models]
+    size = (2.2 * len(runs), 2.4) if points else (0.6 * SAMPLES + 2, 0.7 * len(runs))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(runs)) if points else figure.subplots(len(runs), 1))
+    for place, run, images in zip(axes, runs, drawn, strict=True):
+        if points:
+            place.scatter(images[:, 0], images[:, 1], s=1)
+            place.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[], yticks=[])
+            place.set_title(run, fontsize=8)
+        else:
+            place.imshow(np.asarray(grid(images, columns=SAMPLES)), cmap="gray")
+            place.set(xticks=[], yticks=[])
+            place.set_ylabel(run, rotation=0, ha="right", va="center", fontsize=8)
+    return figure_png(figure, dpi=100)
+
+
+def curves(group: str, runs: list[str]) -> bytes:
+    """The score of each run's checkpoints against its steps."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    name = ""
+    for run in runs:
+        for path in sorted((Path("models") / group / run / "curves").glob("*.csv")):
+            if path.stem.startswith(("fid_", "sliced_wasserstein")):
+                curve, name = pd.read_csv(path), path.stem
+                axes.plot(curve["step"], curve[name], marker=".", label=run)
+    axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure_png(figure, dpi=100)
+
+
+def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
+    """Write the comparison of the runs of a group into `out`; returns the table people read.
+
+    Raises:
+        InputError: a run has not been evaluated, or not by the protocol of the others.
+    """
+    table, protocols = measured(group, names)
+    runs = list(table.index)
+    rank = ranked_by(table)
+    table.to_csv(out / "table.csv", index_label="run")
+    shown = readable(table, group)
+    (out / "table.md").write_text(markdown(shown))
+    table[[rank]].rename(columns={rank: "fid"}).to_csv(out / "ranking.csv", index_label="run")
+    means = table[[name for name in table.columns if not name.endswith("_sd")]]
+    numbers = {str(run): row.dropna().to_dict() for run, row in means.iterrows()}
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (out / "samples.png").write_bytes(sample_sheet(group, runs))
+    (out / "curves.png").write_bytes(curves(group, runs))
+    (out / "index.html").write_text(page(group, rank, shown, protocols, out))
+    return shown
+
+
+def main() -> None:
+    """Read the arguments, compare, and tell MLflow."""
+    parser = command.parser("compare", __doc__ or "", "python -m pipelines.compare digits")
+    parser.add_argument("group", help="one of the groups of the params file")
+    arguments = parser.parse_args()
+    group, params = arguments.group, config.load(arguments.params)
+    names = [name for name, run in params.runs.items() if run.group == group]
+    if not names:
+        groups = {run.group for run in params.runs.values()}
+        raise InputError(f"{arguments.params}: no run is of group {group!r}; {nearest(group, groups)}")
+    out = HOME / group
+    with lock(out), whole(out) as partial:
+        shown = compare(group, names, partial)
+    from pipelines.tracking import add_comparison
+
+    add_comparison(group, out)
+    with pd.option_context("display.width", 250, "display.max_columns", None):
+        print(shown.to_string())
+    print(f"\nThe page: {out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

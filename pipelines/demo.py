@@ -1,0 +1,29 @@
+"""The group `digits` of params.yaml from nothing to a comparison: one local Ray for all stages, then `dvc repro`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from gen import config
+from pipelines import cluster, command
+
+GROUP = "digits"
+
+
+def main() -> None:
+    """Run the stages, and say how to look at what they made."""
+    parser = command.parser("demo", __doc__ or "", "python -m pipelines.demo")
+    params = config.load(parser.parse_args().params)
+    with cluster.joined(params.cluster):
+        environment = os.environ | {"RAY_ADDRESS": cluster.address()}
+        dvc = [str(Path(sys.executable).with_name("dvc")), "repro", f"compare@{GROUP}"]
+        done = subprocess.run(dvc, env=environment, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    print(f"\n{(Path('comparisons') / GROUP / 'table.md').read_text()}")
+    print(f"The page: comparisons/{GROUP}/index.html. Curves, grids and models in MLflow: make ui")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

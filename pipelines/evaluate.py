@@ -1,0 +1,183 @@
+"""Stage evaluate@<run>: what a run's exported model is worth, into evaluations/<group>/<run> and its MLflow run."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import gen
+from gen import config
+from gen.config import Params, Run
+from gen.data.dataset import Dataset, open_dataset
+from gen.data.folder import lock, whole
+from gen.data.progress import progress
+from gen.errors import InputError
+from gen.export import describe
+from gen.family import Family, Inference
+from gen.grid import png
+from gen.metrics import evaluation
+from gen.metrics.evaluation import SPLIT, Measured
+from gen.metrics.neighbours import nearest
+from gen.metrics.reference import Reference, images, open_reference
+from gen.sheets import beside_neighbours, mode_panels, pairs
+from pipelines import command
+from pipelines.extraction import extract
+
+HOME = Path("evaluations")
+SHEET = 12
+"""Samples that are shown beside their nearest training images, so many of them each:"""
+NEIGHBOURS = 5
+PAIRED = 64
+"""Test images shown beside their reconstructions, and over which their error is taken:"""
+INFERRED = 1000
+
+
+def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
+    """Measure the model of the run `name`, and draw what is to be seen of it into `out`.
+
+    Raises:
+        InputError: the model or the reference is missing, or they are of different data.
+    """
+    run = params.run(name)
+    section = params.reference[run.dataset]
+    model = Path("models") / run.group / name
+    family, described = gen.load(model), describe(model)
+    pictures = out / "pictures"
+    pictures.mkdir()
+    dataset = open_dataset(Path("data/prepared") / run.dataset)
+    measured: dict[str, Measured] = {}
+    notes: dict[str, Any] = {
+        "run": name,
+        "step": described["step"],
+        "averaged_weights": described["averaged"],
+        "split": SPLIT,
+        "real_images": dataset.rows.get(SPLIT, 0),
+        "samples": section.samples,
+        "seeds": section.seeds,
+        "extractors": {},
+    }
+    for extractor in section.extractors:
+        reference = open_reference(Path("data/reference") / run.dataset / extractor)
+        check_same_data(name, described, reference, dataset)
+        found, singular = over_seeds(params, run, model, reference)
+        measured |= found
+        weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
+        about = {key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described}
+        notes["extractors"][extractor] = {"sha256": "".join(weights), "singular_covariance": singular, **about}
+        if extractor == section.extractors[0] and dataset.shape.height > 1:
+            (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
+    measured |= particular(family, dataset, section, pictures)
+    write(out, measured, notes)
+    return measured
+
+
+def over_seeds(params: Params, run: Run, model: Path, reference: Reference) -> tuple[dict[str, Measured], bool]:
+    """Every metric over the seeds, and whether a covariance was singular."""
+    section = params.reference[run.dataset]
+    found, singular = [], False
+    with progress(f"{model.name}: {reference.name}", "samples", section.samples * section.seeds) as move:
+        for seed in range(section.seeds):
+            said = extract(
+                model,
+                reference.folder,
+                seed,
+                section.samples,
+                workers=section.workers,
+                where=params.cluster,
+                move=move,
+            )
+            numbers, flagged = evaluation.measure(said, reference, seed)
+            found.append(numbers)
+            singular |= flagged
+    return evaluation.over_seeds(found), singular
+
+
+def particular(family: Family, dataset: Dataset, section: config.Reference, pictures: Path) -> dict[str, Measured]:
+    """What only some models have: modes of a mixture, an encoder."""
+    measured: dict[str, Measured] = {}
+    if (mixture := dataset.mixture) is not None:
+        drawn = [
+            evaluation.draw(family, seed, slice(0, section.samples), section.samples).flatten(1)
+            for seed in range(section.seeds)
+        ]
+        measured |= evaluation.over_seeds([evaluation.coverage(points, *mixture) for points in drawn])
+        held = torch.cat(list(images(dataset, SPLIT, None)))
+        labels = torch.tensor(dataset.read(SPLIT).labels)
+        (pictures / "modes.png").write_bytes(mode_panels(family, held, labels, mixture.centres))
+    if isinstance(family, Inference):
+        held = torch.cat(list(first_images(dataset, section.size, INFERRED)))
+        found = [evaluation.inference_errors(family, held, seed) for seed in range(section.seeds)]
+        measured |= evaluation.over_seeds(found)
+        if dataset.shape.height > 1:
+            with torch.inference_mode():
+                made = family.decode(family.encode(held[:PAIRED]))
+            (pictures / "reconstructions.png").write_bytes(png(pairs(held[:PAIRED], made)))
+    return measured
+
+
+def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:
+    """The first rows of the test split."""
+    left = rows
+    for part in images(dataset, SPLIT, size):
+        yield part[:left]
+        left -= len(part)
+        if left <= 0:
+            return
+
+
+def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
+    """A sheet of samples beside their nearest training images, as the extractor sees nearness."""
+    drawn = evaluation.draw(family, 0, slice(0, min(SHEET, samples)), samples)
+    near = nearest(reference.extract(drawn).features, reference.features("train"), NEIGHBOURS).indices
+    wanted = set(near.flatten().tolist())
+    found: dict[int, torch.Tensor] = {}
+    start = 0
+    for part in images(dataset, "train", run.size):
+        found |= {row: part[row - start] for row in wanted if start <= row < start + len(part)}
+        start += len(part)
+    train = torch.stack([torch.stack([found[row] for row in rows]) for rows in near.tolist()])
+    return png(beside_neighbours(drawn, train))
+
+
+def check_same_data(name: str, described: dict[str, Any], reference: Reference, dataset: Dataset) -> None:
+    """Model, reference and prepared data are of one data set. Raises InputError."""
+    digests = {
+        "prepared data": dataset.digest,
+        "reference": reference.described["data_digest"],
+        "model": described["dataset"]["digest"],
+    }
+    if len(set(digests.values())) > 1:
+        said = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
+        raise InputError(f"{name}: of different data ({said}); run dvc repro evaluate@{name}")
+
+
+def write(out: Path, measured: dict[str, Measured], notes: dict[str, Any]) -> None:
+    """metrics.json for programs and `dvc metrics`; protocol.json says how they were measured."""
+    numbers = {metric: one._asdict() for metric, one in measured.items()}
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n")
+
+
+def main() -> None:
+    """Read the arguments and params, evaluate, and tell MLflow."""
+    parser = command.parser("evaluate", __doc__ or "", "python -m pipelines.evaluate digits_dcgan")
+    parser.add_argument("run", help="a trained run of the params file")
+    arguments = parser.parse_args()
+    name, params = arguments.run, config.load(arguments.params)
+    run = params.run(name)
+    out = HOME / run.group / name
+    with lock(out), whole(out) as partial:
+        measured = evaluate(params, name, partial)
+    from pipelines.tracking import add_to_run
+
+    model = describe(Path("models") / run.group / name)
+    add_to_run(run.group, name, model["attempt"], {metric: one.mean for metric, one in measured.items()}, out)
+    for metric, one in measured.items():
+        print(f"{name}: {metric} {one.mean:.4g}" + (f" ± {one.sd:.2g}" if one.sd else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,90 @@
+"""Ray Train at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ray.exceptions import RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
+from pipelines.worker import Job, work
+
+POLL_SECONDS = 0.2
+GIVEN_UP_SECONDS = 60.0
+
+
+class Listener(Protocol):
+    """Whoever wants to hear what the workers say."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers by name, after `step` steps."""
+        ...
+
+    def grid(self, step: int, name: str, picture: bytes) -> None:
+        """A PNG, after `step` steps."""
+        ...
+
+
+class Fit(threading.Thread):
+    """Ray Train beside the main thread, which Python gives the signals to."""
+
+    def __init__(self, job: Job, max_failures: int, device: str) -> None:
+        super().__init__(daemon=True)
+        self.reason = ""
+        compute = job.run.compute
+        self.trainer = TorchTrainer(
+            work,
+            train_loop_config={"job": job},
+            scaling_config=ScalingConfig(
+                num_workers=compute.workers, use_gpu=device == "cuda", resources_per_worker={"CPU": compute.threads}
+            ),
+            run_config=RunConfig(
+                name=f"{job.name}-{uuid.uuid4().hex[:8]}",
+                storage_path=f"{job.storage}/ray",
+                failure_config=FailureConfig(max_failures=max_failures),
+            ),
+        )
+
+    def run(self) -> None:
+        """Train to the end; a failure is told in `reason`."""
+        try:
+            self.trainer.fit()
+        except Exception as error:  # of a worker; or Ray was left, after a run that diverged, while this still waited
+            self.reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+
+
+def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
+    """Pass on what the workers say until they end; once `stop` is set, ask them to."""
+    ended, running = None, True
+    fit.start()
+    while running:
+        time.sleep(POLL_SECONDS)
+        running = fit.is_alive()
+        if stop.is_set():
+            mailbox.ask_to_stop()
+        try:
+            events = mailbox.take()
+        except RayError as error:
+            return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
+        for event in events:
+            if isinstance(event, Ended):
+                ended = event
+            else:
+                pass_on(event, listeners)
+        if ended and ended.outcome in ("refused", "diverged"):
+            fit.join(GIVEN_UP_SECONDS)  # the first worker has given up; others may wait for it in vain
+            break
+    return ended or Ended("failed", fit.reason)
+
+
+def pass_on(event: Metrics | Grid, listeners: Sequence[Listener]) -> None:
+    """One event, to everybody."""
+    for listener in listeners:
+        if isinstance(event, Metrics):
+            listener.metrics(event.step, event.values)
+        else:
+            listener.grid(event.step, event.name, event.picture)

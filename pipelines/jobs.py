@@ -1,0 +1,60 @@
+"""What a run needs before it can be trained: its data, what it is judged by, where it keeps its checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+from gen.config import Cluster, Logging, Run
+from gen.data.dataset import Dataset, open_dataset
+from gen.errors import InputError
+from gen.metrics.reference import Reference, open_reference
+from pipelines.reference import SCORING
+from pipelines.worker import Job
+
+
+def open_inputs(dataset: str, extractor: str = SCORING) -> tuple[Dataset, Reference]:
+    """The prepared data set, and what its runs are judged by; what is wrong with them is found now, not by the workers.
+
+    Raises:
+        InputError: either is missing or damaged, or they do not belong together.
+    """
+    prepared = open_dataset(Path("data/prepared") / dataset)
+    judge = open_reference(Path("data/reference") / dataset / extractor)
+    if judge.described["data_digest"] != prepared.digest:
+        raise InputError(f"{judge.folder}: of other data than is prepared; run dvc repro reference@{dataset}")
+    return prepared, judge
+
+
+def storage_of(cluster: Cluster) -> str:
+    """Where checkpoints go: an absolute folder, or a URL."""
+    return cluster.storage if "://" in cluster.storage else str(Path(cluster.storage).absolute())
+
+
+def job_of(
+    run: Run,
+    name: str,
+    inputs: tuple[Dataset, Reference],
+    *,
+    device: str,
+    score_samples: int,
+    logging: Logging,
+    storage: str,
+    identity: str,
+    mailbox: Any = None,
+) -> Job:
+    """What the run's workers are told."""
+    dataset, judge = inputs
+    pinned = {
+        "compute": run.compute.model_copy(update={"device": device}),
+        "warm_start": run.warm_start and str(Path(run.warm_start).absolute()),
+    }
+    return Job(
+        run=run.model_copy(update=pinned),
+        name=name,
+        data=dataset.folder.absolute(),
+        reference=judge.folder.absolute(),
+        score_samples=score_samples,
+        logging=logging,
+        storage=storage,
+        identity=identity,
+        mailbox=mailbox,
+    )

@@ -1,0 +1,75 @@
+"""What a training worker and the stage that started it say to each other, through a Ray actor.
+
+Imports nothing heavy: the actor is a process of its own, and everybody waits for its start.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ray
+
+CAPACITY = 4096
+
+
+class Metrics(NamedTuple):
+    """Losses, gradient norms, speed after so many steps."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+class Grid(NamedTuple):
+    """A picture of images after so many steps."""
+
+    step: int
+    name: str
+    """What they are: `samples`, `reconstructions`."""
+    picture: bytes
+    """A PNG file."""
+
+
+class Ended(NamedTuple):
+    """The run is over: `finished`, `stopped`, `diverged` or `refused` (its input is wrong)."""
+
+    outcome: str
+    reason: str = ""
+    """For the user, in one line."""
+
+
+Event = Metrics | Grid | Ended
+
+
+class _Mailbox:
+    """Events wait here for the driver; beyond CAPACITY the oldest are dropped, so a slow driver stalls nobody."""
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque(maxlen=CAPACITY)
+        self.stop = False
+
+    def put(self, event: Event) -> bool:
+        self.events.append(event)
+        return self.stop
+
+    def take(self) -> list[Event]:
+        events = list(self.events)
+        self.events.clear()
+        return events
+
+    def ask_to_stop(self) -> None:
+        self.stop = True
+
+
+class Mailbox:
+    """The driver's end; `handle` is what it gives to the workers."""
+
+    def __init__(self) -> None:
+        self.handle: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
+
+    def take(self) -> list[Event]:
+        """Events since the last call, in order."""
+        return list(ray.get(self.handle.take.remote()))
+
+    def ask_to_stop(self) -> None:
+        """The run is to save and return."""
+        ray.get(self.handle.ask_to_stop.remote())

@@ -1,0 +1,91 @@
+"""models/<group>/<run>: what a finished run leaves for people and for later stages."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gen import export as exporting
+from gen.checkpoint import Checkpoints
+from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.errors import InputError
+from gen.family import Noise
+from gen.grid import grid, png
+from gen.journal import GRID_SAMPLES
+from gen.training import finished_family, image_shape
+
+
+def export(name: str, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
+    """Write the models of the best checkpoint and, in `last`, of the last one.
+
+    The folder holds weights.safetensors, model.json, grid.png; the same in `last`; metrics.json and curves/<loss>.csv.
+
+    Args:
+        name: of the run.
+        run: what was trained.
+        dataset: what it was trained on.
+        checkpoints: its checkpoints, of which the newest is of the last step.
+        attempt: names the MLflow run.
+    """
+    last = checkpoints.newest()
+    if last is None:
+        raise InputError(f"{checkpoints.root}: no whole checkpoint; run dvc repro -f train@{name}")
+    best = checkpoints.at(last["best"][0]) if last["best"] else None
+    if last["best"] and best is None:
+        print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
+    folder = Path("models") / run.group / name
+    write_curves(folder / "curves", last["history"])
+    (folder / "metrics.json").write_text(json.dumps(summary(last), indent=2) + "\n")
+    notes = {"run": name, "identity": checkpoints.identity, "attempt": attempt}
+    write_model(folder / "last", run, dataset, last, notes)
+    write_model(folder, run, dataset, best or last, notes)
+    return folder
+
+
+def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    """Export the family of a checkpoint, with a grid of its samples."""
+    family = finished_family(run, dataset, state)
+    folder.mkdir(parents=True, exist_ok=True)
+    noise = Noise(run.seed, "grid", rows=GRID_SAMPLES)
+    (folder / "grid.png").write_bytes(png(grid(family.sample(noise).detach())))
+    exporting.save(
+        folder,
+        family,
+        run.family,
+        run.model,
+        image_shape(run, dataset),
+        dataset={"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
+        step=state["steps_done"],
+        averaged=run.ema is not None,
+        **notes,
+    )
+
+
+def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """One CSV of step and value for each loss and validation score: what `dvc plots` shows."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    names = {name for row in history for name in row if name.startswith(("loss/", "validation/"))}
+    for name in sorted(names):
+        short = name.rpartition("/")[2]
+        with (folder / f"{short}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["step", short])
+            writer.writerows([row["step"], row[name]] for row in history if name in row)
+
+
+def summary(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The last value of everything recorded, nested by its name's parts: what `dvc metrics` shows."""
+    last: dict[str, float] = {}
+    for row in state["history"]:
+        last |= row
+    if state["best"]:
+        last |= dict(zip(("best/step", "best/score"), state["best"], strict=True))
+    nested: dict[str, Any] = {}
+    for name, value in last.items():
+        section, _, short = name.rpartition("/")
+        (nested.setdefault(section, {}) if section else nested)[short] = value
+    return nested

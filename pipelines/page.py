@@ -1,0 +1,100 @@
+"""The page of a comparison: one HTML file with its pictures inside."""
+
+import base64
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gen.export import describe
+from pipelines.tables import published
+
+SHEETS = ("modes.png", "reconstructions.png", "neighbours.png")
+EXPLAINED = {
+    "modes.png": "Points, coloured by mode",
+    "reconstructions.png": "Test images, each with its reconstruction to the right of it",
+    "neighbours.png": "Samples (left) beside their nearest training images: is the model memorising?",
+}
+
+
+def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any], out: Path) -> str:
+    """One self-contained HTML page.
+
+    Args:
+        group: of runs.
+        rank: the metric that orders them.
+        table: a row for each run, the best first, as people read it.
+        protocols: how each run was evaluated.
+        out: the folder of the comparison, with its pictures.
+    """
+    runs = list(table.index)
+    parts = [
+        f"<h1>{html.escape(group)}</h1>",
+        f"<p>{len(runs)} runs, ranked by {rank.replace('_', ' ')} (smaller is better): "
+        f"<b>{html.escape(runs[0])}</b> leads. {html.escape(how(protocols))}</p>",
+        table.to_html(border=0),
+        "<h2>Samples from the same noise</h2>",
+        image((out / "samples.png").read_bytes()),
+        "<h2>Score of each checkpoint</h2>",
+        image((out / "curves.png").read_bytes()),
+    ]
+    for sheet in SHEETS:
+        found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
+        shown = [(run, path) for run, path in found if path.exists()]
+        if shown:
+            figures = "".join(
+                f"<figure>{image(path.read_bytes())}<figcaption>{html.escape(run)}</figcaption></figure>"
+                for run, path in shown
+            )
+            parts.append(f"<h2>{EXPLAINED[sheet]}</h2><div class=row>{figures}</div>")
+    papers = published()
+    papers = papers[papers["dataset"] == describe(Path("models") / group / runs[0])["dataset"]["name"]]
+    if len(papers):
+        parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
+        for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
+            title = html.escape(f"{metric}: {protocol_name}")
+            parts.append(f"<h3>{title}</h3>" + rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
+    return TEMPLATE.format(title=html.escape(group), body="\n".join(parts))
+
+
+def how(protocols: Mapping[str, Any]) -> str:
+    """The protocol that all runs share, in a few sentences, and what has to be known of some."""
+    protocol = next(iter(protocols.values()))
+    extractors = []
+    for name, about in protocol["extractors"].items():
+        accuracy = f" (test accuracy {about['test_accuracy']:.1%})" if "test_accuracy" in about else ""
+        extractors.append(f"{name}{accuracy}, sha256 {about['sha256'][:12]}")
+    singular = [
+        run for run, one in protocols.items() if any(e["singular_covariance"] for e in one["extractors"].values())
+    ]
+    flag = f" Singular covariances, whose distance says less: {', '.join(singular)}." if singular else ""
+    plain = [run for run, one in protocols.items() if not one["averaged_weights"]]
+    flag += f" Without an average of weights: {', '.join(plain)}." if plain else ""
+    return (
+        f"Each number is mean ± sd over {protocol['seeds']} draws of {protocol['samples']:,} samples of the best "
+        f"checkpoint, against the {protocol['real_images']:,} images of the {protocol['split']} split. "
+        f"Extractors: {'; '.join(extractors)}.{flag}"
+    )
+
+
+def image(png: bytes) -> str:
+    """The picture inside the page."""
+    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222 }}
+table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }}
+th, td {{ padding: .3em .6em; text-align: right; border-bottom: 1px solid #ddd }}
+td {{ white-space: nowrap }} th {{ vertical-align: bottom; max-width: 8em }}
+tbody tr:first-child td {{ font-weight: 600 }}
+img {{ max-width: 100%; image-rendering: pixelated }}
+.row {{ display: flex; flex-wrap: wrap; gap: 1.5em }}
+figure {{ margin: 0 }} figcaption {{ font-size: 13px; color: #555 }}
+</style></head><body>
+{body}
+</body></html>
+"""

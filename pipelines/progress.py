@@ -1,0 +1,94 @@
+"""How a stage shows its progress: a bar on a terminal, a plain line now and then elsewhere."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+from gen.sweep import label
+from pipelines.sweep_table import Table
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Progress of one run in steps, with its speed, losses and the time left."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        self.name = name
+        self.steps = steps
+        self.last_line = time.monotonic()  # a run that goes on tells its past at once: not shown
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(total=steps, desc=name, unit="step", dynamic_ncols=True) if terminal else None
+
+    def grid(self, step: int, name: str, picture: bytes) -> None:
+        """Nothing: it shows numbers."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Where the run is; `values` as its Observer gets them."""
+        if "images_per_second" not in values:
+            return
+        losses = {name.removeprefix("loss/"): value for name, value in values.items() if name.startswith("loss/")}
+        if self.bar is not None:
+            self.bar.n = max(self.bar.n, step)
+            self.bar.set_postfix_str(f"{values['images_per_second']:.0f} images/s, {_few(losses)}")
+            return
+        now = time.monotonic()
+        if now - self.last_line < SECONDS_BETWEEN_LINES and step < self.steps:
+            return
+        self.last_line = now
+        left = (self.steps - step) / values["steps_per_second"]
+        print(
+            f"{self.name}: step {step}/{self.steps}, {values['images_per_second']:.0f} images/s, {_few(losses)}, "
+            f"{left:.0f} s left",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class SweepProgress:
+    """Progress of a sweep: trials done and running, the best so far, the time left if all were trained to their end."""
+
+    def __init__(self, name: str, table: Table) -> None:
+        self.name = name
+        self.table = table
+        self.trials = table.sweep.trials()
+        self.start = self.last_line = time.monotonic()
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(total=self.trials, desc=name, unit="trial", dynamic_ncols=True) if terminal else None
+
+    def show(self) -> None:
+        """Where the sweep is."""
+        now, done = time.monotonic(), self.table.done
+        if self.bar is not None:
+            self.bar.n = done
+            self.bar.set_postfix_str(self._said(now))
+        elif now - self.last_line >= SECONDS_BETWEEN_LINES or done == self.trials:
+            self.last_line = now
+            print(f"{self.name}: {done}/{self.trials} trials, {self._said(now)}", flush=True)
+
+    def _said(self, now: float) -> str:
+        records = self.table.records.values()
+        steps = self.table.sweep.steps
+        whole = min(self.trials * steps, self.table.sweep.budget or math.inf)
+        gone = sum(record.reached if self.table.sweep.budget else record.gone for record in records)
+        best = self.table.best
+        said = [f"{len(records) - self.table.done} running"]
+        said += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []
+        said += [f"{(now - self.start) / gone * max(0, whole - gone):.0f} s left"] if gone else []
+        return ", ".join(said)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _few(losses: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.3g}" for name, value in list(losses.items())[:3])

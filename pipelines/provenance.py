@@ -1,0 +1,47 @@
+"""Where a run comes from: commit, data, versions, device."""
+
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+import yaml
+
+
+def provenance(device: str, data: Path) -> dict[str, str]:
+    """Tags that let somebody find out later what exactly was run."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD") or "unknown",
+        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "dvc_data_hash": _dvc_hash(data) or "unknown",
+        "device_name": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else _cpu(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "ray": ray.__version__,
+    }
+
+
+def _git(*words: str) -> str:
+    try:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # not a checkout: an installed package, a container
+
+
+def _dvc_hash(data: Path) -> str:
+    """The hash DVC knows the prepared data by, from whichever dvc.lock names it."""
+    for lock in (Path("dvc.lock"), Path("paper/dvc.lock")):
+        if not lock.is_file():
+            continue
+        stages: dict[str, Any] = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+        for stage in stages.values():
+            for out in stage.get("outs", ()):
+                if out["path"] == str(data):
+                    return str(out["md5"])
+    return ""
+
+
+def _cpu() -> str:
+    return platform.processor() or platform.machine()

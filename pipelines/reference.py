@@ -1,0 +1,83 @@
+"""Stage reference@<dataset>: real images as each extractor sees them, into data/reference/<dataset>."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from gen import config
+from gen.config import Reference
+from gen.data.dataset import Dataset, open_dataset
+from gen.data.fetch import fetch_file
+from gen.data.folder import lock, whole
+from gen.data.progress import progress
+from gen.data.source import Published
+from gen.errors import InputError
+from gen.metrics.classifier import accuracy, train_classifier
+from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL
+from gen.metrics.reference import FEATURES, write_reference
+from gen.settings import nearest
+from pipelines import command
+
+HOME = Path("data/reference")
+SCORING = "scoring"
+"""What training needs of the first extractor: another one beside it then changes nothing that runs depend on."""
+INCEPTION = Published(WEIGHTS_URL.rpartition("/")[2], WEIGHTS_URL, f"sha256:{WEIGHTS_SHA256}")
+
+
+def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path, mirror: str | None) -> dict[str, Any]:
+    """Put the extractor's weights into `folder`; returns what is to be known of it.
+
+    Raises:
+        InputError: the data set has nothing to train it with, or its weights cannot be had.
+    """
+    if name == "coordinates":
+        return {}
+    if name.startswith("inception_"):
+        fetch_file("inception", INCEPTION, folder, mirror=mirror).rename(folder / "inception.pth")
+        return {"resizer": name.removeprefix("inception_")}
+    where = f"reference.{dataset.name}"
+    if not dataset.classes:
+        raise InputError(
+            f"{where}.extractors: a classifier needs labels, {dataset.name} has none; use inception_bilinear"
+        )
+    if not section.classifier_steps:
+        raise InputError(f"{where}.classifier_steps: 0; a classifier needs some, such as 1500")
+    torch.set_num_threads(1)  # with another number the weights differ in their last bits
+    model = train_classifier(dataset, section.size, section.classifier_steps)
+    safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
+    return {"test_accuracy": accuracy(model, dataset, section.size)}
+
+
+def main() -> None:
+    """Read the arguments and params, make each extractor, and keep what it sees in the real images."""
+    parser = command.parser("reference", __doc__ or "", "python -m pipelines.reference digits")
+    parser.add_argument("dataset", help="an entry of `reference` in the params file")
+    arguments = parser.parse_args()
+    name, params = arguments.dataset, config.load(arguments.params)
+    if name not in params.reference:
+        raise InputError(f"{arguments.params}: reference.{name}: unknown; {nearest(name, params.reference)}")
+    section, dataset = params.reference[name], open_dataset(Path("data/prepared") / name)
+    mirror = os.environ.get("GEN_MIRROR") or params.data.mirror
+    for split in ("train", "validation", "test"):
+        if dataset.rows.get(split, 0) < 2:
+            raise InputError(f"{name}: split {split!r} has fewer than 2 images; models are judged by all three")
+    with lock(HOME / name), whole(HOME / name) as partial:
+        for extractor in section.extractors:
+            folder = partial / extractor
+            folder.mkdir()
+            notes = make_extractor(extractor, section, dataset, folder, mirror)
+            with progress(f"{name}: {extractor}", "images", sum(dataset.rows.values())) as move:
+                write_reference(folder, extractor=extractor, dataset=dataset, size=section.size, notes=notes, move=move)
+            if extractor == section.extractors[0]:
+                shutil.copytree(folder, partial / SCORING, ignore=shutil.ignore_patterns(FEATURES))
+            said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in notes.items())
+            print(f"{HOME / name / extractor}: {sum(dataset.rows.values()):,} images{f', {said}' if said else ''}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

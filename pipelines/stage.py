@@ -1,0 +1,70 @@
+"""What a stage that runs long needs of the system: to be alone on its output, and to hear when it shall end."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from filelock import FileLock, Timeout
+
+from gen.errors import InputError
+
+LOCKS = Path(".cache/locks")
+PATIENCE_SECONDS = 600.0
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """No other process of this checkout runs `name` inside the block; waits for one that is just ending.
+
+    A stage may be started while an earlier one, orphaned by a terminated `dvc repro`, is still saving.
+
+    Raises:
+        InputError: the other one does not end within ten minutes.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(LOCKS / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: waiting for another process that is at it", flush=True)
+        try:
+            lock.acquire(timeout=PATIENCE_SECONDS)
+        except Timeout:
+            raise InputError(
+                f"{name}: another process has been at it for {PATIENCE_SECONDS:.0f} s; end it first"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def stop_requests() -> threading.Event:
+    """An event that SIGTERM or Ctrl-C sets from now on, instead of ending the process; for the main thread."""
+    event = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        event.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return event
+
+
+def forced() -> bool:
+    """Whether a `dvc repro --force` (or `dvc exp run --force`) started this process.
+
+    DVC tells its stages nothing of it, so its command line is read.
+    """
+    for parent in psutil.Process().parents():
+        try:
+            words = parent.cmdline()
+        except psutil.Error:
+            continue
+        if any(Path(word).name == "dvc" for word in words[:3]):
+            return any(w == "--force" or (w.startswith("-") and not w.startswith("--") and "f" in w) for w in words[1:])
+    return False

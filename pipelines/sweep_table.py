@@ -1,0 +1,148 @@
+"""What is known of a sweep's trials, while it runs and afterwards."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from gen.sweep import Sweep
+from pipelines.search import Point, Trial
+
+
+@dataclass
+class Record:
+    """One trial so far."""
+
+    trial: Trial
+    sweep: Sweep
+    outcome: str = "running"
+    """Or finished, pruned (ended early by the scheduler), diverged, failed."""
+    reason: str = ""
+    rows: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Numbers by name, for each step that was reported."""
+
+    @property
+    def name(self) -> str:
+        """Its point and seed."""
+        return f"{self.trial.point:04d}_{self.trial.seed}"
+
+    @property
+    def reached(self) -> int:
+        """Its last step."""
+        return max(self.rows, default=0)
+
+    @property
+    def gone(self) -> int:
+        """How many of its steps need not be made any more."""
+        return self.reached if self.outcome == "running" else self.sweep.steps
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Step and value of its best evaluation; none of a trial that diverged, or was never evaluated."""
+        found = {step: row[self.sweep.metric] for step, row in self.rows.items() if self.sweep.metric in row}
+        if self.outcome == "diverged" or not found:
+            return None
+        step = (min if self.sweep.mode == "min" else max)(found, key=found.__getitem__)
+        return step, found[step]
+
+
+class Table:
+    """The trials of a sweep in the order in which they began, by their identifiers."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.records: dict[str, Record] = {}
+        self.told: list[tuple[int, float | None]] = []
+        """Every evaluation as it came: how many steps the trial had gone since its last one, and its metric."""
+
+    def begin(self, identifier: str, trial: Trial) -> bool:
+        """A trial begins, perhaps again after its process was lost. Returns whether it is the first time."""
+        new = identifier not in self.records
+        if new:
+            self.records[identifier] = Record(trial, self.sweep)
+        return new
+
+    def add(self, identifier: str, step: int, values: Mapping[str, float]) -> bool:
+        """An evaluation. Returns whether it is new: a trial that begins again tells of its first ones again."""
+        record = self.records[identifier]
+        if step in record.rows:
+            return False
+        self.told.append((step - record.reached, values.get(self.sweep.metric)))
+        record.rows[step] = dict(values)
+        return True
+
+    def values(self, point: int) -> Point:
+        """The values of a point, as they were chosen."""
+        return next(record.trial.values for record in self.records.values() if record.trial.point == point)
+
+    @property
+    def done(self) -> int:
+        """How many trials have ended."""
+        return sum(record.outcome != "running" for record in self.records.values())
+
+    @property
+    def best(self) -> Record | None:
+        """The trial with the best evaluation so far."""
+        found = [record for record in self.records.values() if record.best is not None]
+        choose = min if self.sweep.mode == "min" else max
+        return choose(found, key=lambda record: record.best[1] if record.best else 0.0, default=None)
+
+    @property
+    def failed(self) -> list[str]:
+        """Why trials could not be trained."""
+        return [record.reason for record in self.records.values() if record.outcome == "failed"]
+
+    def results(self) -> pd.DataFrame:
+        """A row for each evaluation of each trial."""
+        rows = [
+            {**self._about(record), "step": step, **values}
+            for record in self.records.values()
+            for step, values in sorted(record.rows.items())
+        ]
+        return pd.DataFrame(rows)
+
+    def trials(self) -> pd.DataFrame:
+        """A row for each trial, with the best of its metric and the step of it."""
+        rows = []
+        for record in self.records.values():
+            step, value = record.best or (None, None)
+            seconds = record.rows[record.reached].get("seconds") if record.rows else None
+            ended = {"steps": record.reached, "seconds": seconds, "best_step": step, "best": value}
+            rows.append({**self._about(record), **ended})
+        return pd.DataFrame(rows).sort_values(["point", "seed"], ignore_index=True)
+
+    def points(self) -> pd.DataFrame:
+        """A row for each point, the best first: mean and sd over its seeds that have a value."""
+        trials = self.trials()
+        paths = list(self.sweep.space)
+        rows = []
+        for number, group in trials.groupby("point"):
+            values = group["best"].dropna().tolist()
+            rows.append(
+                {
+                    "point": number,
+                    **{path: group[path].iloc[0] for path in paths},
+                    "mean": statistics.fmean(values) if values else None,
+                    "sd": statistics.stdev(values) if len(values) > 1 else 0.0,
+                    "seeds": len(values),
+                    "diverged": int((group["outcome"] == "diverged").sum()),
+                    "pruned": int((group["outcome"] == "pruned").sum()),
+                }
+            )
+        table = pd.DataFrame(rows)
+        # A point that one seed diverges at is not to be recommended while another holds for all of its seeds.
+        table["none"] = table["mean"].isna()
+        order, ascending = ["none", "diverged", "mean"], [True, True, self.sweep.mode == "min"]
+        return table.sort_values(order, ascending=ascending, ignore_index=True).drop(columns="none")
+
+    def _about(self, record: Record) -> dict[str, Any]:
+        trial = record.trial
+        return {
+            "trial": record.name,
+            "point": trial.point,
+            "seed": trial.seed,
+            **trial.values,
+            "outcome": record.outcome,
+        }

@@ -1,0 +1,321 @@
+"""Every run in MLflow, written in the background: an outage or a slow server neither stops nor slows training.
+
+Without MLFLOW_TRACKING_URI runs go to tracking/mlflow.db (sqlite) and tracking/artifacts below the working directory.
+"""
+
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before mlflow is imported: no telemetry, and an outage is noticed in seconds instead of minutes.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+import mlflow
+import numpy as np
+import pandas as pd
+import requests
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Dataset as TrackedDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Run as TrackedRun
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from PIL import Image
+
+from gen import export
+from gen.config import Run, flat
+from gen.data.dataset import Dataset
+from pipelines.background import Background, Temporary
+from pipelines.provenance import provenance
+
+HOME = Path("tracking")
+BATCH = 900
+PATIENCE_SECONDS = 30.0
+SERVED = Path(__file__).with_name("served_model.py")
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or the embedded database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME.absolute()}/mlflow.db"
+
+
+def embedded() -> bool:
+    """Whether runs go to the embedded database."""
+    return not os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def connect() -> MlflowClient:
+    """A client of the store. The embedded database is made by one process at a time: two at once would corrupt it."""
+    if not embedded():
+        return MlflowClient(tracking_uri())
+    HOME.mkdir(exist_ok=True)
+    with FileLock(HOME / "init.lock"):
+        store = MlflowClient(tracking_uri())
+        store.search_experiments(max_results=1)
+    return store
+
+
+def experiment_id(store: MlflowClient, name: str) -> str:
+    """The experiment of that name, made when there is none; an embedded one keeps its artifacts below tracking/."""
+    location = (HOME.absolute() / "artifacts" / name).as_uri() if embedded() else None
+    found = store.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(store.create_experiment(name, artifact_location=location))
+        except MlflowException:  # another process may have been faster
+            found = store.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is tracked of a run before its first step."""
+
+    name: str
+    experiment: str
+    params: Mapping[str, Any]
+    """Nested; MLflow gets them flat."""
+    tags: Mapping[str, str]
+    """What to find it by, and where it comes from."""
+    dataset: Dataset
+    attempt: str
+    storage: str
+
+
+def facts_of(run: Run, name: str, dataset: Dataset, *, identity: str, attempt: str, storage: str, device: str) -> Facts:
+    """Those of an entry of `runs`."""
+    tags = {"family": run.family, "seed": str(run.seed), **where_from(dataset, identity, device)}
+    return Facts(
+        name=name,
+        experiment=run.group,
+        params=run.model_dump(),
+        tags=tags,
+        dataset=dataset,
+        attempt=attempt,
+        storage=storage,
+    )
+
+
+def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
+    """Tags that say what a result comes from: data, code, versions, device."""
+    return {
+        "identity": identity,
+        "dataset": dataset.name,
+        "device": device,
+        "data_digest": dataset.digest,
+        **provenance(device, dataset.folder),
+    }
+
+
+class Tracker:
+    """One MLflow run, found again by its attempt. Every method but `close` returns at once.
+
+    Trackers that share a background are written one after the other, so many at once never wait for a lock.
+    """
+
+    def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
+        self.facts = facts
+        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": facts.storage}
+        self.parent = parent
+        self.run_id = ""
+        self.logged: set[tuple[str, int]] = set()
+        self.measured: list[Metric] = []
+        self.monitor: SystemMetricsMonitor | None = None
+        self.background = background or Background()
+        self._later(lambda: None)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Values by name at a step; what a killed process logged before is not logged twice."""
+        now = int(time.time() * 1000)
+        self.measured += [Metric(name, value, now, step) for name, value in values.items()]
+        self._later(self._flush)
+
+    def grid(self, step: int, name: str, picture: bytes) -> None:
+        """A PNG, one of the steps of the image `name`."""
+
+        def log() -> None:
+            if (name, step) not in self.logged:
+                image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+                self.store.log_image(self.run_id, image, key=name, step=step, synchronous=True)
+
+        self._later(log)
+
+    def model(self, folder: Path) -> None:
+        """An exported model, which is registered under the run's name."""
+        self._later(lambda: self._log_model(folder))
+
+    def files(self, folder: Path) -> None:
+        """All files of a folder."""
+        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)))
+
+    def end(self, status: str, **tags: str) -> None:
+        """Give the run an MLflow status, and tags that say why."""
+        self._later(lambda: self._end(status, tags))
+
+    def close(self) -> None:
+        """Wait for what is left, half a minute at most, and say when something is missing."""
+        problem = self.background.close(PATIENCE_SECONDS)
+        if problem:
+            print(f"warning: MLflow at {tracking_uri()} lacks part of run {self.facts.name}: {problem}", flush=True)
+
+    def _later(self, work: Callable[[], object]) -> None:
+        def attempt() -> None:
+            try:
+                if not self.run_id:
+                    self._begin()
+                work()
+            except requests.RequestException as error:
+                raise Temporary(f"it does not answer ({type(error).__name__})") from None
+            except MlflowException as error:
+                if error.get_http_status_code() >= 500:  # type: ignore[no-untyped-call]
+                    raise Temporary(" ".join(str(error).split())[:200]) from None
+                raise
+
+        self.background.put(attempt)
+
+    def _begin(self) -> None:
+        self.store = connect()
+        experiment = experiment_id(self.store, self.facts.experiment)
+        mine = f"tags.run = '{self.facts.name}' and tags.storage = '{self.tags['storage']}'"
+        earlier = self.store.search_runs([experiment], mine, ViewType.ACTIVE_ONLY, max_results=100)
+        same = [run for run in earlier if run.data.tags["attempt"] == self.tags["attempt"]]
+        for run in earlier:
+            if run.info.status == "RUNNING" and run not in same:
+                self.store.set_terminated(run.info.run_id, "KILLED")
+                trials = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+                for trial in self.store.search_runs([experiment], trials):
+                    self.store.set_terminated(trial.info.run_id, "KILLED")
+        if same:
+            run_id = same[0].info.run_id
+            self.store.update_run(run_id, status="RUNNING")
+            self.logged = self._logged_before(same[0])
+        else:
+            run_id = self.store.create_run(experiment, run_name=self.facts.name).info.run_id
+            self._describe(run_id)
+        if self.parent is None:  # one of them watches the machine
+            self.monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+                run_id, resume_logging=bool(same), tracking_uri=tracking_uri()
+            )
+            self.monitor.start()  # type: ignore[no-untyped-call]
+        self.run_id = run_id
+
+    def _logged_before(self, run: TrackedRun) -> set[tuple[str, int]]:
+        """Names and steps of the metrics and grids that the run has."""
+        mine = [name for name in run.data.metrics if not name.startswith("system/")]
+        histories = [self.store.get_metric_history(run.info.run_id, name) for name in mine]
+        pictures = [file.path for file in self.store.list_artifacts(run.info.run_id, "images")]
+        steps = [re.match(r"images/(\w+)\+step\+(\d+)\+", path) for path in pictures]
+        found = {(metric.key, metric.step) for history in histories for metric in history}
+        return found | {(step[1], int(step[2])) for step in steps if step}
+
+    def _describe(self, run_id: str) -> None:
+        tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
+        params = [Param(key, str(value)) for key, value in flat(self.facts.params).items()]
+        self.store.log_batch(run_id, params=params, tags=[RunTag(key, value) for key, value in tags.items()])
+        manifest = dict(self.facts.dataset.manifest)
+        used = TrackedDataset(
+            name=self.facts.dataset.name,
+            digest=self.facts.dataset.digest[:36],
+            source_type="parquet",
+            source=json.dumps({"uri": str(self.facts.dataset.folder)}),
+            profile=json.dumps({"rows": self.facts.dataset.rows, "shape": list(self.facts.dataset.shape)}),
+        )
+        self.store.log_inputs(run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
+        self.store.log_dict(run_id, manifest, "dataset/MANIFEST.json")
+
+    def _flush(self) -> None:
+        while self.measured:
+            some = self.measured[:BATCH]
+            new = [metric for metric in some if (metric.key, metric.step) not in self.logged]
+            if new:
+                self.store.log_batch(self.run_id, metrics=new, synchronous=True)
+            del self.measured[: len(some)]
+
+    def _log_model(self, folder: Path) -> None:
+        mlflow.set_tracking_uri(tracking_uri())
+        image = export.describe(folder)["image"]
+        asked = Schema([ColSpec("long", "rows"), ColSpec("long", "seed")])
+        with mlflow.start_run(run_id=self.run_id):
+            mlflow.pyfunc.log_model(
+                name=self.facts.name,
+                python_model=str(SERVED),
+                artifacts={"model": str(folder)},
+                code_paths=[str(Path(export.__file__).parent)],
+                signature=ModelSignature(asked, Schema([TensorSpec(np.dtype("float32"), (-1, *image))])),
+                pip_requirements=[
+                    "torch",
+                    "safetensors",
+                    "pydantic",
+                    "jaxtyping",
+                    "pyyaml",
+                    "pyarrow",
+                    "pandas",
+                    "numpy",
+                ],
+                input_example=pd.DataFrame({"rows": [16], "seed": [0]}),
+                registered_model_name=self.facts.name,
+            )
+            for name in ("grid.png", "metrics.json"):
+                mlflow.log_artifact(str(folder / name))
+
+    def _end(self, status: str, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self.store.set_tag(self.run_id, key, value)
+        if self.monitor is not None:
+            self.monitor.finish()  # type: ignore[no-untyped-call]
+        self.store.set_terminated(self.run_id, status)
+
+
+def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float], folder: Path) -> None:
+    """Add what was found out later to the run that trained a model: metrics, and the files of a folder.
+
+    Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
+    """
+    now = int(time.time() * 1000)
+    try:
+        store = connect()
+        found = store.search_runs([experiment_id(store, group)], f"tags.run = '{name}' and tags.attempt = '{attempt}'")
+        if not found:
+            print(f"warning: MLflow at {tracking_uri()} has no run {name} of group {group} that trained this model")
+            return
+        run_id = found[0].info.run_id
+        store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+        store.log_artifacts(run_id, str(folder), folder.parts[0])
+    except (MlflowException, requests.RequestException) as error:
+        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")
+
+
+def sweep_trials(experiment: str) -> list[str]:
+    """The runs of the trials of the newest sweep in an experiment; none where there is no sweep."""
+    runs = connect().search_runs([experiment])  # the newest first
+    parents = [run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
+    return [run.info.run_id for run in runs if parents and run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parents[0]]
+
+
+def add_comparison(group: str, folder: Path) -> None:
+    """Keep the comparison of a group as the files of its run `compare`, of which there is one."""
+    try:
+        store = connect()
+        experiment = experiment_id(store, group)
+        found = store.search_runs([experiment], "tags.comparison = 'true'")
+        run = found[0] if found else store.create_run(experiment, run_name="compare", tags={"comparison": "true"})
+        store.log_artifacts(run.info.run_id, str(folder))
+        store.set_terminated(run.info.run_id, "FINISHED")
+    except (MlflowException, requests.RequestException) as error:
+        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")

@@ -1,0 +1,115 @@
+"""What runs on each worker of train@<run>. Imports no MLflow: workers only talk to the driver."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gen.checkpoint import Checkpoints
+from gen.config import Logging, Run
+from gen.data.dataset import open_dataset
+from gen.errors import InputError
+from gen.grid import grid, png
+from gen.journal import Diverged, Observer
+from gen.metrics.reference import open_reference
+from gen.scores import LightFrechet, Score, SlicedWasserstein
+from gen.training import train
+from gen.workers import Workers
+from pipelines.mailbox import Ended, Grid, Metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All that a worker is told. Paths are absolute: workers have a working directory of their own."""
+
+    run: Run
+    name: str
+    data: Path
+    reference: Path
+    """The folder of the extractor that checkpoints are chosen by."""
+    score_samples: int
+    logging: Logging
+    storage: str
+    identity: str
+    mailbox: Any
+
+
+def work(config: dict[str, Job]) -> None:
+    """Train, on one of the workers. Ray hands over the job in a dictionary."""
+    job = config["job"]
+    context = ray.train.get_context()
+    workers = Workers(context.get_world_rank(), context.get_world_size())
+    observer = MailboxObserver(job.mailbox)
+    ended = perform(job, observer, workers)
+    if workers.first:
+        observer.ended(ended)
+
+
+def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
+    """Do the job, as one of its workers, and say how it went. A trial of a sweep is the same job in another process."""
+    torch.set_num_threads(job.run.compute.threads)
+    checkpoints = Checkpoints(job.storage, job.name, job.identity)
+    try:
+        train(
+            job.run,
+            open_dataset(job.data),
+            logging=job.logging,
+            observer=observer,
+            checkpoints=checkpoints,
+            score=score_of(job),
+            workers=workers,
+        )
+    except Diverged as error:
+        return Ended("diverged", str(error))
+    except InputError as error:  # trying again, as Ray does after a crash, would not help
+        return Ended("refused", str(error))
+    return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
+
+
+def score_of(job: Job) -> Score:
+    """What the run's checkpoints are chosen by: the Frechet distance by the data set's extractor; for points another.
+
+    Raises:
+        InputError: the reference is missing or damaged.
+    """
+    reference = open_reference(job.reference, torch.bfloat16)
+    if reference.name == "coordinates":
+        return SlicedWasserstein(job.score_samples)
+    return LightFrechet(reference, job.score_samples)
+
+
+class MailboxObserver:
+    """The worker's end: a gen.journal.Observer that never waits for the driver."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.answer: Any = None
+        self.asked_to_stop = False
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Post them; the answer, whether to stop, is read when it is there."""
+        self.stop()
+        answer = self.handle.put.remote(Metrics(step, dict(values)))
+        if self.answer is None:  # else the one before is still awaited: replacing it, a fast run might never read any
+            self.answer = answer
+
+    def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
+        """Post them as a PNG."""
+        self.handle.put.remote(Grid(step, name, png(grid(images))))
+
+    def stop(self) -> bool:
+        """Whether the driver asked for a stop, as far as is known."""
+        if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
+            self.asked_to_stop |= bool(ray.get(self.answer))
+            self.answer = None
+        return self.asked_to_stop
+
+    def ended(self, ended: Ended) -> None:
+        """The last word; waits until it is delivered."""
+        ray.get(self.handle.put.remote(ended))

@@ -1,0 +1,26 @@
+"""What tests of several subjects share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gen.data.dataset import Dataset
+from tests.training.tiny import prepared
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """A mirror of real images in their published formats: `<data set>/<file>` and SHA256SUMS."""
+    if not (folder := os.environ.get("GEN_TEST_MIRROR")):
+        pytest.skip("GEN_TEST_MIRROR names no mirror of the published files")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+    """Prepared digits and ring8."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return {name: prepared(folder, name) for name in ("digits", "ring8")}

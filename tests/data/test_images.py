@@ -1,0 +1,215 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gen.data.dataset import Dataset
+from gen.data.fetch import fetch
+from gen.data.pictures import decode, fit, parallel
+from gen.data.prepare import prepare
+from gen.errors import InputError
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+def section(**changes: Any) -> dict[str, Any]:
+    usual = {"folder": "mine", "csv": None, "size": 8, "channels": 3, "validation": 0.2, "test": 0.1}
+    return {"source": "images", **usual, **changes}
+
+
+def build(values: dict[str, Any]) -> Dataset:
+    fetch("own", values, "own", Path("raw"), mirror=None)
+    return prepare("own", values, "own", Path("raw"), Path("own"))
+
+
+@pytest.fixture
+def mine(workplace: Path) -> Path:
+    """Ten pictures of each colour, in folders of their names, in several formats and sizes."""
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (workplace / "mine" / name).mkdir(parents=True)
+        for i in range(10):
+            suffix = ("png", "bmp", "webp", "ppm")[i % 4]
+            Image.new("RGB", (10 + i, 20 - number), colour).save(
+                workplace / "mine" / name / f"{i}.{suffix}", lossless=True
+            )
+    return workplace / "mine"
+
+
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def test_classes_are_sub_folders(mine: Path) -> None:
+    (mine / ".hidden").write_text("left alone")
+    dataset = build(section())
+    assert dataset.rows == {"train": 21, "validation": 6, "test": 3}
+    assert dataset.classes == ("blue", "green", "red")
+    ids = []
+    for split in dataset.rows:
+        rows = dataset.read(split)
+        ids += rows.ids
+        for image, label, name in zip(rows.images, rows.labels, rows.ids, strict=True):
+            assert name.startswith(dataset.classes[label] + "/")
+            assert (image == np.array(COLOURS[dataset.classes[label]])[:, None, None]).all()
+    assert sorted(ids) == sorted(path.relative_to(mine).as_posix() for path in mine.glob("*/*"))
+
+
+def test_same_folder_same_bytes(mine: Path) -> None:
+    first = build(section()).digest
+    (mine / "red" / "0.png").touch()
+    assert build(section()).digest == first
+
+
+def test_a_csv_names_the_classes(mine: Path) -> None:
+    pictures = sorted(mine.glob("*/*"))
+    rows = [f"{path.relative_to(mine)},{10 - i % 3}" for i, path in enumerate(pictures[:12])]
+    (mine / "list.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+    dataset = build(section(folder=None, csv="mine/list.csv", validation=0, test=0))
+    assert dataset.classes == ("8", "9", "10")
+    read = dataset.read("train")
+    assert read.ids == sorted(row.split(",")[0] for row in rows)
+    assert {f"{name},{dataset.classes[label]}" for name, label in zip(read.ids, read.labels, strict=True)} == set(rows)
+
+
+def test_without_classes(workplace: Path) -> None:
+    Path("mine").mkdir()
+    noise(9, 9).save("mine/a.png")
+    dataset = build(section(validation=0, test=0, channels=1))
+    assert dataset.classes == ()
+    assert dataset.read("train").images.shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("red/x.jpg", b"", "pictures.zip: red/x.jpg: not a whole picture"),
+        ("red/x.jpg", b"GIF89a", "pictures.zip: red/x.jpg: not a whole picture"),
+        ("red/x.png", png(noise(50, 50))[:-2000], "pictures.zip: red/x.png: not a whole picture"),
+        ("red/notes.txt", b"hello", r"mine/red/notes.txt: not a picture \(.jpg, .*\); move it out"),
+        ("x.png", png(noise(5, 5)), "mine/x.png: outside the sub-folders, which are the classes"),
+    ],
+)
+def test_bad_folders(mine: Path, name: str, content: bytes, line: str) -> None:
+    (mine / name).write_bytes(content)
+    with pytest.raises(InputError, match=line):
+        build(section())
+    assert not Path("own").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "lists no picture"),
+        ("path,label\n", "lists no picture"),
+        ("file,label\na,b\n", "row 2: no path or no label"),
+        ("path,label\nred/0.png\n", "row 2: no path or no label"),
+        ("path,label\n/etc/passwd,x\n", "row 2: '/etc/passwd' leads out of its folder"),
+        ("path,label\n../x.png,x\n", "row 2: '../x.png' leads out of its folder"),
+        ("path,label\nred/77.png,x\n", "row 2: 'red/77.png' is not there"),
+        ("path,label\nred/0.png,x\nred/0.png,y\n", "row 3: 'red/0.png' occurs twice"),
+        ("path,label\n\xff,x\n", "not a CSV file"),
+    ],
+)
+def test_bad_csv(mine: Path, text: str, line: str) -> None:
+    (mine / "list.csv").write_bytes(text.encode("latin1"))
+    with pytest.raises(InputError, match=f"mine/list.csv: .*{line}"):
+        build(section(folder=None, csv="mine/list.csv"))
+    assert not Path("raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"csv": "list.csv"}, "give either folder or csv"),
+        ({"folder": None}, "give either folder or csv"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+        ({"folder": "nowhere"}, "nowhere: no such folder"),
+        ({"folder": None, "csv": "no.csv"}, "no.csv: no such file"),
+        ({"channels": 2}, "own.channels"),
+    ],
+)
+def test_bad_sections(mine: Path, changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        build(section(**changes))
+
+
+def test_centre_square_then_bicubic() -> None:
+    picture = noise(21, 30)
+    expected = np.asarray(picture.crop((0, 4, 21, 25)).resize((8, 8), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(fit(picture, None, 8), expected)
+    np.testing.assert_array_equal(fit(picture, 10, None), np.asarray(picture)[10:20, 5:15].transpose(2, 0, 1))
+    np.testing.assert_array_equal(fit(picture.convert("L"), 21, 21)[0], np.asarray(picture.convert("L"))[4:25])
+    with pytest.raises(InputError, match=r"a.jpg: 21x30 pixels; the crop needs at least 22x22"):
+        fit(picture, 22, 8, "a.jpg")
+
+
+def test_exif_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    noise(6, 4).save(file, "PNG", exif=exif)
+    np.testing.assert_array_equal(np.asarray(decode(file.getvalue(), "a")), np.rot90(np.asarray(noise(6, 4)), -1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA"])
+def test_modes_become_rgb(mode: str) -> None:
+    assert decode(png(noise(6, 4).convert(mode)), "a").mode == "RGB"
+
+
+def test_sixteen_bits_are_not_cut() -> None:
+    deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
+    with pytest.raises(InputError, match=r"a: not a whole picture .*8 bits a channel"):
+        decode(png(deep), "a")
+
+
+@pytest.mark.parametrize("side", [10_000, 60_000])
+def test_decompression_bomb(side: int) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks)
+    with pytest.raises(InputError, match=r"bomb.png: a decompression bomb"):
+        decode(b"\x89PNG\r\n\x1a\n" + body, "bomb.png")
+
+
+def test_truncated_jpeg() -> None:
+    file = io.BytesIO()
+    noise(64, 64).save(file, "JPEG")
+    for length in (10, 500, len(file.getvalue()) - 100):
+        with pytest.raises(InputError, match=r"a.jpg: not a whole picture"):
+            decode(file.getvalue()[:length], "a.jpg")
+
+
+def test_parallel_keeps_order_and_bounds() -> None:
+    taken = []
+
+    def items() -> Any:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = parallel(lambda i: i * i, items(), workers=2)
+    assert next(results) == 0
+    assert len(taken) < 200
+    assert list(results) == [i * i for i in range(1, 1000)]
+
+
+def test_parallel_ends_with_the_first_error() -> None:
+    def fail(i: int) -> int:
+        if i == 40:
+            raise InputError("forty")
+        return i
+
+    results = parallel(fail, range(10**9), workers=2)
+    with pytest.raises(InputError, match="forty"):
+        list(results)

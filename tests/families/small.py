@@ -1,0 +1,75 @@
+"""Settings of every family that train in milliseconds, for tests of what holds for all families."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gen.family import Family, ImageShape, load_family
+
+IMAGES = ImageShape(1, 16, 16)
+POINTS = ImageShape(2, 1, 1)
+
+SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
+    **{
+        name: {
+            image: {"latent": 4, "width": width, "depth": depth, "dropout": 0.2}
+            | {"lr": 1e-4, "discriminator_lr": 1e-4, "beta1": 0.5}
+            for image, width, depth in ((IMAGES, 2, None), (POINTS, 8, 2))
+        }
+        for name in ("ali", "bigan")
+    },
+    "dcgan": {IMAGES: {"latent": 4, "width": 4, "k": 1, "lr": 2e-4, "beta1": 0.5}},
+    "gan": {
+        image: {
+            "latent": 4,
+            "width": 16,
+            "depth": 2,
+            "loss": "minimax",
+            "dropout": 0.0,
+            "k": 2,
+            "lr": 2e-4,
+            "beta1": 0.5,
+        }
+        for image in (IMAGES, POINTS)
+    },
+    "lsgan": {
+        image: {"latent": 4, "width": 4, "depth": depth, "norm": norm, "k": 1}
+        | {"a": 0.0, "b": 1.0, "c": 1.0, "lr": 2e-4, "beta1": 0.5}
+        for image, depth, norm in ((IMAGES, None, "batch"), (POINTS, 2, "none"))
+    },
+    "wgan": {
+        image: {"latent": 4, "width": 4, "depth": depth, "norm": norm}
+        | {"n_critic": 2, "critic_warmup": False, "clip": 0.01, "lr": 5e-5}
+        for image, depth, norm in ((IMAGES, None, "batch"), (POINTS, 2, "none"))
+    },
+    "wgan_gp": {
+        image: {"latent": 4, "width": 4, "depth": depth, "norm": "layer", "n_critic": 2}
+        | {"penalty_weight": 10.0, "lr": 1e-4, "beta1": 0.0, "beta2": 0.9}
+        for image, depth in ((IMAGES, None), (POINTS, 2))
+    },
+}
+"""Family -> shape of its samples (each form it has) -> the `model` section."""
+
+
+def small(family: str, image: ImageShape | None = None) -> tuple[dict[str, Any], ImageShape]:
+    """Settings of a family and the shape they are for: its first form, unless one is asked for."""
+    assert family in SMALL, f"tests/families/small.py: add settings of {family!r}, for the tests of all families"
+    image = image or next(iter(SMALL[family]))
+    return dict(SMALL[family][image]), image
+
+
+def forms() -> list[tuple[str, ImageShape]]:
+    """Every family in every form it has."""
+    return [(family, image) for family, shapes in SMALL.items() for image in shapes]
+
+
+def build(family: str, image: ImageShape | None = None, **changes: Any) -> Family:
+    """A small model, with some settings changed."""
+    settings, image = small(family, image)
+    return load_family(family, settings | changes, image)
+
+
+def mixes_samples(family: str, image: ImageShape) -> bool:
+    """Whether samples of a batch depend on one another: batch norm somewhere."""
+    return any(isinstance(module, _BatchNorm) for module in build(family, image).modules())

@@ -1,0 +1,162 @@
+"""What holds for every family, in every form it has. Two more contracts need the loop: see tests/test_training.py."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from gen.errors import InputError
+from gen.family import Batch, Family, ImageShape, Latent, Noise, Update, check_family, family_names, load_family
+from tests.families.small import SMALL, build, forms, small
+
+ROWS = 6
+every_form = pytest.mark.parametrize(
+    ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
+)
+every_family = pytest.mark.parametrize("name", family_names())
+
+
+@every_family
+def test_has_small_settings(name: str) -> None:
+    settings, _ = small(name)
+    assert check_family(name, settings, "model").model_dump() == settings
+
+
+def test_no_settings_without_family() -> None:
+    assert set(SMALL) <= set(family_names())
+
+
+@every_form
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
+    family = build(name, image).to(dtype=dtype).train(False)
+    with torch.no_grad():
+        samples = family.sample(Noise("sample", rows=ROWS, dtype=dtype))
+        again = family.sample(Noise("sample", rows=ROWS, dtype=dtype))
+        others = family.sample(Noise("other", rows=ROWS, dtype=dtype))
+    assert samples.shape == (ROWS, *image)
+    assert samples.dtype == dtype
+    assert samples.isfinite().all()
+    if image.height > 1:
+        assert samples.abs().max() <= 1
+    assert torch.equal(samples, again)
+    if dtype == torch.float64:  # weights may start so small that float32 sees no difference
+        assert not torch.equal(samples, others)
+
+
+@every_form
+def test_a_sample_depends_on_its_own_noise_alone(name: str, image: ImageShape) -> None:
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    with torch.no_grad():
+        every = family.sample(Noise("sample", rows=ROWS, dtype=torch.float64))
+        some = family.sample(Noise("sample", rows=ROWS, take=slice(1, None, 2), dtype=torch.float64))
+    torch.testing.assert_close(some, every[1::2])
+
+
+@every_form
+def test_decodes_what_it_samples(name: str, image: ImageShape) -> None:
+    family = build(name, image).train(False)
+    if not isinstance(family, Latent):
+        pytest.skip("no latent vector")
+    z = family.prior(Noise("sample", rows=ROWS))
+    assert z.shape[0] == ROWS
+    with torch.no_grad():
+        assert torch.equal(family.decode(z), family.sample(Noise("sample", rows=ROWS)))
+
+
+@every_form
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_losses_are_finite_scalars_of_full_precision(name: str, image: ImageShape, precision: str) -> None:
+    family = build(name, image).train()
+    for update in family.updates():
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            losses = update.loss(batch(image), Noise(update.name, rows=ROWS))
+        assert set(update.moves) <= set(losses)
+        for loss in losses.values():
+            assert loss.shape == ()
+            assert loss.dtype == torch.float32
+            assert loss.isfinite()
+        minimised = {name for name, loss in losses.items() if loss.requires_grad}
+        assert minimised == set(update.moves), "a loss that is only looked at should be detached"
+
+
+@every_form
+def test_every_loss_moves_its_parameters_and_no_others(name: str, image: ImageShape) -> None:
+    family = build(name, image).train()
+    for update in family.updates():
+        before = parameters(family)
+        gradients = {
+            loss: torch.autograd.grad(value, list(update.moves[loss].params), retain_graph=True)
+            for loss, value in update.loss(batch(image), Noise(update.name, rows=ROWS)).items()
+            if loss in update.moves
+        }
+        assert all(gradient.isfinite().all() for each in gradients.values() for gradient in each)
+        assert all(sum(float(gradient.abs().sum()) for gradient in each) > 0 for each in gradients.values())
+        make(update, image)
+        moved = {name for name, param in family.named_parameters() if not torch.equal(param, before[name])}
+        mine = {id(param) for move in update.moves.values() for param in move.params}
+        named = {name for name, param in family.named_parameters() if id(param) in mine}
+        assert moved <= named
+        assert len(moved) > len(named) / 2
+
+
+@every_form
+def test_moves_own_every_parameter_once(name: str, image: ImageShape) -> None:
+    family = build(name, image)
+    owned = [id(param) for update in family.updates() for move in update.moves.values() for param in move.params]
+    assert sorted(owned) == sorted(id(param) for _, param in family.named_parameters())
+
+
+@every_form
+def test_initial_weights_come_from_the_global_generator(name: str, image: ImageShape) -> None:
+    families = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        families.append(parameters(build(name, image)))
+    same, other = (all(torch.equal(a[name], b[name]) for name in a) for a, b in pairwise(families))
+    assert same
+    assert not other
+
+
+@every_family
+def test_unknown_setting_is_named(name: str) -> None:
+    settings, image = small(name)
+    with pytest.raises(InputError, match=r"^runs\.x\.model\.latents: unknown; did you mean latent\?$"):
+        load_family(name, settings | {"latents": 3}, image, "runs.x.model")
+
+
+@every_family
+def test_every_setting_is_required_and_described(name: str) -> None:
+    settings, _ = small(name)
+    for field in settings:
+        rest = {key: value for key, value in settings.items() if key != field}
+        with pytest.raises(InputError, match=rf"^model\.{field}: missing; ."):
+            check_family(name, rest, "model")
+    assert not any(
+        "default" in field for field in check_family(name, settings, "model").model_json_schema()["properties"].values()
+    )
+
+
+def batch(image: ImageShape) -> Batch:
+    noise = Noise("batch", rows=ROWS)
+    return Batch(noise.uniform(*image, low=-1.0), torch.zeros(ROWS, dtype=torch.int64))
+
+
+def parameters(family: Family) -> dict[str, Tensor]:
+    return {name: param.detach().clone() for name, param in family.named_parameters()}
+
+
+def make(update: Update, image: ImageShape) -> None:
+    """Make one update, as the loop does."""
+    losses = update.loss(batch(image), Noise("make", rows=ROWS))
+    for name, move in update.moves.items():
+        optimizer = move.optimizer(move.params)
+        for param, gradient in zip(
+            move.params, torch.autograd.grad(losses[name], list(move.params), retain_graph=True), strict=True
+        ):
+            param.grad = gradient
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        update.after(losses)

@@ -1,0 +1,156 @@
+"""Reference statistics, and what is measured against them, on real digits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from gen.data.dataset import Dataset
+from gen.errors import InputError
+from gen.family import ImageShape
+from gen.metrics import evaluation
+from gen.metrics.classifier import accuracy, train_classifier
+from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted
+from gen.metrics.moments import gather, moments
+from gen.metrics.reference import Reference, images, open_reference, write_reference
+
+
+@pytest.fixture(scope="module")
+def folder(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits as a classifier of a few steps sees them."""
+    made = tmp_path_factory.mktemp("digits") / "classifier"
+    made.mkdir()
+    digits = datasets["digits"]
+    model = train_classifier(digits, 16, steps=100)
+    assert accuracy(model, digits, 16) > 0.85
+    safetensors.torch.save_file(model.state_dict(), made / "classifier.safetensors")
+    write_reference(
+        made, extractor="classifier", dataset=digits, size=16, notes={"test_accuracy": 0.9}, move=lambda n: None
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> Reference:
+    return open_reference(folder)
+
+
+def test_statistics_are_those_of_the_features(reference: Reference) -> None:
+    for split in ("train", "validation", "test"):
+        features = reference.features(split)
+        assert len(features) == reference.described["rows"][split]
+        torch.testing.assert_close(reference.moments[split].mean, features.double().mean(0))
+        torch.testing.assert_close(reference.moments[split].covariance, features.double().T.cov())
+
+
+def test_features_do_not_depend_on_how_images_are_batched(reference: Reference, datasets: dict[str, Dataset]) -> None:
+    some = next(images(datasets["digits"], "test", 16))[:7]
+    alone = torch.cat([reference.extract(one[None]).features for one in some])
+    torch.testing.assert_close(reference.extract(some).features, alone, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(reference.features("test")[:7], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_images_are_rounded_to_what_a_picture_file_holds(reference: Reference, datasets: dict[str, Dataset]) -> None:
+    some = next(images(datasets["digits"], "test", 16))[:5]
+    moved = (some + torch.empty_like(some).uniform_(-0.4, 0.4) / 127.5).clamp(-1, 1)
+    assert torch.equal(reference.extract(some).features, reference.extract(moved).features)
+
+
+def test_the_real_images_measure_best(reference: Reference, datasets: dict[str, Dataset]) -> None:
+    """Against the test split: validation images, the same with noise, and one class of them."""
+    real = torch.cat(list(images(datasets["digits"], "validation", 16)))
+    noisy = (real + 0.5 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
+    zeros = real[torch.from_numpy(datasets["digits"].read("validation").labels.copy()) == 0]
+    found = [evaluation.measure(reference.extract(x), reference, 0)[0] for x in (real, noisy, zeros)]
+    distances = [one["fid_classifier"] for one in found]
+    assert distances[0] < distances[1]
+    assert distances[0] < distances[2]
+    assert found[0]["classes_seen_classifier"] == 10
+    assert found[2]["classes_seen_classifier"] < 10
+    assert found[0]["recall_classifier"] > found[2]["recall_classifier"]
+    assert found[0]["precision_classifier"] > found[1]["precision_classifier"]
+    assert evaluation.measure(reference.extract(zeros), reference, 0)[1], "fewer samples than features: flagged"
+
+
+def test_memorised_images_are_found_out(reference: Reference) -> None:
+    assert evaluation.memorised(reference.features("train")[:200], reference) == 0
+    assert evaluation.memorised(reference.features("test"), reference) == 1
+
+
+def test_over_seeds() -> None:
+    found = evaluation.over_seeds([{"fid": 1.0}, {"fid": 2.0}, {"fid": 6.0}])
+    assert found["fid"].mean == 3.0
+    assert found["fid"].sd == pytest.approx(7**0.5)
+    assert evaluation.over_seeds([{"fid": 1.0}])["fid"].sd == 0
+
+
+@pytest.mark.parametrize("name", ["classifier.safetensors", "features.safetensors", "statistics.safetensors"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
+def test_a_damaged_file_is_named(folder: Path, name: str, damage: str, tmp_path: Path) -> None:
+    copy = tmp_path / "digits" / "classifier"
+    shutil.copytree(folder, copy)
+    content = (copy / name).read_bytes()
+    if damage == "gone":
+        (copy / name).unlink()
+    else:
+        cut = content[:-1] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1])
+        (copy / name).write_bytes(cut)
+    with pytest.raises(InputError, match=rf"{name}: missing or damaged; run dvc repro reference@digits$"):
+        open_reference(copy).features("test")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 99}'])
+def test_a_damaged_description_is_named(folder: Path, text: str, tmp_path: Path) -> None:
+    copy = tmp_path / "digits" / "classifier"
+    shutil.copytree(folder, copy)
+    (copy / "reference.json").write_text(text)
+    with pytest.raises(InputError, match=r"reference\.json: damaged; run dvc repro reference@digits$"):
+        open_reference(copy)
+    with pytest.raises(InputError, match=r"reference\.json: missing; run dvc repro"):
+        open_reference(tmp_path)
+
+
+def test_what_an_extractor_refuses(reference: Reference) -> None:
+    good = torch.zeros(2, 1, 16, 16)
+    broken = good.clone()
+    broken[1, 0, 3, 3] = float("nan")
+    for bad, said in ((good[:, :, :8], "of shape 1x8x16"), (good + 2, r"values up to 2"), (broken, "not finite")):
+        with pytest.raises(InputError, match=said):
+            reference.extract(bad)
+    with pytest.raises(InputError, match="of shape 1x16x16"):
+        CoordinateExtractor()(good)
+
+
+def test_too_few_samples(reference: Reference) -> None:
+    few = reference.extract(torch.zeros(1, 1, 16, 16))
+    with pytest.raises(InputError, match="1 samples"):
+        evaluation.measure(few, reference, 0)
+    with pytest.raises(InputError, match="row 0 is not finite"):
+        evaluation.measure(Extracted(few.features / 0, few.logits), reference, 0)
+
+
+def test_a_classifier_needs_its_own_shape(datasets: dict[str, Dataset]) -> None:
+    model = train_classifier(datasets["digits"], 16, steps=1)
+    assert model.image == ImageShape(1, 16, 16)
+    with pytest.raises(InputError, match="the extractor is for 1x16x16"):
+        ClassifierExtractor(model)(torch.zeros(1, 3, 16, 16))
+
+
+def test_a_split_of_no_images(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "digits" / "classifier"
+    shutil.copytree(folder, copy)
+    said = json.loads((copy / "reference.json").read_text())
+    (copy / "reference.json").write_text(json.dumps(said | {"rows": {"train": 1300, "validation": 200, "test": 0}}))
+    with pytest.raises(InputError, match="digits: split 'test' has fewer than 2 images"):
+        open_reference(copy).features("test")
+
+
+def test_what_reference_json_says(reference: Reference, folder: Path) -> None:
+    said = json.loads((folder / "reference.json").read_text())
+    assert said["extractor"] == reference.name == "classifier"
+    assert said["rows"] == {"train": 1300, "validation": 200, "test": 297}
+    assert said["test_accuracy"] == 0.9
+    assert moments(gather(reference.features("test"))).samples == 297

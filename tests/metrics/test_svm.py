@@ -1,0 +1,339 @@
+"""The SVM against scikit-learn's LinearSVC and closed forms, and the protocol around it."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from gen.errors import InputError
+from gen.metrics.semi_supervised import (
+    FULL,
+    FULL_TEST,
+    Labelled,
+    Protocol,
+    Rule,
+    draw,
+    error_percents,
+    hold_out,
+    nearest_neighbours,
+    semi_supervised_svm,
+)
+from gen.metrics.svm import Machines, fit, predict
+
+TINY = Protocol(name="tiny", labelled=200, draws=20, validation=300, costs=25, neighbours=1, neighbour_draws=5)
+RULES: list[Rule] = ["class_balanced", "at_random"]
+
+
+def problem(n: int, d: int, classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Clouds that overlap, far from the origin, of unlike sizes; each class has a row."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (n,), generator=generator) * torch.randint(2, (n,), generator=generator)
+    labels[:classes] = torch.arange(classes)
+    centres = torch.randn(classes, d, generator=generator, dtype=torch.float64)
+    return centres[labels] + torch.randn(n, d, generator=generator, dtype=torch.float64) + 3, labels
+
+
+def one_vs_rest(labels: Tensor, classes: int) -> Tensor:
+    return torch.where(labels[:, None] == torch.arange(classes), 1.0, -1.0).double()
+
+
+def objective(x: Tensor, y: Tensor, w: Tensor, b: Tensor, C: float) -> Tensor:
+    """As the docstring of gen.metrics.svm writes it; one value for each class."""
+    return (w.square().sum(0) + b.square()) / 2 + C * (1 - y * (x @ w + b)).clamp(min=0).square().sum(0)
+
+
+def reference(x: Tensor, labels: Tensor, C: float, **settings: object) -> tuple[Tensor, Tensor]:
+    to_the_end = {"dual": True, "tol": 1e-10, "max_iter": 200_000, "random_state": 0}
+    svc = LinearSVC(C=C, **(to_the_end | settings)).fit(x.numpy(), labels.numpy())
+    return torch.from_numpy(svc.coef_.T), torch.from_numpy(svc.intercept_)
+
+
+@pytest.mark.parametrize("log_C", [-12, -6, -3, 0, 2])
+@pytest.mark.parametrize(("n", "d"), [(40, 200), (60, 5)])
+def test_it_is_linear_svc(n: int, d: int, log_C: float) -> None:
+    x, labels = problem(n, d, 4)
+    (w,), (b,) = fit(x, labels, 4, [math.exp(log_C)])
+    w_ref, b_ref = reference(x, labels, math.exp(log_C))
+    y = one_vs_rest(labels, 4)
+    ours, theirs = (objective(x, y, *weights, math.exp(log_C)) for weights in ((w, b), (w_ref, b_ref)))
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
+    assert (ours <= theirs * (1 + 1e-12)).all()
+    torch.testing.assert_close(x @ w + b, x @ w_ref + b_ref, rtol=0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(4, 60),
+    d=st.integers(1, 80),
+    classes=st.integers(2, 4),
+    log_C=st.floats(-20, 10),
+    seed=st.integers(0, 999),
+)
+def test_the_gradient_is_zero(n: int, d: int, classes: int, log_C: float, seed: int) -> None:
+    x, labels = problem(n, d, classes, seed)
+    C = math.exp(log_C)
+    (w,), (b,) = fit(x, labels, classes, [C])
+    y = one_vs_rest(labels, classes)
+    w.requires_grad_()
+    b.requires_grad_()
+    loss = objective(x, y, w, b, C)
+    gradients = torch.autograd.grad(loss.sum(), (w, b))
+    # what the hinges and the norm pull at each other with
+    scale = 1 + 2 * C * x.abs().max() * (1 - y * (x @ w + b)).clamp(min=0).sum(0)
+    assert all((gradient.abs() < 1e-6 * scale).all() for gradient in gradients)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("log_C", [5, 12, 20])
+@pytest.mark.parametrize(("n", "d", "repeats"), [(40, 200, 1), (60, 5, 1), (30, 4, 3)])
+def test_at_large_cost_it_is_no_worse_than_linear_svc(n: int, d: int, repeats: int, log_C: float) -> None:
+    """Also where rows repeat, so that the Gram matrix is singular."""
+    x, labels = (part.repeat_interleave(repeats, 0) for part in problem(n, d, 3))
+    C = math.exp(log_C)
+    (w,), (b,) = fit(x, labels, 3, [C])
+    y = one_vs_rest(labels, 3)
+    ours = objective(x, y, w, b, C)
+    theirs = objective(x, y, *reference(x, labels, C, dual=False, max_iter=200), C)
+    assert (ours <= theirs * (1 + 1e-4)).all()  # 6e-6 was seen where C is exp(20) and the matrix singular: rounding
+
+
+def test_the_intercept_is_regularised_as_a_feature_that_is_one() -> None:
+    """Features that say nothing: b minimises 1/2 b^2 + C (3 (1 - b)^2 + (1 + b)^2), so b = 4 C / (1 + 8 C), not 1/2."""
+    C = 0.3
+    (w,), (b,) = fit(torch.zeros(4, 2), torch.tensor([0, 0, 0, 1]), 2, [C])
+    assert (w == 0).all()
+    expected = 4 * C / (1 + 8 * C)
+    torch.testing.assert_close(b, torch.tensor([expected, -expected]).double())
+
+
+def test_the_intercept_is_linear_svcs() -> None:
+    x, labels = problem(50, 3, 2)
+    (w,), (b,) = fit(x, labels, 2, [0.01])
+    w_ref, b_ref = reference(x, labels, 0.01)
+    w_free, b_free = free_intercept(x, one_vs_rest(labels, 2), 0.01)
+    torch.testing.assert_close(x @ w[:, 1:] + b[1], x @ w_ref + b_ref, rtol=0, atol=1e-8)
+    assert (x @ w_free + b_free - x @ w - b).abs().max() > 0.1
+
+
+def free_intercept(x: Tensor, y: Tensor, C: float) -> tuple[Tensor, Tensor]:
+    """The minimum with an intercept that costs nothing: LinearSVC's limit as the constant feature grows."""
+    svc = LinearSVC(C=C, dual=False, tol=1e-10, intercept_scaling=1e4).fit(x.numpy(), y[:, 1].numpy())
+    w, b = torch.from_numpy(svc.coef_.T), torch.from_numpy(svc.intercept_)
+    return torch.cat([-w, w], 1), torch.cat([-b, b])
+
+
+def test_many_costs_are_as_one_by_one() -> None:
+    x, labels = problem(60, 100, 3)
+    costs = [10.0, 1e-4, 0.05, 1e3]
+    weights, intercepts = fit(x, labels, 3, costs)
+    for index, C in enumerate(costs):
+        (w,), (b,) = fit(x, labels, 3, [C])
+        torch.testing.assert_close(weights[index], w, rtol=1e-7, atol=1e-9)
+        torch.testing.assert_close(intercepts[index], b, rtol=1e-7, atol=1e-9)
+
+
+def test_classes_are_as_one_by_one() -> None:
+    x, labels = problem(60, 100, 3)
+    (w,), (b,) = fit(x, labels, 3, [0.05])
+    for k in range(3):
+        (w_k,), (b_k,) = fit(x, (labels == k).long(), 2, [0.05])
+        torch.testing.assert_close(w[:, k], w_k[:, 1])
+        torch.testing.assert_close(b[k], b_k[1])
+
+
+def test_it_repeats_to_the_bit() -> None:
+    x, labels = problem(60, 100, 3)
+    first, again = (fit(x, labels, 3, [1e-3, 1.0]) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_many_machines_say_what_each_says() -> None:
+    x, labels = problem(5000, 6, 3)
+    machines = fit(x[:60], labels[:60], 3, [1e-3, 1.0])
+    said = predict(machines, x)
+    for index, (w, b) in enumerate(zip(*machines, strict=True)):
+        assert torch.equal(said[index], (x @ w + b).argmax(1))
+    assert predict(Machines(*(part.float() for part in machines)), x.float()).shape == (2, 5000)
+
+
+def test_bad_input_of_the_solver() -> None:
+    x, labels = problem(20, 3, 3)
+    broken = x.clone()
+    broken[7, 1] = math.inf
+    with pytest.raises(InputError, match=r"^training examples: row 7 is not finite"):
+        fit(broken, labels, 3, [1.0])
+    with pytest.raises(InputError, match=r"^training examples: none of 20 is of class 3; give some of each class$"):
+        fit(x, labels, 4, [1.0])
+    with pytest.raises(InputError, match=r"^training examples: labels from 0 to 2; expected 0 to 1$"):
+        fit(x, labels, 2, [1.0])
+    with pytest.raises(InputError, match=r"^training examples: 20 rows of features and 19 labels"):
+        fit(x, labels[1:], 3, [1.0])
+    with pytest.raises(InputError, match=r"^costs: \[0.0\]; every C has to be positive$"):
+        fit(x, labels, 3, [0.0])
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Labelled, Labelled, Labelled]:
+    """Pool, validation and test rows of the 8x8 digits' pixels."""
+    pixels, labels = load_digits(return_X_y=True)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    rows = Labelled(torch.from_numpy(pixels), torch.from_numpy(labels).long()).at(order)
+    return *hold_out(rows.at(slice(1000)), TINY), rows.at(slice(1000, None))
+
+
+def test_validation_rows_are_the_last() -> None:
+    rows = Labelled(torch.arange(10.0)[:, None], torch.arange(10))
+    pool, validation = hold_out(rows, TINY.model_copy(update={"validation": 3}))
+    assert pool.labels.tolist() == list(range(7))
+    assert validation.features[:, 0].tolist() == [7, 8, 9]
+    with pytest.raises(InputError, match=r"^training: 10 rows; protocol 'tiny' needs more than 300 of them .* params"):
+        hold_out(rows, TINY)
+
+
+def test_balanced_sets_hold_each_class_alike() -> None:
+    labels = torch.randint(10, (2000,), generator=torch.Generator().manual_seed(1))
+    sets = draw(labels, 10, "class_balanced", TINY, seed=3)
+    assert sets.shape == (21, 200)
+    for rows in sets:
+        assert torch.bincount(labels[rows]).tolist() == [20] * 10
+        assert len(rows.unique()) == 200
+
+
+def test_random_sets_are_the_pools_share_of_each_class() -> None:
+    labels = torch.arange(1000) // 900  # nine tenths are class 0
+    sets = draw(labels, 2, "at_random", TINY, seed=3)
+    assert all(len(rows.unique()) == 200 for rows in sets)
+    zeros = (labels[sets] == 0).sum(1)
+    assert 175 < float(zeros.double().mean()) < 185
+    assert len(zeros.unique()) > 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_sets_depend_on_seed_rule_and_number_alone(rule: Rule) -> None:
+    labels = torch.arange(1000) % 10
+    sets = draw(labels, 10, rule, TINY, seed=3)
+    assert torch.equal(sets, draw(labels, 10, rule, TINY, seed=3))
+    assert torch.equal(sets[:6], draw(labels, 10, rule, TINY.model_copy(update={"draws": 5}), seed=3))
+    assert not torch.equal(sets, draw(labels, 10, rule, TINY, seed=4))
+    assert len({tuple(rows.tolist()) for rows in sets}) == 21
+
+
+def test_what_is_reduced() -> None:
+    assert not FULL.reduced(FULL_TEST)
+    assert FULL.reduced(FULL_TEST - 1)
+    for size in ("labelled", "draws", "validation", "costs"):
+        assert FULL.model_copy(update={size: getattr(FULL, size) - 1}).reduced(26_032), size
+    assert not FULL.model_copy(update={"neighbours": 3, "neighbour_draws": 100}).reduced(26_032)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_protocol_on_digits_as_with_linear_svc(digits: tuple[Labelled, Labelled, Labelled], rule: Rule) -> None:
+    pool, validation, test = digits
+    result = semi_supervised_svm(pool, validation, test, 10, rule=rule, protocol=TINY)
+
+    def errors(rows: Tensor, C: float, of: Labelled) -> float:
+        svc = LinearSVC(C=C, tol=1e-6, max_iter=20_000, random_state=0).fit(*(p.numpy() for p in pool.at(rows)))
+        return 100 * (1 - svc.score(of.features.numpy(), of.labels.numpy()))
+
+    select, *draws = draw(pool.labels, 10, rule, TINY, seed=0)
+    at_chosen = errors(select, result.cost, validation)
+    assert result.validation_error_percent == pytest.approx(at_chosen, abs=0.1)
+    # beyond, LinearSVC stops before the minimum
+    others = torch.linspace(-20, 20, 25, dtype=torch.float64)
+    assert at_chosen <= min(errors(select, math.exp(log_C), validation) for log_C in others if -13 < log_C < -4)
+    theirs = torch.tensor([errors(rows, result.cost, test) for rows in draws])
+    assert result.test_error.mean_percent == pytest.approx(float(theirs.mean()), abs=0.1)
+    assert result.test_error.sd_percent == pytest.approx(float(theirs.std(correction=0)), abs=0.02)
+    assert 3 < result.test_error.mean_percent < 12
+    assert (result.protocol, result.reduced, result.rule, result.dimension) == ("tiny", True, rule, 64)
+    assert (result.pool_rows, result.validation_rows, result.test_rows) == (700, 300, 797)
+    assert (result.labelled, result.test_error.draws) == (200, 20)
+
+
+def test_of_equal_costs_the_smallest_is_chosen() -> None:
+    """Clouds so far apart that every C is right: then the first of all is taken."""
+    labels = torch.arange(600) % 2
+    rows = Labelled(torch.where(labels[:, None] == 0, -1.0, 1.0) + torch.zeros(1, 3), labels)
+    protocol = TINY.model_copy(update={"labelled": 20, "draws": 2, "costs": 7})
+    result = semi_supervised_svm(*hold_out(rows, protocol), rows, 2, rule="class_balanced", protocol=protocol)
+    assert result.cost == pytest.approx(math.exp(-20))
+    assert result.test_error.mean_percent == 0
+
+
+def test_threads_change_nothing(digits: tuple[Labelled, Labelled, Labelled]) -> None:
+    protocol = TINY.model_copy(update={"labelled": 100, "draws": 4, "costs": 6})
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            results.append(semi_supervised_svm(*digits, 10, rule="at_random", protocol=protocol))
+            assert torch.get_num_threads() == count
+            with ThreadPoolExecutor(1) as another:
+                assert another.submit(torch.get_num_threads).result() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_neighbours_are_scikit_learns(digits: tuple[Labelled, Labelled, Labelled], k: int) -> None:
+    pool, _, test = digits
+    protocol = TINY.model_copy(update={"neighbours": k})
+    ours = nearest_neighbours(pool, test, 10, rule="class_balanced", protocol=protocol)
+    _, *draws = draw(pool.labels, 10, "class_balanced", protocol, seed=0)
+    theirs = []
+    for rows in draws[:5]:
+        known = KNeighborsClassifier(k).fit(*(p.numpy() for p in pool.at(rows)))
+        theirs.append(100 * (1 - known.score(*(p.numpy() for p in test))))
+    expected = torch.tensor(theirs)
+    # distances of whole pixel values tie, and a tie may go either way
+    assert ours.mean_percent == pytest.approx(float(expected.mean()), abs=0.1)
+    assert ours.sd_percent == pytest.approx(float(expected.std(correction=0)), abs=0.03)
+    assert ours.draws == 5
+
+
+def test_error_percents() -> None:
+    said = torch.tensor([[0, 1, 2, 3], [0, 0, 0, 0]])
+    assert error_percents(said, torch.tensor([0, 1, 2, 2])) == [25, 75]
+
+
+def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) -> None:
+    pool, validation, test = digits
+
+    def refused(
+        said: str, pool: Labelled = pool, test: Labelled = test, rule: Rule = "at_random", **sizes: int
+    ) -> None:
+        protocol = TINY.model_copy(update=sizes)
+        with pytest.raises(InputError, match=said) as raised:
+            semi_supervised_svm(pool, validation, test, 10, rule=rule, protocol=protocol)
+        assert "\n" not in str(raised.value)
+
+    remedy = "give more, or give params a protocol of its own name and size$"
+    refused(f"^pool: 700 rows; protocol 'tiny' needs 701: {remedy}", labelled=701)
+    refused(f"^validation: 300 rows; protocol 'tiny' needs exactly 10000: {remedy}", validation=10_000)
+    refused(
+        rf"^pool, class \d: \d+ rows; protocol 'tiny' needs 70 of each class: {remedy}",
+        rule="class_balanced",
+        labelled=700,
+    )
+    refused("^protocol tiny: labelled: 201 is no multiple of 10 classes$", rule="class_balanced", labelled=201)
+    refused("^training examples: none of 2 is of class", labelled=2)
+    narrow = Labelled(test.features[:, 1:], test.labels)
+    refused("^test: 63 features; the pool has 64: use one model for all$", test=narrow)
+    bad = test.features.clone()
+    bad[3, 0] = math.nan
+    refused("^test: row 3 is not finite", test=Labelled(bad, test.labels))
+    refused(
+        "^pool: labels from -1 to 9; expected 0 to 9$",
+        pool=Labelled(pool.features, torch.where(pool.labels == 0, -1, pool.labels)),
+    )
+    with pytest.raises(InputError, match=r"^protocol tiny: neighbours: 201, of 200 labelled rows$"):
+        nearest_neighbours(pool, test, 10, rule="at_random", protocol=TINY.model_copy(update={"neighbours": 201}))

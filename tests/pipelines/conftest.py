@@ -1,0 +1,126 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+import yaml
+
+from gen.data.dataset import open_dataset
+from gen.metrics.reference import write_reference
+from tests.families.small import POINTS, small
+from tests.training.tiny import COMPUTE, RING, prepared
+
+ROOT = Path(__file__).parent.parent.parent
+PARAMS: dict[str, Any] = {
+    "data": {"mirror": None},
+    "cluster": {"address": None, "storage": "storage", "max_failures": 1},
+    "logging": {
+        "metrics_every": 50,
+        "grid_every": 1000,
+        "checkpoint_every": 200,
+        "keep_checkpoints": 2,
+        "profile_steps": 0,
+    },
+    "datasets": {"ring8": RING},
+    "reference": {
+        "ring8": {
+            "extractors": ["coordinates"],
+            "size": None,
+            "classifier_steps": 0,
+            "samples": 200,
+            "seeds": 2,
+            "score_samples": 100,
+            "workers": 1,
+        }
+    },
+    "svm": {},
+    "sweeps": {},
+    "compare": ["toys"],
+    "critics": [],
+}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """One Ray for all stages, as `make demo` has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # its workers run elsewhere
+        started = ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    yield started.address_info["gcs_address"]
+    ray.shutdown()
+
+
+def training_workers() -> list[psutil.Process]:
+    """Those alive in the Ray of these tests; another's on this machine are none of their business."""
+    return [p for p in psutil.Process().children(recursive=True) if "RayTrainWorker" in " ".join(cmdline(p))]
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
+
+
+class Workplace:
+    """A folder with params and prepared data in which stages are run as people run them."""
+
+    def __init__(self, folder: Path, cluster: str) -> None:
+        self.folder = folder
+        self.environment = os.environ | {"RAY_ADDRESS": cluster, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def write(self, *, sweeps: dict[str, Any] | None = None, **runs: dict[str, Any]) -> None:
+        values = {**PARAMS, "runs": runs, "sweeps": sweeps or {}}
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+    def start(self, stage: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", f"pipelines.{stage}", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, stage: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        process = self.start(stage, *arguments, **environment)
+        out, err = process.communicate(timeout=500)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    monkeypatch.chdir(tmp_path)
+    made = prepared(tmp_path, "ring8")
+    (tmp_path / "data").mkdir()
+    made.folder.parent.rename(tmp_path / "data" / "prepared")
+    reference = tmp_path / "data" / "reference" / "ring8" / "scoring"
+    reference.mkdir(parents=True)
+    dataset = open_dataset(tmp_path / "data" / "prepared" / "ring8")
+    write_reference(reference, extractor="coordinates", dataset=dataset, size=None, notes={}, move=lambda images: None)
+    return Workplace(tmp_path, cluster)
+
+
+def ring_run(family: str = "gan", steps: int = 400, workers: int = 1, **model: Any) -> dict[str, Any]:
+    """An entry of `runs` on the ring of Gaussians."""
+    return {
+        "family": family,
+        "dataset": "ring8",
+        "group": "toys",
+        "size": None,
+        "seed": 3,
+        "steps": steps,
+        "batch": 32,
+        "ema": 0.9,
+        "warm_start": None,
+        "compute": COMPUTE.model_copy(update={"workers": workers}).model_dump(),
+        "model": small(family, POINTS)[0] | model,
+    }

@@ -1,0 +1,258 @@
+"""DVC for real, in a small copy of the repository: what runs when, experiments, kills."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run, training_workers
+
+pytestmark = pytest.mark.timeout(900)
+RUNS = {"ring_gan": ring_run("gan", steps=100), "ring_wgan": ring_run("wgan", steps=100)}
+LONG = 12_000
+"""Steps of a run that cannot end between its first checkpoint and a kill, on a fast machine either."""
+
+
+class Checkout(Workplace):
+    """A copy of the repository, committed to git, with two small runs; DVC runs the code of the copy."""
+
+    def __init__(self, folder: Path, cluster: str) -> None:
+        super().__init__(folder, cluster)
+        self.said = folder.with_name("said.txt")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment |= {"PYTHONPATH": str(folder), "PATH": path, "DVC_NO_ANALYTICS": "1"}
+        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, files.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        self.write(**RUNS)
+        self.git("init", "-q")
+        self.git("config", "user.name", "test")
+        self.git("config", "user.email", "test@localhost")
+
+    def git(self, *words: str) -> None:
+        subprocess.run(["git", *words], cwd=self.folder, check=True, capture_output=True, text=True)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "as built")
+
+    def start_dvc(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A DVC command; what it says is in `said.txt` beside the copy, where a terminal would outlive it too."""
+        command = [Path(sys.executable).with_name("dvc"), *words]
+        with self.said.open("wb") as file:
+            return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=file, stderr=file)
+
+    def dvc(self, *words: str) -> str:
+        """What a DVC command prints; it must succeed."""
+        command = [Path(sys.executable).with_name("dvc"), *words]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def repro(self, *words: str) -> list[str]:
+        """The stages that `dvc repro` runs."""
+        return re.findall(r"Running stage '(\S+)'", self.dvc("repro", *words))
+
+    def dirty(self) -> set[str]:
+        """The stages that `dvc repro` would run: `dvc status` alone would tell of paper/dvc.yaml too."""
+        return set(json.loads(self.dvc("status", "--json", "dvc.yaml")))
+
+    @contextmanager
+    def edited(self) -> Iterator[None]:
+        """What git and DVC track is as it was built, again, after the block."""
+        try:
+            yield
+        finally:
+            self.git("reset", "-q", "--hard")
+            self.dvc("checkout", "--force", "dvc.yaml")
+
+    def weights(self, name: str) -> str:
+        path = self.folder / "models" / "toys" / name / "weights.safetensors"
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def tracked(self, name: str) -> list[Run]:
+        """The run's attempts in MLflow, the newest first."""
+        store = MlflowClient(f"sqlite:///{self.folder}/tracking/mlflow.db")
+        experiment = store.get_experiment_by_name("toys")
+        return store.search_runs([experiment.experiment_id], f"tags.run = '{name}'") if experiment else []
+
+    def steps(self, run: Run) -> list[int]:
+        """At which steps MLflow has its loss."""
+        store = MlflowClient(f"sqlite:///{self.folder}/tracking/mlflow.db")
+        return [metric.step for metric in store.get_metric_history(run.info.run_id, "loss/generator")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Checkout:
+    """A copy in which everything is built."""
+    made = Checkout(tmp_path_factory.mktemp("checkout"), cluster)
+    made.commit()
+    runs = [f"{stage}@{run}" for stage in ("evaluate", "train") for run in RUNS]
+    assert sorted(made.repro()) == sorted(["compare@toys", "fetch@ring8", "prepare@ring8", "reference@ring8", *runs])
+    made.commit()
+    return made
+
+
+def test_both_files_hold_the_same_stages() -> None:
+    top, paper = (yaml.safe_load((ROOT / name).read_text())["stages"] for name in ("dvc.yaml", "paper/dvc.yaml"))
+    for stage in top.values():
+        stage["do"]["wdir"] = ".."
+        stage["do"]["cmd"] += " --params paper/params.yaml"
+        if "params" in stage["do"]:
+            stage["do"]["params"] = [{"paper/params.yaml": stage["do"]["params"]}]
+    assert paper == top
+
+
+def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
+    assert checkout.repro() == []
+    assert checkout.dirty() == set()
+    for name in RUNS:
+        model = checkout.folder / "models" / "toys" / name
+        assert {path.name for path in model.iterdir()} == {
+            "weights.safetensors",
+            "model.json",
+            "grid.png",
+            "metrics.json",
+            "curves",
+            "last",
+        }
+        assert [run.info.status for run in checkout.tracked(name)] == ["FINISHED"]
+
+
+def test_a_familys_file_dirties_only_its_runs(checkout: Checkout) -> None:
+    with checkout.edited():
+        with (checkout.folder / "gen" / "families" / "wgan.py").open("a") as file:
+            file.write("# another line\n")
+        assert checkout.dirty() == {"train@ring_wgan"}
+    assert checkout.dirty() == set()
+
+
+def test_shared_code_dirties_every_run_and_no_data(checkout: Checkout) -> None:
+    with checkout.edited():
+        with (checkout.folder / "gen" / "training.py").open("a") as file:
+            file.write("# another line\n")
+        assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
+
+
+def test_where_and_how_often_dirties_nothing(checkout: Checkout) -> None:
+    with checkout.edited():
+        path = checkout.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        params["logging"]["metrics_every"] = 20
+        params["cluster"]["storage"] = "elsewhere"
+        params["data"]["mirror"] = "/mnt/mirror"
+        path.write_text(yaml.safe_dump(params))
+        assert checkout.dirty() == set()
+
+
+def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
+    with checkout.edited():
+        checkout.write(**RUNS, ring_lsgan=ring_run("lsgan", steps=100))
+        assert checkout.dirty() == {"train@ring_lsgan", "evaluate@ring_lsgan"}
+        assert checkout.repro() == ["train@ring_lsgan", "evaluate@ring_lsgan", "compare@toys"]
+        table = (checkout.folder / "comparisons" / "toys" / "table.csv").read_text()
+        assert all(f"{run}," in table for run in (*RUNS, "ring_lsgan"))
+        assert (checkout.folder / "models" / "toys" / "ring_lsgan" / "model.json").exists()
+
+
+def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> None:
+    with checkout.edited():
+        before = checkout.weights("ring_gan")
+        said = checkout.dvc("exp", "run", "-n", "faster", "-S", "runs.ring_gan.model.lr=0.003", "train@ring_gan")
+        assert re.findall(r"Running stage '(\S+)'", said) == ["train@ring_gan"]
+        assert checkout.weights("ring_gan") != before
+
+        rows = list(csv.DictReader(io.StringIO(checkout.dvc("exp", "show", "--csv", "--no-pager"))))
+        tried = next(row for row in rows if row["Experiment"] == "faster")
+        assert tried["runs.ring_gan.model.lr"] == "0.003"
+        assert tried["models/toys/ring_gan/metrics.json:loss.generator"]
+
+        changed: dict[str, Any] = json.loads(checkout.dvc("metrics", "diff", "--json"))
+        assert list(changed) == ["models/toys/ring_gan/metrics.json"]
+        assert changed["models/toys/ring_gan/metrics.json"]["loss.generator"]["diff"] != 0
+
+        checkout.dvc("plots", "show", "--out", "plots")
+        page = (checkout.folder / "plots" / "index.html").read_text()
+        for curve in ("generator", "discriminator", "critic", "sliced_wasserstein"):
+            assert f"curves/{curve}.csv" in page or f"curves::{curve}.csv" in page, curve
+        shutil.rmtree(checkout.folder / "plots")
+
+
+def test_forced_it_starts_anew(checkout: Checkout) -> None:
+    with checkout.edited():
+        before, weights = checkout.tracked("ring_wgan"), checkout.weights("ring_wgan")
+        assert checkout.repro("--force", "--single-item", "train@ring_wgan") == ["train@ring_wgan"]
+        after = checkout.tracked("ring_wgan")
+        assert len(after) == len(before) + 1
+        assert {run.info.status for run in after} == {"FINISHED"}
+        assert checkout.weights("ring_wgan") == weights
+
+
+def killed_half_way(checkout: Checkout, name: str) -> psutil.Process:
+    """Train a long run, and terminate DVC once there is a checkpoint. Returns the stage it leaves behind."""
+    checkout.write(**RUNS, **{name: ring_run(steps=LONG)})
+    dvc = checkout.start_dvc("repro", f"train@{name}")
+    end = time.monotonic() + 240
+    while not list(checkout.folder.glob(f"storage/{name}-*/step_*/manifest.json")):
+        assert dvc.poll() is None, checkout.said.read_text()
+        assert time.monotonic() < end, checkout.said.read_text()
+        time.sleep(0.05)
+    children = psutil.Process(dvc.pid).children(recursive=True)
+    stage = next(child for child in children if "pipelines.train" in cmdline(child))
+    dvc.send_signal(signal.SIGTERM)
+    dvc.wait(timeout=30)
+    return stage
+
+
+def test_a_second_repro_right_after_a_sigterm_goes_on_alone(checkout: Checkout) -> None:
+    with checkout.edited():
+        orphan = killed_half_way(checkout, "long")
+        assert orphan.is_running()
+        second = checkout.start_dvc("repro", "train@long")
+        most = 0
+        while second.poll() is None:
+            most = max(most, len(training_workers()))
+            time.sleep(0.1)
+        assert second.returncode == 0, checkout.said.read_text()
+        assert not orphan.is_running()
+        assert most == 1
+        assert (
+            json.loads((checkout.folder / "models" / "toys" / "long" / "last" / "model.json").read_text())["step"]
+            == LONG
+        )
+        runs = checkout.tracked("long")
+        assert [run.info.status for run in runs] == ["FINISHED"]
+        assert checkout.steps(runs[0]) == list(range(50, LONG + 1, 50))
+
+
+@pytest.mark.slow
+def test_forced_it_does_not_go_on_with_an_unfinished_run(checkout: Checkout) -> None:
+    with checkout.edited():
+        killed_half_way(checkout, "forced").wait(timeout=60)
+        assert [run.info.status for run in checkout.tracked("forced")] == ["KILLED"]
+        assert checkout.repro("-sf", "train@forced") == ["train@forced"]
+        newest, killed = checkout.tracked("forced")
+        assert (newest.info.status, killed.info.status) == ("FINISHED", "KILLED")
+        assert checkout.steps(newest) == list(range(50, LONG + 1, 50))

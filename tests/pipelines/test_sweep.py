@@ -1,0 +1,315 @@
+"""The stage sweep@<name> for real: Ray Tune, an MLflow database, kills."""
+
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import ray
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+from gen.sweep import Sweep
+from pipelines.search import Point, Points
+from pipelines.tracking import sweep_trials
+from tests.pipelines.conftest import Workplace, cmdline, ring_run
+
+STEPS, EVERY = 300, 50
+
+
+def sweep_of(space: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """An entry of `sweeps`: two clips and two seeds of a WGAN on the ring."""
+    return {
+        "run": "ring",
+        "dataset": "ring8",
+        "family": "wgan",
+        "changes": {},
+        "space": space or {"model.clip": {"values": [0.01, 0.1], "log": True}},
+        "seeds": 2,
+        "steps": STEPS,
+        "evaluate_every": EVERY,
+        "metric": "validation/sliced_wasserstein",
+        "mode": "min",
+        "search": "grid",
+        "points": None,
+        "budget": None,
+        "scheduler": "none",
+        "grace": None,
+        "concurrency": 2,
+        **changes,
+    }
+
+
+def write(workplace: Workplace, sweep: dict[str, Any]) -> None:
+    workplace.write(sweeps={"clip": sweep}, ring=ring_run("wgan"))
+
+
+def run(workplace: Workplace) -> str:
+    done = workplace.run("sweep", "clip")
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def trials(workplace: Workplace) -> pd.DataFrame:
+    return pd.read_csv(workplace.folder / "sweeps" / "clip" / "trials.csv")
+
+
+def tracked(workplace: Workplace) -> tuple[Run, dict[str, Run], MlflowClient]:
+    """The newest sweep, its trials by their names, and the store."""
+    store = MlflowClient(f"sqlite:///{workplace.folder}/tracking/mlflow.db")
+    experiment = store.get_experiment_by_name("sweep-clip")
+    assert experiment is not None
+    runs = store.search_runs([experiment.experiment_id])
+    parent = next(run for run in runs if run.info.run_name == "clip")
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len({run.info.run_name for run in children}) == len(children), "a trial is tracked twice"
+    return parent, {str(run.info.run_name): run for run in children}, store
+
+
+def logged_steps(store: MlflowClient, run: Run) -> list[int]:
+    history = store.get_metric_history(run.info.run_id, "validation/sliced_wasserstein")
+    return [metric.step for metric in history]
+
+
+def trial_processes() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if "ray::ImplicitFunc" in " ".join(cmdline(p))]
+
+
+def wait_for(condition: Any, process: "subprocess.Popen[str]", seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(workplace, sweep_of())
+    said = run(workplace)
+    assert "4/4 trials, 0 running, best" in said
+    assert "adopt the best: dvc exp run -S runs.ring.model.clip=" in said
+
+    folder = workplace.folder / "sweeps" / "clip"
+    found = trials(workplace)
+    assert found["trial"].tolist() == ["0000_0", "0000_1", "0001_0", "0001_1"]
+    assert found["model.clip"].tolist() == [0.01, 0.01, 0.1, 0.1]
+    assert set(found["outcome"]) == {"finished"}
+    results = pd.read_parquet(folder / "results.parquet")
+    assert len(results) == 4 * STEPS / EVERY
+    by_trial = results.groupby("trial")["validation/sliced_wasserstein"].min()
+    assert by_trial.tolist() == pytest.approx(found["best"].tolist())
+
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    means = found.groupby("model.clip")["best"].mean()
+    assert best["values"] == {"model.clip": means.idxmin()}
+    assert best["mean"] == pytest.approx(means.min())
+    assert best["adopt"] == f"dvc exp run -S runs.ring.model.clip={means.idxmin()} train@ring"
+    for name in ("metric", "best_so_far"):
+        assert np.asarray(Image.open(folder / "figures" / f"{name}.png").convert("L")).std() > 1
+
+    parent, children, store = tracked(workplace)
+    assert set(children) == {f"clip={clip} seed={seed}" for clip in ("0.01", "0.1") for seed in (3, 4)}
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    assert parent.data.metrics["best/mean"] == pytest.approx(means.min())
+    for one in children.values():
+        assert logged_steps(store, one) == list(range(EVERY, STEPS + 1, EVERY))
+        assert one.data.metrics["best/sliced_wasserstein"] in found["best"].tolist()
+    assert {run.data.params["model.clip"] for run in children.values()} == {"0.01", "0.1"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workplace.folder}/tracking/mlflow.db")
+    assert set(sweep_trials(parent.info.experiment_id)) == {one.info.run_id for one in children.values()}
+    assert "figures/metric.png" in {file.path for file in store.list_artifacts(parent.info.run_id, "figures")}
+
+
+def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
+    write(workplace, sweep_of(steps=1000, evaluate_every=125))
+    process = workplace.start("sweep", "clip")
+    over = "storage/sweep_clip-*/*/run.json"
+    wait_for(lambda: any("finished" in note.read_text() for note in workplace.folder.glob(over)), process)
+    before = {note.parent.name for note in workplace.folder.glob(over)}
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 4:
+        assert time.monotonic() < end, "CPUs of a killed sweep come back within a minute"
+        time.sleep(0.5)
+
+    said = run(workplace)
+    assert "4/4 trials" in said
+    found = trials(workplace)
+    assert found["trial"].tolist() == ["0000_0", "0000_1", "0001_0", "0001_1"]
+    assert (found["steps"] == 1000).all()
+    after = {note.parent.name for note in workplace.folder.glob(over)}
+    assert before <= after, "what was begun is gone on with"
+    parent, children, store = tracked(workplace)
+    assert len(children) == 4
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    for one in children.values():
+        assert logged_steps(store, one) == list(range(125, 1001, 125))
+
+
+def test_a_lost_process_costs_no_trial(workplace: Workplace) -> None:
+    write(workplace, sweep_of(steps=1000, evaluate_every=125))
+    process = workplace.start("sweep", "clip")
+    wait_for(lambda: list(workplace.folder.glob("storage/sweep_clip-*/*/step_*/manifest.json")), process)
+    for victim in trial_processes():
+        victim.kill()
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err + out
+    assert trials(workplace)["steps"].tolist() == [1000] * 4
+    _, children, store = tracked(workplace)
+    assert all(logged_steps(store, one) == list(range(125, 1001, 125)) for one in children.values())
+
+
+def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> None:
+    clips = [0.1, 0.2, 4e-5, 3e-5, 2e-5, 1e-5]
+    space = {"model.clip": {"values": clips, "log": True}}
+    write(workplace, sweep_of(space, seeds=1, scheduler="asha", grace=EVERY, concurrency=1))
+    process = workplace.start("sweep", "clip")
+    over = "storage/sweep_clip-*/trials/*.json"
+    wait_for(lambda: any("pruned" in note.read_text() for note in workplace.folder.glob(over)), process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    pruned = {note: note.read_text() for note in workplace.folder.glob(over) if "pruned" in note.read_text()}
+    _, stopped, _ = tracked(workplace)
+    assert "RUNNING" not in {one.info.status for one in stopped.values()}
+    run(workplace)
+    found = trials(workplace)
+    assert len(found) == len(clips)
+    outcomes = found.set_index("trial")["outcome"]
+    assert (outcomes == "pruned").sum() >= 2
+    assert outcomes["0000_0"] == "finished"
+    for file, note in pruned.items():
+        assert file.read_text() == note, "a trial that is over is not trained again"
+        assert outcomes[file.stem] == "pruned"
+    _, children, _ = tracked(workplace)
+    assert len(children) == len(clips)
+    statuses = {one.data.tags["outcome"]: one.info.status for one in children.values()}
+    assert statuses == {"finished": "FINISHED", "pruned": "KILLED"}
+
+
+def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> None:
+    space = {"model.lr": {"values": [5e-4, 1e30], "log": True}}
+    write(workplace, sweep_of(space, seeds=1, changes={"model.clip": 1e30}))
+    run(workplace)
+    found = trials(workplace).set_index("model.lr")
+    assert found["outcome"].tolist() == ["finished", "diverged"]
+    assert np.isnan(found["best"][1e30])
+    assert yaml.safe_load((workplace.folder / "sweeps" / "clip" / "best.yaml").read_text())["values"] == {
+        "model.lr": 5e-4
+    }
+    _, children, _ = tracked(workplace)
+    assert {one.data.params["model.lr"]: one.info.status for one in children.values()} == {
+        "0.0005": "FINISHED",
+        "1e+30": "FAILED",
+    }
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_joint_search_by_trials_of_several_workers(workers: int, workplace: Workplace) -> None:
+    space = {
+        "model.lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "model.n_critic": {"low": 1, "high": 3},
+    }
+    joint = sweep_of(space, seeds=1, search="tpe", points=2, steps=100, changes={"compute.workers": workers})
+    write(workplace, joint)
+    run(workplace)
+    found = trials(workplace)
+    assert len(found) == 2
+    assert found["model.n_critic"].isin([1, 2, 3]).all()
+    assert found["model.lr"].between(1e-4, 1e-2).all()
+    figures = workplace.folder / "sweeps" / "clip" / "figures"
+    for name in ("parallel", "importance"):
+        assert np.asarray(Image.open(figures / f"{name}.png").convert("L")).std() > 1
+
+
+def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace) -> None:
+    write(workplace, sweep_of(metric="loss/critc", steps=100_000, evaluate_every=50))
+    done = workplace.run("sweep", "clip")
+    assert done.returncode == 1
+    said = done.stderr.strip()
+    assert said.startswith("error: sweeps.clip.metric: trials have no loss/critc; they have gradient_norm/critic, ")
+    assert "\n" not in said
+    assert not (workplace.folder / "sweeps" / "clip").exists()
+    parent, children, _ = tracked(workplace)
+    assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twenty_trials_at_once_lose_no_metric(workplace: Workplace) -> None:
+    space = {"model.clip": {"values": [round(0.01 * n, 2) for n in range(1, 21)]}}
+    write(workplace, sweep_of(space, seeds=1, concurrency=20))
+    workplace.environment.pop("RAY_ADDRESS")  # a local Ray with as many CPUs as there are trials
+    done = workplace.run("sweep", "clip")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stdout + done.stderr
+    assert "locked" not in done.stdout + done.stderr
+    _, children, store = tracked(workplace)
+    assert len(children) == 20
+    assert all(logged_steps(store, one) == list(range(EVERY, STEPS + 1, EVERY)) for one in children.values())
+
+
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_points_go_on_where_they_were(search: str) -> None:
+    sweep = Sweep.model_validate(
+        sweep_of({"model.lr": {"low": 1e-4, "high": 1e-1, "log": True}}, search=search, points=12)
+    )
+
+    def draw(points: Points, most: int) -> list[Point]:
+        drawn: list[Point] = []
+        while len(drawn) < most and (point := points.next()) is not None:
+            (value,) = point.values()
+            points.tell(len(drawn), [abs(np.log10(float(value)) + 2)])  # type: ignore[arg-type]
+            drawn.append(point)
+        return drawn
+
+    few = Sweep.model_validate(sweep_of({"model.n_critic": {"low": 1, "high": 3}}, search=search, points=12))
+    assert sorted(point["model.n_critic"] for point in draw(Points(few, []), 100)) == [1, 2, 3], "each point once"
+    first = draw(Points(sweep, []), 5)
+    whole = draw(Points(sweep, first), 100)
+    assert whole[:5] == first
+    assert len(whole) == 12
+    assert len({point["model.lr"] for point in whole}) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_lost_node_costs_no_trial(workplace: Workplace) -> None:
+    """Two nodes on this machine, of which the one without the driver is killed in mid-sweep."""
+    write(workplace, sweep_of(steps=1000, evaluate_every=125))
+    script = """
+import os, subprocess, sys, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+second = nodes.add_node(num_cpus=1)
+os.environ["RAY_ADDRESS"] = nodes.address
+stage = subprocess.Popen([sys.executable, "-m", "pipelines.sweep", "clip"])
+while len(list(Path("storage").glob("sweep_clip-*/*/step_*/manifest.json"))) < 2:
+    assert stage.poll() is None
+    time.sleep(0.05)
+nodes.remove_node(second, allow_graceful=False)
+sys.exit(stage.wait())
+"""
+    workplace.environment.pop("RAY_ADDRESS")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=workplace.folder,
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trials(workplace)["steps"].tolist() == [1000] * 4
+    _, children, store = tracked(workplace)
+    assert all(logged_steps(store, one) == list(range(125, 1001, 125)) for one in children.values())

@@ -1,0 +1,131 @@
+"""Tracking through an outage of a real MLflow server, and the thread it is done in."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.grid import grid, png
+from pipelines import background
+from pipelines.background import Background, Temporary
+from pipelines.tracking import Facts, Tracker, facts_of
+from tests.training.tiny import run_of
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[None]:
+    """A real MLflow server."""
+    command = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/server.db", "--port", str(port)]
+    files = ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, *files],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + 120
+        while not answers(port):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def facts(run: Run, dataset: Dataset) -> Facts:
+    return facts_of(run, "ring", dataset, identity="ab" * 32, attempt="first", storage="/storage", device="cpu")
+
+
+def test_what_is_logged_in_an_outage_arrives_after_it(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.5)
+    digits = datasets["digits"]
+    tracker = Tracker(facts(run_of("gan"), digits))
+    start = time.monotonic()
+    for step in range(1000):
+        tracker.metrics(step, {"loss/generator": float(step), "loss/discriminator": 0.5})
+    tracker.grid(0, "samples", png(grid(_images(digits))))
+    assert time.monotonic() - start < 1
+    with server(tmp_path, port):
+        tracker.end("FINISHED")
+        tracker.close()
+        store = MlflowClient(f"http://127.0.0.1:{port}")
+        experiment = store.get_experiment_by_name("test")
+        assert experiment is not None
+        (run,) = store.search_runs([experiment.experiment_id])
+        assert run.info.status == "FINISHED"
+        history = store.get_metric_history(run.info.run_id, "loss/generator")
+        assert [metric.value for metric in history] == list(range(1000))
+        assert any("samples" in file.path for file in store.list_artifacts(run.info.run_id, "images"))
+
+
+def _images(dataset: Dataset) -> "object":
+    import torch
+
+    return torch.from_numpy(dataset.read("test").images[:4].copy()).float() / 127.5 - 1
+
+
+def test_work_is_done_in_order_and_again_when_it_fails_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    done: list[int] = []
+    failures = iter([True, True, False])
+
+    def sometimes() -> None:
+        if next(failures):
+            raise Temporary("not yet")
+        done.append(1)
+
+    worker = Background()
+    worker.put(sometimes)
+    worker.put(lambda: done.append(2))
+    assert worker.close(5) == ""
+    assert done == [1, 2]
+
+
+def test_what_fails_for_good_is_said_and_the_rest_goes_on() -> None:
+    done: list[int] = []
+    worker = Background()
+    worker.put(lambda: done.append(1 // 0))
+    worker.put(lambda: done.append(2))
+    assert "division" in worker.close(5)
+    assert done == [2]
+
+
+def test_too_much_is_dropped_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "CAPACITY", 3)
+    hold = threading.Event()
+    worker = Background()
+    start = time.monotonic()
+    for _ in range(10):
+        worker.put(hold.wait)  # type: ignore[arg-type]
+    assert worker.close(0.2) != ""
+    assert time.monotonic() - start < 2
+    hold.set()

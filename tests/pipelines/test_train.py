@@ -1,0 +1,220 @@
+"""The stage train@<run> for real: Ray workers, an MLflow database, kills."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import ray
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+from pipelines.mailbox import Event
+from pipelines.worker import MailboxObserver
+from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
+
+LONG = 6000
+"""Steps of a run that is long enough to be killed half-way: some seconds."""
+
+
+def weights(folder: Path, name: str = "ring") -> str:
+    return hashlib.sha256((folder / "models" / "toys" / name / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def tracked(folder: Path) -> tuple[MlflowClient, list[Run]]:
+    store = MlflowClient(f"sqlite:///{folder}/tracking/mlflow.db")
+    experiment = store.get_experiment_by_name("toys")
+    assert experiment is not None
+    return store, store.search_runs([experiment.experiment_id])
+
+
+def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]", seconds: float = 90) -> None:
+    """Until the run has written a file like that."""
+    end = time.monotonic() + seconds
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, f"no {pattern}"
+        time.sleep(0.05)
+
+
+def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(workers=2))
+    done = workplace.run("train", "ring")
+    assert done.returncode == 0, done.stderr
+    assert "step 400/400" in done.stdout
+    model = workplace.folder / "models" / "toys" / "ring"
+    left = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
+    losses, scores = (
+        ("discriminator", "generator", "d_real", "d_fake"),
+        ("sliced_wasserstein", "modes_covered", "high_quality"),
+    )
+    curves = {f"curves/{name}.csv" for name in (*losses, *scores)}
+    exported = {"weights.safetensors", "model.json", "grid.png"}
+    assert left == exported | {f"last/{name}" for name in exported} | {"metrics.json"} | curves
+    assert json.loads((model / "last" / "model.json").read_text())["step"] == 400
+    assert json.loads((model / "metrics.json").read_text())["images_seen"] == 400 * 2 * 32
+    curve = pd.read_csv(model / "curves" / "generator.csv")
+    assert list(curve.columns) == ["step", "generator"]
+    assert curve["step"].tolist() == list(range(50, 401, 50))
+    assert np.asarray(Image.open(model / "grid.png").convert("L")).std() > 1
+    check_sampling_in_a_fresh_process(model)
+    check_tracking(workplace.folder, model)
+
+
+def check_sampling_in_a_fresh_process(model: Path) -> None:
+    code = (
+        "import sys, gen; images = gen.load(sys.argv[1]).sample(gen.Noise(0, rows=5)); "
+        "assert not {'ray', 'mlflow', 'dvc'} & set(sys.modules); print(tuple(images.shape))"
+    )
+    said = subprocess.run([sys.executable, "-c", code, model], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "(5, 2, 1, 1)"
+
+
+def check_tracking(folder: Path, model: Path) -> None:
+    store, runs = tracked(folder)
+    assert len(runs) == 1
+    run = runs[0]
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "ring"
+    assert run.data.params["model.latent"] == "4"
+    assert run.data.params["compute.workers"] == "2"
+    for tag in ("identity", "git_commit", "git_dirty", "dvc_data_hash", "family", "dataset", "seed", "torch", "device"):
+        assert run.data.tags[tag], tag
+    history = store.get_metric_history(run.info.run_id, "loss/generator")
+    assert [metric.step for metric in history] == list(range(50, 401, 50))
+    assert run.data.metrics["images_seen"] == 400 * 2 * 32
+    assert run.inputs.dataset_inputs[0].dataset.name == "ring8"
+    pictures = [file.path for file in store.list_artifacts(run.info.run_id, "images")]
+    assert {f"samples+step+{step}+" for step in (0, 400)} <= {
+        p.removeprefix("images/").split("timestamp")[0] for p in pictures
+    }
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/tracking/mlflow.db")
+    served = mlflow.pyfunc.load_model("models:/ring/1")
+    images = served.predict(pd.DataFrame({"rows": [3, 2], "seed": [0, 1]}))
+    assert images.shape == (5, 2, 1, 1)
+    assert not list((folder / "tracking").rglob("*.pkl"))
+
+
+def test_killed_it_goes_on_to_the_same_bits_in_the_same_tracked_run(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=LONG))
+    process = workplace.start("train", "ring")
+    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
+    process.kill()
+    process.communicate()
+    assert not (workplace.folder / "models").exists()
+    done = workplace.run("train", "ring")
+    assert done.returncode == 0, done.stderr
+    first = weights(workplace.folder)
+    store, runs = tracked(workplace.folder)
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    steps = [metric.step for metric in store.get_metric_history(runs[0].info.run_id, "loss/generator")]
+    assert steps == list(range(50, LONG + 1, 50))
+
+    again = workplace.run("train", "ring")  # finished: starts anew, as a forced repro does
+    assert again.returncode == 0, again.stderr
+    assert weights(workplace.folder) == first
+    assert sorted(run.info.status for run in tracked(workplace.folder)[1]) == ["FINISHED", "FINISHED"]
+
+
+def test_sigterm_saves_and_a_killed_worker_is_replaced(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=LONG), twin=ring_run(steps=LONG))
+    process = workplace.start("train", "ring")
+    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "start it again to go on" in out
+    assert tracked(workplace.folder)[1][0].info.status == "KILLED"
+    assert workplace.run("train", "ring").returncode == 0
+    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["FINISHED"]
+
+    process = workplace.start("train", "twin")
+    wait_for(workplace.folder, "storage/twin-*/step_*/manifest.json", process)
+    workers = training_workers()
+    assert workers
+    for worker in workers:
+        worker.kill()
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert weights(workplace.folder, "twin") == weights(workplace.folder)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> None:
+    class SlowMailbox:
+        def put(self, event: Event) -> bool:
+            time.sleep(0.2)
+            return True
+
+    observer = MailboxObserver(ray.remote(num_cpus=0)(SlowMailbox).remote())
+    for step in range(1, 101):
+        observer.metrics(step, {})
+        time.sleep(0.05)
+        if observer.stop():
+            break
+    assert observer.asked_to_stop
+
+
+def test_an_edited_hyperparameter_starts_anew(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=LONG))
+    process = workplace.start("train", "ring")
+    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
+    process.kill()
+    process.communicate()
+    workplace.write(ring=ring_run(steps=400, lr=1e-3))
+    done = workplace.run("train", "ring")
+    assert done.returncode == 0, done.stderr
+    _, runs = tracked(workplace.folder)
+    assert {run.info.status: run.data.params["model.lr"] for run in runs} == {"FINISHED": "0.001", "KILLED": "0.0002"}
+
+
+def test_a_diverged_run_says_so_in_one_line(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run("wgan", lr=1e30, clip=1e30))
+    done = workplace.run("train", "ring")
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("error: ring: diverged: ")
+    assert "\n" not in done.stderr.strip()
+    run = tracked(workplace.folder)[1][0]
+    assert run.info.status == "FAILED"
+    assert "step 50" in run.data.tags["diverged"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"compute": {"workers": 64, "threads": 64}, "batch": 64},
+            "64 workers x 64 threads need 4096 CPUs, the cluster has 4",
+        ),
+        ({"compute": {"device": "cuda"}}, "1 workers need a GPU each, the cluster has 0"),
+        ({"warm_start": "nowhere"}, "nowhere/weights.safetensors: no such file"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(workplace: Workplace, changes: dict[str, object], said: str) -> None:
+    run = ring_run()
+    compute = {**run["compute"], **changes.pop("compute", {})}  # type: ignore[dict-item]
+    workplace.write(ring={**run, **changes, "compute": compute})
+    done = workplace.run("train", "ring")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (workplace.folder / "models").exists()
+
+
+def test_an_outage_of_mlflow_does_not_stop_training(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run())
+    start = time.monotonic()
+    done = workplace.run("train", "ring", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "warning: MLflow at http://127.0.0.1:9 lacks part of run ring" in done.stdout
+    assert (workplace.folder / "models" / "toys" / "ring" / "model.json").exists()
+    assert time.monotonic() - start < 150

@@ -1,0 +1,199 @@
+"""params.yaml: what is said when it is wrong, and what makes a run the same run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gen.config import Run, code_files, flat, identity, load
+from gen.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    """The project's own params.yaml, whose first digits run is edited below."""
+    values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    return values
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml"])
+def test_the_projects_own_are_right(file: str) -> None:
+    params = load(ROOT / file)
+    assert params.runs
+    assert all(run.dataset in params.datasets for run in params.runs.values())
+
+
+RUN = "digits_dcgan"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda p: p["runs"][RUN]["model"].update(widht=3), f"runs.{RUN}.model.widht: unknown; did you mean width?"),
+        (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
+        (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),
+        (
+            lambda p: p["runs"][RUN].update(family="dcgam"),
+            f"runs.{RUN}.model: unknown family 'dcgam'; did you mean dcgan?",
+        ),
+        (
+            lambda p: p["runs"][RUN].update(dataset="digit"),
+            f"runs.{RUN}.dataset: unknown data set 'digit'; did you mean",
+        ),
+        (
+            lambda p: p["runs"][RUN]["model"].update(lr=-1),
+            f"runs.{RUN}.model.lr: input should be greater than 0; got -1",
+        ),
+        (lambda p: p["runs"][RUN].update(steps="many"), f"runs.{RUN}.steps: input should be a valid integer"),
+        (
+            lambda p: p["runs"][RUN]["compute"].update(workers=3),
+            f"runs.{RUN}.batch: 64 cannot be cut evenly over 3 workers",
+        ),
+        (lambda p: p["runs"].update({RUN: None}), f"runs.{RUN}: expected a section with family, dataset"),
+        (
+            lambda p: p["datasets"]["digits"].update(source="digit"),
+            "datasets.digits.source: unknown source 'digit'; did",
+        ),
+        (lambda p: p["datasets"]["digits"].pop("source"), "datasets.digits.source: missing; one of "),
+        (lambda p: p["logging"].update(grid_every=0), "logging.grid_every: input should be greater than 0; got 0"),
+        (lambda p: p.update(run={}), "run: unknown; did you mean runs?"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clp": {"values": [1]}}),
+            "sweeps.ring8_clip.space.model.clp: no hyperparameter that can be swept; did you mean model.clip?",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"steps": {"values": [1]}}),
+            "sweeps.ring8_clip.space.steps: no hyperparameter that can be swept",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": [0.1, -1]}}),
+            "sweeps.ring8_clip: clip=-1.model.clip: input should be greater than 0; got -1",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": -1.0, "high": 1.0}}),
+            "sweeps.ring8_joint: lr=-1 n_critic=1 penalty_weight=0.01.model.lr: input should be greater than 0",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 1.0, "high": 0.1}}),
+            "sweeps.ring8_joint.space.model.lr: give values, or low and high with low < high",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 0.0, "high": 0.1, "log": True}}),
+            "sweeps.ring8_joint.space.model.lr: log needs numbers above 0",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(run="ring8_wgam"),
+            "unknown run 'ring8_wgam'; did you mean ring8_wgan",
+        ),
+        (lambda p: p["sweeps"]["ring8_clip"].update(family="gan"), "dataset and family are those of the run"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(points=3),
+            "points is null for grid, and a number for random and tpe",
+        ),
+        (lambda p: p["sweeps"]["ring8_joint"].update(search="grid", points=None), "a grid needs values"),
+        (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
+        (lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300), "are multiples of evaluate_every"),
+        (lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.clip": 1}), "model.clip is swept; name it once"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"compute.workers": {"values": [1, 2]}}),
+            "sweeps.ring8_clip.space: compute.workers is the same for all trials; set it in changes",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": ["1e-2", 0.01]}}),
+            "a value is there twice",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
+            "sweeps.ring8_clip.metric: string should match pattern",
+        ),
+        (lambda p: p.pop("cluster"), "cluster: missing"),
+    ],
+)
+def test_a_mistake_is_named_with_its_address_and_remedy(
+    params: dict[str, Any], edit: Edit, said: str, tmp_path: Path
+) -> None:
+    edit(params)
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError) as error:
+        load(file)
+    line = str(error.value)
+    assert said in line
+    assert str(file) in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "runs: 3"])
+def test_not_even_params(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    with pytest.raises(InputError, match="no such file"):
+        load(file)
+    file.write_text(text)
+    with pytest.raises(InputError, match=str(file)) as error:
+        load(file)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_run_is_named(params: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"did you mean {RUN}"):
+        load(ROOT / "params.yaml").run("digits_dcgn")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"batch": 32},
+        {"ema": 0.5},
+        {"model": {"lr": 1e-3}},
+        {"compute": {"workers": 2}},
+        {"compute": {"threads": 3}},
+        {"compute": {"precision": "bfloat16"}},
+    ],
+)
+def test_whatever_changes_weights_changes_the_identity(change: dict[str, Any], params: dict[str, Any]) -> None:
+    values = params["runs"][RUN]
+    changed = {
+        key: {**value, **change[key]} if isinstance(value, dict) and key in change else change.get(key, value)
+        for key, value in values.items()
+    }
+    assert identity(Run(**values), "data", "cpu") != identity(Run(**changed), "data", "cpu")
+
+
+def test_steps_data_and_device_in_the_identity(params: dict[str, Any]) -> None:
+    run = Run(**params["runs"][RUN])
+    whole = identity(run, "data", "cpu")
+    assert whole == identity(run.model_copy(update={"steps": run.steps + 1, "group": "other"}), "data", "cpu")
+    assert whole != identity(run, "other data", "cpu")
+    assert whole != identity(run, "data", "cuda")
+
+
+def test_code_and_starting_weights_are_in_the_identity(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"1")
+    run = Run(**{**params["runs"][RUN], "warm_start": str(tmp_path)})
+    first = identity(run, "data", "cpu")
+    (tmp_path / "weights.safetensors").write_bytes(b"2")
+    second = identity(run, "data", "cpu")
+    assert first != second
+    monkeypatch.setattr("gen.config.code_digest", lambda family: "other code")
+    assert second != identity(run, "data", "cpu")
+
+
+@pytest.mark.parametrize("file", ["dvc.yaml", "paper/dvc.yaml"])
+def test_dvc_knows_the_code_of_the_identity(file: str, params: dict[str, Any]) -> None:
+    deps = yaml.safe_load((ROOT / file).read_text())["stages"]["train"]["do"]["deps"]
+    deps = [dep.replace("${item.family}", "dcgan") for dep in deps]
+    for code in code_files("dcgan"):
+        name = code.relative_to(ROOT).as_posix()
+        assert any(name == dep or name.startswith(f"{dep}/") for dep in deps), name
+
+
+def test_flat() -> None:
+    assert flat({"a": 1, "b": {"c": {"d": 2}, "e": []}}) == {"a": 1, "b.c.d": 2, "b.e": []}

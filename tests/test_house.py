@@ -1,0 +1,88 @@
+"""The rules of the house that no other tool holds."""
+
+import ast
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import gen
+import gen.families
+
+ROOT = Path(__file__).parent.parent
+FAMILIES = [module.name for module in pkgutil.iter_modules(gen.families.__path__)]
+PYTHON_FILES = [file for part in ("gen", "pipelines") for file in sorted((ROOT / part).rglob("*.py"))]
+
+
+def tracked_texts() -> dict[str, str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    texts = {}
+    for name in filter(None, listed.split("\0")):
+        if name.startswith("benchmarks/results/"):
+            continue  # these say exactly what they were measured with
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+        if b"\0" not in content:
+            texts[name] = content.decode()
+    return texts
+
+
+def test_gen_imports_without_ray_mlflow_dvc() -> None:
+    script = """
+import importlib, pkgutil, sys
+import gen
+for module in pkgutil.walk_packages(gen.__path__, "gen."):
+    importlib.import_module(module.name)
+print(*sorted({"ray", "mlflow", "dvc", "pipelines"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_begins_with_its_paper(family: str) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / f"gen/families/{family}.py").read_text())) or ""
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d+/|\b(19|20)\d\d\b", docstring), "name the paper"
+
+
+def test_every_public_package_file_says_what_it_is() -> None:
+    silent = [file for file in PYTHON_FILES if file.read_text() and not ast.get_docstring(ast.parse(file.read_text()))]
+    assert silent == []
+
+
+def test_ray_starts_in_one_place() -> None:
+    starts = [file.name for file in PYTHON_FILES if re.search(r"\bray\.init\(", file.read_text())]
+    assert set(starts) <= {"cluster.py"}
+
+
+def test_no_file_names_a_folder_of_somebodys_machine() -> None:
+    home = re.compile(r"""(?:^|[\s"'`(=:])/(?:home|root|Users|work)/\w""", re.MULTILINE)
+    assert {name for name, text in tracked_texts().items() if home.search(text)} == set()
+
+
+def test_no_file_chooses_a_package_index() -> None:
+    index = re.compile(r"--(extra-)?index[-]url|--find[-]links|download\.pytorch[.]org|(cpu|cu\d+)[.]whl|\+cp[u]\b")
+    assert {name for name, text in tracked_texts().items() if index.search(text)} == set()
+
+
+def test_constraints_pin_every_dependency_within_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    pins = {pin.name.lower().replace("_", "-"): pin for pin in map(Requirement, filter(None, lines))}
+    for need in map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]):
+        (pin,) = pins[need.name].specifier
+        assert pin.operator == "=="
+        assert need.specifier.contains(pin.version), f"{need} against {pin}"
+
+
+def test_usage_statistics_are_off() -> None:
+    config = (ROOT / ".dvc/config").read_text()
+    assert re.search(r"analytics = false", config)
+    makefile = (ROOT / "Makefile").read_text()
+    for switch in ("RAY_USAGE_STATS_ENABLED := 0", "MLFLOW_DISABLE_TELEMETRY := true", "DVC_NO_ANALYTICS := 1"):
+        assert switch in makefile

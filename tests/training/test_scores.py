@@ -1,0 +1,97 @@
+"""Scores at checkpoints: what they are a function of, and which checkpoint is the best."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from gen.checkpoint import Checkpoints
+from gen.data.dataset import Dataset
+from gen.metrics.classifier import train_classifier
+from gen.metrics.frechet import frechet_distance
+from gen.metrics.moments import gather, moments
+from gen.metrics.reference import open_reference, write_reference
+from gen.scores import LightFrechet, SlicedWasserstein
+from gen.training import Loop, finished_family, initial_family, train
+from tests.families.small import IMAGES
+from tests.training.test_loop import Watcher
+from tests.training.tiny import logging, run_of
+
+
+@pytest.fixture(scope="module")
+def score(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory) -> LightFrechet:
+    folder = tmp_path_factory.mktemp("digits") / "classifier"
+    folder.mkdir()
+    model = train_classifier(datasets["digits"], None, steps=20)
+    safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
+    write_reference(
+        folder, extractor="classifier", dataset=datasets["digits"], size=None, notes={}, move=lambda images: None
+    )
+    return LightFrechet(open_reference(folder), samples=150)
+
+
+def test_the_light_distance_is_the_distance(score: LightFrechet, datasets: dict[str, Dataset]) -> None:
+    run = run_of("gan", IMAGES)
+    loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
+    loop.step()
+    seen = score.reference.extract(loop.sample("score", rows=150)).features
+    expected = frechet_distance(score.reference.moments["validation"], moments(gather(seen))).distance
+    before = torch.random.get_rng_state()
+    assert score(loop) == pytest.approx({"fid_classifier": expected}, rel=1e-12)
+    assert score(loop) == score(loop)
+    assert torch.equal(torch.random.get_rng_state(), before), "a score must not disturb training"
+
+
+@pytest.mark.parametrize("stop_at", [None, 8])
+def test_the_best_checkpoint_is_kept_and_resume_does_not_change_it(
+    stop_at: int | None, score: LightFrechet, datasets: dict[str, Dataset], tmp_path: Path
+) -> None:
+    run = run_of("gan", IMAGES, steps=24, lr=5e-3)
+    digits = datasets["digits"]
+    checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
+    often = logging(keep_checkpoints=1)
+    if stop_at is not None:
+        train(run, digits, logging=often, observer=Watcher(stop_at), checkpoints=checkpoints, score=score)
+    watcher = Watcher()
+    train(run, digits, logging=often, observer=watcher, checkpoints=checkpoints, score=score)
+    name = "validation/fid_classifier"
+    told = {step: values[name] for step, values in watcher.said if name in values}
+    assert sorted(told) == [4, 8, 12, 16, 20, 24]
+    last = checkpoints.newest()
+    assert last is not None
+    best = min(told, key=told.__getitem__)
+    assert last["best"] == (best, told[best])
+    assert set(checkpoints.steps()) == {best, 24}
+    state = checkpoints.at(best)
+    assert state is not None
+    family = finished_family(run, digits, state)
+    loop = Loop(run.model_copy(update={"ema": None}), family, digits)
+    assert score(loop)["fid_classifier"] == pytest.approx(told[best], rel=1e-9), "what is exported is what was scored"
+    other = LightFrechet(score.reference, samples=40)
+    again = Watcher()
+    train(
+        run.model_copy(update={"steps": 28}),
+        digits,
+        logging=often,
+        observer=again,
+        checkpoints=checkpoints,
+        score=other,
+    )
+    resumed = checkpoints.newest()
+    assert resumed is not None
+    assert resumed["best"][0] == 28, "values of another judge are not compared with"
+    shares = [values["scoring_share_of_time"] for _, values in watcher.said if "scoring_share_of_time" in values]
+    assert all(0 < share < 1 for share in shares)
+    if stop_at is not None:
+        whole = Checkpoints(str(tmp_path / "whole"), "gan", "0" * 64)
+        train(run, digits, logging=often, checkpoints=whole, score=score)
+        uninterrupted = whole.newest()
+        assert uninterrupted is not None
+        assert uninterrupted["best"] == last["best"]
+
+
+def test_points_are_scored_in_their_coordinates(datasets: dict[str, Dataset]) -> None:
+    run = run_of("gan")
+    loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
+    assert SlicedWasserstein(64)(loop)["sliced_wasserstein"] > 0

@@ -1,0 +1,57 @@
+"""Runs that train in milliseconds, on real digits or generated points."""
+
+from pathlib import Path
+from typing import Any
+
+from gen.config import Compute, Logging, Run
+from gen.data.dataset import Dataset
+from gen.data.prepare import prepare
+from gen.family import ImageShape
+from tests.families.small import POINTS, small
+
+COMPUTE = Compute(
+    workers=1,
+    threads=1,
+    device="cpu",
+    precision="float32",
+    channels_last=False,
+    compile=False,
+    microbatches=1,
+)
+DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
+RING = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}
+
+
+def prepared(folder: Path, name: str = "digits") -> Dataset:
+    """The data set `digits` or `ring8`, below `folder`; the current folder must be a scratch one."""
+    raw = folder / "raw" / name
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "PROVENANCE.json").write_text('{"files": []}')
+    return prepare(name, DIGITS if name == "digits" else RING, name, raw, folder / "prepared" / name)
+
+
+def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
+    """A run of the family's small settings; `changes` may name fields of the run, of its compute, and of its model."""
+    settings, shape = small(family, image)
+    compute = {key: changes.pop(key) for key in list(changes) if key in Compute.model_fields}
+    model = {key: changes.pop(key) for key in list(changes) if key in settings}
+    values: dict[str, Any] = {
+        "family": family,
+        "dataset": "ring8" if shape == POINTS else "digits",
+        "group": "test",
+        "size": None,
+        "seed": 3,
+        "steps": 8,
+        "batch": 8,
+        "ema": 0.9,
+        "warm_start": None,
+        "compute": COMPUTE.model_copy(update=compute),
+        "model": settings | model,
+    }
+    return Run(**values | changes)
+
+
+def logging(**changes: int) -> Logging:
+    """Records every 2 steps, checkpoints every 4."""
+    usual = {"metrics_every": 2, "grid_every": 4, "checkpoint_every": 4, "keep_checkpoints": 2, "profile_steps": 0}
+    return Logging(**usual | changes)
