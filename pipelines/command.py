@@ -4,13 +4,12 @@ import argparse
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from gen.errors import InputError
+from pipelines.above import end_with_dvc
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
 """Nothing phones home."""
@@ -19,13 +18,13 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO
 def run(main: Callable[[], None]) -> int:
     """Run `main`; returns the exit status: 0, 1 after an error of input or of the disk, 130 when interrupted.
 
-    Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays, and a stage whose
-    parent is gone (DVC leaves its stages alive when it is terminated) sends itself one.
+    Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays; a stage whose DVC has
+    ended sends itself one.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_dvc()
     try:
         main()
     except (InputError, OSError) as error:
@@ -50,9 +49,3 @@ def parser(stage: str, description: str, example: str) -> argparse.ArgumentParse
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)

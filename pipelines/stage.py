@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import psutil
 from filelock import FileLock, Timeout
 
 from gen.errors import InputError
@@ -53,18 +52,3 @@ def stop_requests() -> threading.Event:
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return event
-
-
-def forced() -> bool:
-    """Whether a `dvc repro --force` (or `dvc exp run --force`) started this process.
-
-    DVC tells its stages nothing of it, so its command line is read.
-    """
-    for parent in psutil.Process().parents():
-        try:
-            words = parent.cmdline()
-        except psutil.Error:
-            continue
-        if any(Path(word).name == "dvc" for word in words[:3]):
-            return any(w == "--force" or (w.startswith("-") and not w.startswith("--") and "f" in w) for w in words[1:])
-    return False

@@ -36,7 +36,7 @@ from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.metrics.reference import Reference
 from gen.sweep import Sweep, label
-from pipelines import cluster, command, stage
+from pipelines import above, cluster, command, stage
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.progress import SweepProgress
 from pipelines.reference import SCORING
@@ -381,7 +381,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load(arguments.params)
     with stage.alone(f"sweep-{arguments.sweep}"):
-        run_stage(params, arguments.params, arguments.sweep, arguments.fresh or stage.forced())
+        run_stage(params, arguments.params, arguments.sweep, arguments.fresh or above.forced())
 
 
 if __name__ == "__main__":

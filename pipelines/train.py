@@ -7,7 +7,7 @@ from pathlib import Path
 from gen.checkpoint import Checkpoints
 from gen.config import Params, identity, load
 from gen.errors import InputError
-from pipelines import cluster, command, stage
+from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
@@ -88,7 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load(arguments.params)
     with stage.alone(f"train-{arguments.run}"):
-        run_stage(params, arguments.run, arguments.fresh or stage.forced())
+        run_stage(params, arguments.run, arguments.fresh or above.forced())
 
 
 if __name__ == "__main__":
