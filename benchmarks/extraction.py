@@ -103,7 +103,8 @@ def fid_errors(exact: Features, half: Features, folder: Path) -> dict[str, Any]:
     images = digits(folder)
     features = {
         kind: {
-            name: torch.cat([extract(bilinear(part)) for part in sets.split(BATCH)]) for name, sets in images.items()
+            name: torch.cat([extract(bilinear(part)) for part in torch.split(sets, BATCH)])
+            for name, sets in images.items()
         }
         for kind, extract in {"exact": exact, "half": half}.items()
     }

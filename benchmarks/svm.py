@@ -35,14 +35,14 @@ from torch.nn import functional
 from benchmarks.report import report, spread
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
-from gen.metrics.semi_supervised import FULL, Labelled, draw, error_percents, hold_out, semi_supervised_svm
+from gen.metrics.semi_supervised import FULL, Labelled, Rule, draw, error_percents, hold_out, semi_supervised_svm
 from gen.metrics.svm import fit, predict
 
 SECTION = {"source": "cifar10", "validation": 5000}
 FILTERS, CELLS = 336, 4
 CLASSES = 10
 TEST = 26_032
-RULE = "class_balanced"
+RULE: Rule = "class_balanced"
 REPEATS = 3
 PROCESSES = 2
 EVERY_COST = 5

@@ -31,11 +31,13 @@ from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.families.dcgan import Model
 from gen.journal import Journal, Silent
+from gen.scores import SlicedWasserstein
 from gen.training import Loop, initial_family, pick_device
 from pipelines import cluster, command
 
 ROOT = Path(__file__).parent.parent
 SECTION = {"source": "cifar10", "validation": 5000}
+STARTED = "digits_dcgan"
 BATCH, LATENT, LR, BETAS, DECAY = 64, 100, 2e-4, (0.5, 0.999), 0.999
 NEVER = 10**9
 LOGGING = Logging(metrics_every=20, grid_every=NEVER, checkpoint_every=NEVER, keep_checkpoints=1, profile_steps=0)
@@ -65,7 +67,7 @@ def run_of(threads: int) -> Run:
 
 def our_loop(run: Run, dataset: Dataset, device: torch.device) -> Callable[[], None]:
     loop = Loop(run, initial_family(run, dataset).to(device), dataset)
-    journal = Journal(loop, LOGGING, Silent(), None)
+    journal = Journal(loop, LOGGING, Silent(), None, SlicedWasserstein())
     journal.open()
     return lambda: journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
 
@@ -158,21 +160,12 @@ def rates(run: Run, dataset: Dataset, device: torch.device) -> tuple[list[float]
     return ours, theirs, tutorial
 
 
-def start_up(run: Run, environment: dict[str, str]) -> float:
-    """Seconds from the command to the first line that tells of a step, in the working directory."""
-    params: dict[str, Any] = {
-        "data": {"mirror": None},
-        "cluster": {"address": None, "storage": "storage", "max_failures": 0},
-        "logging": LOGGING.model_dump() | {"metrics_every": 1},
-        "datasets": {"cifar10": SECTION},
-        "runs": {"start": run.model_dump()},
-    }
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-    path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
+def start_up(environment: dict[str, str]) -> float:
+    """Seconds from the command to the line that tells of the only step of `digits_dcgan`, in the working directory."""
     begin = time.perf_counter()
     stage = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.train", "start", "--fresh"],
-        env=os.environ | environment | {"PYTHONPATH": path},
+        [sys.executable, "-m", "pipelines.train", STARTED, "--fresh"],
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -185,6 +178,15 @@ def start_up(run: Run, environment: dict[str, str]) -> float:
     return seconds
 
 
+def digits() -> None:
+    """Prepare the digits in the working directory, for a run of one step: the last is told of at once."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["runs"][STARTED]["steps"] = 1
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for stage in ("fetch", "prepare", "reference"):
+        subprocess.run([sys.executable, "-m", f"pipelines.{stage}", "digits"], check=True)
+
+
 def main() -> None:
     device = pick_device("auto")
     threads = torch.get_num_threads()
@@ -194,10 +196,11 @@ def main() -> None:
         fetch("cifar10", SECTION, "cifar10", Path("data/raw/cifar10"), mirror=os.environ["GEN_MIRROR"])
         dataset = prepare("cifar10", SECTION, "cifar10", Path("data/raw/cifar10"), Path("data/prepared/cifar10"))
         ours, bare, tutorial = rates(run, dataset, device)
-        own = [start_up(run, {}) for _ in range(3)]
         os.environ |= command.QUIET | {"PYTHONPATH": str(ROOT)}
+        digits()
+        own = [start_up({}) for _ in range(3)]
         with cluster.joined(Cluster(address=None, storage="storage", max_failures=0), threads):
-            joined = [start_up(run, {"RAY_ADDRESS": cluster.address()}) for _ in range(3)]
+            joined = [start_up({"RAY_ADDRESS": cluster.address()}) for _ in range(3)]
         os.chdir("/")
     figures = {
         "ratio (wanted: 0.97)": spread([a / b for a, b in zip(ours, bare, strict=True)]),

@@ -135,13 +135,14 @@ class Tracker:
         self.parent = parent
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
+        """Names and steps of the metrics and grids that the run has."""
         self.measured: list[Metric] = []
         self.monitor: SystemMetricsMonitor | None = None
         self.background = background or Background()
         self._later(lambda: None)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Values by name at a step; what a killed process logged before is not logged twice."""
+        """Values by name at a step, once: a process or worker that replaces a killed one tells them again."""
         now = int(time.time() * 1000)
         self.measured += [Metric(name, value, now, step) for name, value in values.items()]
         self._later(self._flush)
@@ -153,6 +154,7 @@ class Tracker:
             if (name, step) not in self.logged:
                 image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
                 self.store.log_image(self.run_id, image, key=name, step=step, synchronous=True)
+                self.logged.add((name, step))
 
         self._later(log)
 
@@ -245,6 +247,7 @@ class Tracker:
             new = [metric for metric in some if (metric.key, metric.step) not in self.logged]
             if new:
                 self.store.log_batch(self.run_id, metrics=new, synchronous=True)
+                self.logged |= {(metric.key, metric.step) for metric in new}
             del self.measured[: len(some)]
 
     def _log_model(self, folder: Path) -> None:

@@ -184,13 +184,17 @@ def test_signals(stage: Callable[[], subprocess.Popen[str]], number: int, status
     assert [path.name for path in OUT.parent.iterdir()] == ["toy"]
 
 
-def test_it_ends_with_its_parent(workplace: Path) -> None:
+def test_it_ends_with_its_dvc(workplace: Path) -> None:
     """DVC leaves its stages alive when it is terminated; the next repro must not meet one at work."""
     arrange(ring(10_000_000))
-    shell = subprocess.Popen(["sh", "-c", f"{' '.join(COMMAND)} & wait"], env=ENVIRONMENT, text=True)
-    wait_for("data/prepared/.toy.partial", shell)
-    shell.kill()
-    shell.wait()
+    stage = {"stages": {"prepare": {"cmd": " ".join(COMMAND)}}}
+    Path("dvc.yaml").write_text(json.dumps(stage))
+    dvc = Path(sys.executable).with_name("dvc")
+    subprocess.run([dvc, "init", "--no-scm", "-q"], check=True)
+    repro = subprocess.Popen([dvc, "repro", "-q"], env=ENVIRONMENT, text=True)
+    wait_for("data/prepared/.toy.partial", repro)
+    repro.kill()
+    repro.wait()
     with lock(OUT):  # the stage holds it until it is gone
         assert list(OUT.parent.iterdir()) == []
 

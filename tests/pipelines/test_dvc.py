@@ -26,7 +26,7 @@ from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run, trainin
 
 pytestmark = pytest.mark.timeout(900)
 RUNS = {"ring_gan": ring_run("gan", steps=100), "ring_wgan": ring_run("wgan", steps=100)}
-LONG = 12_000
+LONG = 5_000
 """Steps of a run that cannot end between its first checkpoint and a kill, on a fast machine either."""
 
 

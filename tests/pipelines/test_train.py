@@ -21,8 +21,8 @@ from pipelines.mailbox import Event
 from pipelines.worker import MailboxObserver
 from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
 
-LONG = 6000
-"""Steps of a run that is long enough to be killed half-way: some seconds."""
+LONG = 4000
+"""Steps of a run that is long enough to be killed three times on its way: some seconds."""
 
 
 def weights(folder: Path, name: str = "ring") -> str:
@@ -36,13 +36,18 @@ def tracked(folder: Path) -> tuple[MlflowClient, list[Run]]:
     return store, store.search_runs([experiment.experiment_id])
 
 
-def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]", seconds: float = 90) -> None:
-    """Until the run has written a file like that."""
-    end = time.monotonic() + seconds
-    while not list(folder.glob(pattern)):
+def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", seconds: float = 90) -> None:
+    """Until the run has saved a checkpoint that is not there yet."""
+    end, before = time.monotonic() + seconds, saved(folder)
+    while saved(folder) <= before:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, f"no {pattern}"
+        assert time.monotonic() < end, "no checkpoint"
         time.sleep(0.05)
+
+
+def saved(folder: Path) -> set[str]:
+    """The steps there are checkpoints of."""
+    return {path.parent.name for path in folder.glob("storage/ring-*/step_*/manifest.json")}
 
 
 def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
@@ -103,15 +108,30 @@ def check_tracking(folder: Path, model: Path) -> None:
     assert not list((folder / "tracking").rglob("*.pkl"))
 
 
-def test_killed_it_goes_on_to_the_same_bits_in_the_same_tracked_run(workplace: Workplace) -> None:
+def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=LONG))
     process = workplace.start("train", "ring")
-    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
+    wait_for_checkpoint(workplace.folder, process)
     process.kill()
     process.communicate()
     assert not (workplace.folder / "models").exists()
-    done = workplace.run("train", "ring")
-    assert done.returncode == 0, done.stderr
+
+    process = workplace.start("train", "ring")
+    wait_for_checkpoint(workplace.folder, process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "start it again to go on" in out
+    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["KILLED"]
+
+    process = workplace.start("train", "ring")
+    wait_for_checkpoint(workplace.folder, process)
+    workers = training_workers()
+    assert workers
+    for worker in workers:
+        worker.kill()
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
     first = weights(workplace.folder)
     store, runs = tracked(workplace.folder)
     assert [run.info.status for run in runs] == ["FINISHED"]
@@ -122,29 +142,6 @@ def test_killed_it_goes_on_to_the_same_bits_in_the_same_tracked_run(workplace: W
     assert again.returncode == 0, again.stderr
     assert weights(workplace.folder) == first
     assert sorted(run.info.status for run in tracked(workplace.folder)[1]) == ["FINISHED", "FINISHED"]
-
-
-def test_sigterm_saves_and_a_killed_worker_is_replaced(workplace: Workplace) -> None:
-    workplace.write(ring=ring_run(steps=LONG), twin=ring_run(steps=LONG))
-    process = workplace.start("train", "ring")
-    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "start it again to go on" in out
-    assert tracked(workplace.folder)[1][0].info.status == "KILLED"
-    assert workplace.run("train", "ring").returncode == 0
-    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["FINISHED"]
-
-    process = workplace.start("train", "twin")
-    wait_for(workplace.folder, "storage/twin-*/step_*/manifest.json", process)
-    workers = training_workers()
-    assert workers
-    for worker in workers:
-        worker.kill()
-    _, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
-    assert weights(workplace.folder, "twin") == weights(workplace.folder)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -166,7 +163,7 @@ def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> No
 def test_an_edited_hyperparameter_starts_anew(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=LONG))
     process = workplace.start("train", "ring")
-    wait_for(workplace.folder, "storage/ring-*/step_*/manifest.json", process)
+    wait_for_checkpoint(workplace.folder, process)
     process.kill()
     process.communicate()
     workplace.write(ring=ring_run(steps=400, lr=1e-3))
