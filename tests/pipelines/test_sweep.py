@@ -251,7 +251,7 @@ def test_twenty_trials_at_once_lose_no_metric(workplace: Workplace) -> None:
     done = workplace.run("sweep", "clip")
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stdout + done.stderr
-    assert "locked" not in done.stdout + done.stderr
+    assert "database is locked" not in done.stdout + done.stderr
     _, children, store = tracked(workplace)
     assert len(children) == 20
     assert all(logged_steps(store, one) == list(range(EVERY, STEPS + 1, EVERY)) for one in children.values())
