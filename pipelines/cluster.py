@@ -14,6 +14,14 @@ import torch
 from gen.config import Cluster, Compute
 from gen.errors import InputError
 
+LOCAL = {
+    "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}
+"""Environment of a Ray of our own, which has no dashboard: else a short run waits twelve seconds in the end until Ray
+Train gives up asking for one; and nobody takes this machine away, which another process would watch for."""
+
 
 @contextmanager
 def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
@@ -27,6 +35,9 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     local = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
     options: dict[str, Any] = {"address": address} if address else {"address": "local", **local}
+    if not address:
+        for name, value in LOCAL.items():
+            os.environ.setdefault(name, value)
     on_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:

@@ -12,6 +12,7 @@ import yaml
 
 from gen.data.dataset import open_dataset
 from gen.metrics.reference import write_reference
+from pipelines.cluster import LOCAL
 from tests.families.small import POINTS, small
 from tests.training.tiny import COMPUTE, RING, prepared
 
@@ -50,6 +51,8 @@ def cluster() -> Iterator[str]:
     """One Ray for all stages, as `make demo` has it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))  # its workers run elsewhere
+        for name, value in LOCAL.items():
+            patch.setenv(name, value)
         started = ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield started.address_info["gcs_address"]
     ray.shutdown()
