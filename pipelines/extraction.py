@@ -1,19 +1,24 @@
-"""Samples of an exported model as an extractor sees them: in this process, or by Ray tasks that share the work."""
+"""Samples of a model, or real images, as an extractor sees them: in this process, or shared out to Ray actors."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
+from jaxtyping import Float
+from ray.exceptions import RayTaskError
+from torch import Tensor
 
 from gen import export
 from gen.config import Cluster
+from gen.data.dataset import Dataset, open_dataset
+from gen.data.loader import padded
 from gen.family import Family
 from gen.metrics.evaluation import chunks, draw
 from gen.metrics.extractors import Extracted, Extractor
-from gen.metrics.reference import open_reference
+from gen.metrics.reference import Piece, load_extractor, open_reference, piece_features
 from gen.training import pick_device
 from pipelines import cluster
 
@@ -33,41 +38,86 @@ def extract(
         move: called with the number of samples done since its last call.
     """
     jobs = [(str(model.absolute()), str(reference.absolute()), seed, rows, samples) for rows in chunks(samples)]
-    done = map(_part, jobs) if workers == 1 else _shared(jobs, workers, where)
     found = []
-    for job, part in zip(jobs, done, strict=True):
+    for job, part in zip(jobs, _shared(_samples, jobs, workers, where), strict=True):
         found.append(part)
         move(job[3].stop - job[3].start)
     return Extracted(torch.cat([p.features for p in found]), torch.cat([p.logits for p in found]))
 
 
-def _shared(jobs: list[Any], workers: int, where: Cluster) -> Iterator[Extracted]:
-    """The parts in order, from as many workers as the cluster has places for."""
+def extract_real(
+    pieces: Sequence[Piece],
+    *,
+    dataset: Path,
+    size: int | None,
+    extractor: str,
+    weights: Path,
+    workers: int,
+    where: Cluster,
+) -> Iterator[Float[Tensor, "n d"]]:
+    """Features of the real images of each piece, in order; the same for any number of workers.
+
+    Args:
+        pieces: of the data set.
+        dataset: prepared; every worker's node reaches it.
+        size: images are padded to it.
+        extractor: its name.
+        weights: the folder that has the extractor's; every worker's node reaches it too.
+        workers: processes; one needs no Ray.
+        where: the Ray to join.
+    """
+    jobs = [(str(dataset.absolute()), str(weights.absolute()), extractor, size, piece) for piece in pieces]
+    return _shared(_real, jobs, workers, where)
+
+
+def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cluster) -> Iterator[Any]:
+    """What `work` makes of each job, in order; from as many workers as the cluster has places for."""
+    if workers == 1:
+        yield from map(work, jobs)
+        return
     with cluster.joined(where, workers):
         have: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
         gpus = int(have.get("GPU", 0))
         most = gpus or max(1, int(have.get("CPU", 1)))  # more would wait for ever for a place
-        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Extracting)
-        pool = ray.util.ActorPool([actor.remote() for _ in range(min(workers, most))])
-        yield from pool.map(lambda actor, job: actor.part.remote(job), jobs)
+        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Worker)
+        pool = ray.util.ActorPool([actor.remote() for _ in range(min(workers, most, len(jobs)))])
+        try:
+            yield from pool.map(lambda actor, job: actor.do.remote(work, job), jobs)
+        except RayTaskError as error:  # which tells the worker's traceback
+            raise error.cause from None
 
 
-class _Extracting:
-    """What a Ray actor does: its model and extractor stay loaded."""
+class _Worker:
+    """What a Ray actor does: what it has loaded for one job stays for the next."""
 
-    def part(self, job: Any) -> Extracted:
+    def do(self, work: Callable[[Any], Any], job: Any) -> Any:
         torch.set_num_threads(1)
-        return _part(job)
+        return work(job)
 
 
-def _part(job: tuple[str, str, int, slice, int]) -> Extracted:
+def _samples(job: tuple[str, str, int, slice, int]) -> Extracted:
     model, reference, seed, rows, samples = job
-    family, extractor, device = _loaded(model, reference)
+    family, extractor, device = _loaded_model(model, reference)
     said = extractor(draw(family, seed, rows, samples, device))
     return Extracted(said.features.cpu(), said.logits.cpu())
 
 
+def _real(job: tuple[str, str, str, int | None, Piece]) -> Float[Tensor, "n d"]:
+    folder, weights, extractor, size, piece = job
+    dataset, extract, device = _loaded_data(folder, weights, extractor, size)
+    return piece_features(dataset, piece, size, extract, device)
+
+
 @functools.lru_cache(maxsize=1)
-def _loaded(model: str, reference: str) -> tuple[Family, Extractor, torch.device]:
+def _loaded_model(model: str, reference: str) -> tuple[Family, Extractor, torch.device]:
     device = pick_device("auto")
     return export.load(model).to(device), open_reference(Path(reference)).extract.to(device), device
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded_data(
+    folder: str, weights: str, extractor: str, size: int | None
+) -> tuple[Dataset, Extractor, torch.device]:
+    dataset, device = open_dataset(Path(folder)), pick_device("auto")
+    loaded = load_extractor(Path(weights), extractor, padded(dataset, size), len(dataset.classes))
+    return dataset, loaded.to(device), device

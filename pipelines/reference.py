@@ -1,5 +1,6 @@
 """Stage reference@<dataset>: real images as each extractor sees them, into data/reference/<dataset>."""
 
+import functools
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL
 from gen.metrics.reference import FEATURES, write_reference
 from gen.settings import nearest
 from pipelines import command
+from pipelines.extraction import extract_real
 
 HOME = Path("data/reference")
 SCORING = "scoring"
@@ -71,8 +73,25 @@ def main() -> None:
             folder = partial / extractor
             folder.mkdir()
             notes = make_extractor(extractor, section, dataset, folder, mirror)
+            share = functools.partial(
+                extract_real,
+                dataset=dataset.folder,
+                size=section.size,
+                extractor=extractor,
+                weights=folder,
+                workers=section.workers,
+                where=params.cluster,
+            )
             with progress(f"{name}: {extractor}", "images", sum(dataset.rows.values())) as move:
-                write_reference(folder, extractor=extractor, dataset=dataset, size=section.size, notes=notes, move=move)
+                write_reference(
+                    folder,
+                    extractor=extractor,
+                    dataset=dataset,
+                    size=section.size,
+                    notes=notes,
+                    move=move,
+                    share=share,
+                )
             if extractor == section.extractors[0]:
                 shutil.copytree(folder, partial / SCORING, ignore=shutil.ignore_patterns(FEATURES))
             said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in notes.items())

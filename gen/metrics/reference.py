@@ -6,9 +6,10 @@
          reference.json            what they are of and by; sha256 of the others; written last
 """
 
+import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from gen.data.dataset import Dataset
 from gen.data.loader import padded
 from gen.data.sections import Store
+from gen.data.shards import Rows
 from gen.errors import InputError
 from gen.family import ImageShape
 from gen.metrics.classifier import Classifier
@@ -33,6 +35,13 @@ FORMAT = 1
 FEATURES, STATISTICS = "features.safetensors", "statistics.safetensors"
 KEPT = 50_000
 """Images of a split whose features are kept; statistics are of all."""
+
+
+class Piece(NamedTuple):
+    """A shard of a split: the unit of work, which does not depend on how many workers share it."""
+
+    split: str
+    shard: int
 
 
 class Reference(NamedTuple):
@@ -75,6 +84,7 @@ def write_reference(
     size: int | None,
     notes: Mapping[str, Any],
     move: Callable[[int], None],
+    share: Callable[[Sequence[Piece]], Iterable[Float[Tensor, "n d"]]] | None = None,
 ) -> None:
     """Extract the features of every split with the extractor whose weights lie in `folder`, and describe all of it.
 
@@ -85,25 +95,29 @@ def write_reference(
         size: images are padded to it; None: as prepared.
         notes: whatever else reference.json shall say.
         move: called with the number of images done since its last call.
+        share: gives `piece_features` of each piece, in order; None: they are computed here.
 
     Raises:
         InputError: the weights are missing or wrong, or the images are not what the extractor is for.
     """
     image = padded(dataset, size)
     extract = load_extractor(folder, extractor, image, len(dataset.classes))
+    pieces = [Piece(split, index) for split in dataset.rows for index in range(len(dataset.shards(split)))]
+    share = share or functools.partial(map, lambda piece: piece_features(dataset, piece, size, extract))
+    kept: dict[str, list[Tensor]] = {split: [] for split in dataset.rows}
+    parts: dict[str, Part] = {}
+    for (split, _), some in zip(pieces, share(pieces), strict=True):
+        part = gather(some)
+        before = parts.get(split)
+        parts[split] = merge([before, part]) if before else part
+        kept[split] += [some] if parts[split].samples - part.samples < KEPT else []
+        move(part.samples)
     features: dict[str, Tensor] = {}
     statistics: dict[str, Tensor] = {}
-    for split in dataset.rows:
-        kept: list[Tensor] = []
-        whole: Part | None = None
-        for some in _extracted(images(dataset, split, size), extract):
-            part = gather(some)
-            whole = merge([whole, part]) if whole else part
-            kept += [some] if whole.samples - part.samples < KEPT else []
-            move(part.samples)
-        if whole and whole.samples >= 2:
-            found = moments(whole)
-            features[split] = torch.cat(kept)[:KEPT]
+    for split, part in parts.items():
+        if part.samples >= 2:
+            found = moments(part)
+            features[split] = torch.cat(kept[split])[:KEPT]
             statistics |= {f"{split}.mean": found.mean, f"{split}.covariance": found.covariance}
     safetensors.torch.save_file(features, folder / FEATURES)
     safetensors.torch.save_file(statistics, folder / STATISTICS)
@@ -182,18 +196,25 @@ def load_extractor(
 
 def images(dataset: Dataset, split: str, size: int | None) -> Iterator[Float[Tensor, "n c h w"]]:
     """The images of a split in published order, in [-1, 1], padded to `size`; a shard at a time."""
-    points = dataset.dtype.kind == "f"
     for rows in dataset.stream(split):
-        raw = torch.float32 if points else torch.uint8
-        store = Store(len(rows.labels), padded(dataset, size), raw, torch.device("cpu"), channels_last=False)
-        found = store.fill([rows]).take(torch.arange(len(rows.labels))).images
-        yield found / dataset.scale if points else found / 127.5 - 1
+        yield _shown(dataset, rows, size)
 
 
-def _extracted(parts: Iterator[Float[Tensor, "n c h w"]], extract: Extractor) -> Iterator[Float[Tensor, "n d"]]:
-    for part in parts:
-        for some in torch.split(part, AT_ONCE):
-            yield extract(some).features.cpu().contiguous()
+def piece_features(
+    dataset: Dataset, piece: Piece, size: int | None, extract: Extractor, device: torch.device | str = "cpu"
+) -> Float[Tensor, "n d"]:
+    """What an extractor, which is on `device`, sees in the images of a shard, in order; they are padded to `size`."""
+    shard = dataset.shards(piece.split)[piece.shard]
+    parts = torch.split(_shown(dataset, dataset.read_shard(shard), size), AT_ONCE)
+    return torch.cat([extract(some.to(device)).features.cpu() for some in parts])
+
+
+def _shown(dataset: Dataset, rows: Rows, size: int | None) -> Float[Tensor, "n c h w"]:
+    points = dataset.dtype.kind == "f"
+    raw = torch.float32 if points else torch.uint8
+    store = Store(len(rows.labels), padded(dataset, size), raw, torch.device("cpu"), channels_last=False)
+    found = store.fill([rows]).take(torch.arange(len(rows.labels))).images
+    return found / dataset.scale if points else found / 127.5 - 1
 
 
 def _tensors(folder: Path, name: str, described: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from gen import export
 from gen.config import Run
@@ -88,6 +89,19 @@ def untrained(folder: Path, family: str) -> None:
 def evaluated(place: Workplace, run: str, name: str = "metrics.json") -> dict[str, Any]:
     found: dict[str, Any] = json.loads((place.folder / "evaluations" / "tiny" / run / name).read_text())
     return found
+
+
+def test_the_same_reference_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
+    folder = built.folder / "data" / "reference" / "digits" / "classifier"
+    alone = {name: load_file(folder / f"{name}.safetensors") for name in ("features", "statistics")}
+    write(built, REFERENCE | {"workers": 2})
+    done = built.run("reference", "digits")
+    assert done.returncode == 0, done.stderr
+    for name, values in alone.items():
+        shared = load_file(folder / f"{name}.safetensors")
+        assert shared.keys() == values.keys()
+        for key, value in values.items():
+            torch.testing.assert_close(shared[key], value, rtol=1e-10, atol=1e-12)
 
 
 def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
