@@ -115,7 +115,7 @@ class Reference(Settings):
     score_samples: int = Field(ge=2)
     """Images drawn at each checkpoint of a training, whose distance to the validation split chooses the best one."""
     workers: int = Field(ge=1)
-    """Processes that draw samples and extract their features; the numbers do not depend on it."""
+    """Processes that draw samples and extract features, of real images too; the numbers do not depend on it."""
 
 
 class Classification(Settings):

@@ -1,9 +1,14 @@
-"""What a stage finds out about the DVC that runs it. DVC tells its stages nothing, so the process tree is read."""
+"""What a stage finds out about the DVC that runs it.
+
+DVC names the stage in its environment, but neither says how it was called nor ends its stages when it is terminated:
+the process tree tells.
+"""
 
 import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +23,7 @@ class Above(NamedTuple):
 
     dvc: psutil.Process
     words: list[str]
-    """Its arguments, without the interpreter and `dvc` itself."""
+    """Its arguments, without the interpreter and `dvc` itself; none when a program called its Python interface."""
     child: psutil.Process
     """What DVC started: this process, or a shell between, as not every `sh -c` becomes the command it runs."""
 
@@ -30,37 +35,48 @@ class Above(NamedTuple):
             return True
 
 
+def started_by_dvc() -> bool:
+    """Whether this process is a stage that DVC started."""
+    return "DVC_STAGE" in os.environ
+
+
 def above() -> Above | None:
-    """The nearest DVC among the processes above this one."""
+    """The DVC that started this process; None when it has ended, or when there never was one.
+
+    Raises:
+        psutil.Error: the processes above may not be looked at.
+    """
+    if not started_by_dvc():
+        return None
     this = psutil.Process()
-    for child, parent in pairwise([this, *this.parents()]):
-        try:
-            words = parent.cmdline()
-        except psutil.Error:
-            continue
+    chain = list(pairwise([this, *this.parents()]))
+    for child, parent in chain:
+        words = parent.cmdline()
         named = [position for position, word in enumerate(words[:3]) if Path(word).name == "dvc"]
         if named:
             return Above(parent, words[named[-1] + 1 :], child)
-    return None
+    return next((Above(parent, [], child) for child, parent in chain if "python" in parent.name()), None)
 
 
 def forced() -> bool:
     """Whether a `dvc repro --force` (or `dvc exp run --force`) started this process."""
-    found = above()
-    return found is not None and any(
-        word == "--force" or (word.startswith("-") and not word.startswith("--") and "f" in word)
-        for word in found.words
-    )
+    with suppress(psutil.Error):
+        found = above()
+        return found is not None and any(
+            word == "--force" or (word.startswith("-") and not word.startswith("--") and "f" in word)
+            for word in found.words
+        )
+    return False
 
 
 def end_with_dvc() -> None:
-    """Send this process SIGTERM when the DVC above it has ended; DVC leaves its stages alive when it is terminated."""
-    found = above()
-    if found is not None:
-        threading.Thread(target=_watch, args=(found,), daemon=True).start()
+    """Send this process SIGTERM when the DVC that started it ends, or has ended already."""
+    with suppress(psutil.Error):
+        if started_by_dvc():
+            threading.Thread(target=_watch, args=(above(),), daemon=True).start()
 
 
-def _watch(found: Above) -> None:
-    while not found.gone():
+def _watch(found: Above | None) -> None:
+    while found is not None and not found.gone():
         time.sleep(LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -19,8 +19,12 @@ LOCAL = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
 }
-"""Environment of a Ray of our own, which has no dashboard: else a short run waits twelve seconds in the end until Ray
-Train gives up asking for one; and nobody takes this machine away, which another process would watch for."""
+"""Environment of a Ray of our own, which makes short runs shorter.
+
+It has no dashboard: told of one that refuses, Ray Train does not ask for it in vain, in the end, for twelve seconds.
+Nobody takes this machine away, so no process watches for that. And the controller looks every half second, not every
+two, whether a run has ended.
+"""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every stage's command line has in common: errors as one line, and an end with its parent."""
+"""What every stage's command line has in common: errors as one line, and an end with its DVC."""
 
 import argparse
 import os

@@ -8,13 +8,14 @@ from typing import Any
 import ray
 import torch
 from jaxtyping import Float
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from torch import Tensor
 
 from gen import export
 from gen.config import Cluster
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.loader import padded
+from gen.errors import InputError
 from gen.family import Family
 from gen.metrics.evaluation import chunks, draw
 from gen.metrics.extractors import Extracted, Extractor
@@ -55,7 +56,7 @@ def extract_real(
     workers: int,
     where: Cluster,
 ) -> Iterator[Float[Tensor, "n d"]]:
-    """Features of the real images of each piece, in order; the same for any number of workers.
+    """Features of the real images of each piece, in order; up to rounding the same for any number of workers.
 
     Args:
         pieces: of the data set.
@@ -83,8 +84,13 @@ def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cl
         pool = ray.util.ActorPool([actor.remote() for _ in range(min(workers, most, len(jobs)))])
         try:
             yield from pool.map(lambda actor, job: actor.do.remote(work, job), jobs)
-        except RayTaskError as error:  # which tells the worker's traceback
-            raise error.cause from None
+        except RayTaskError as error:
+            if isinstance(error.cause, (InputError, OSError)):  # one line for the user, not the worker's traceback
+                raise error.cause from None
+            raise
+        except RayError as error:
+            said = str(error).strip().splitlines()[0]
+            raise InputError(f"a worker that extracts features was lost ({said}); use fewer workers") from None
 
 
 class _Worker:

@@ -244,10 +244,10 @@ class Tracker:
     def _flush(self) -> None:
         while self.measured:
             some = self.measured[:BATCH]
-            new = [metric for metric in some if (metric.key, metric.step) not in self.logged]
+            new = {(m.key, m.step): m for m in some if (m.key, m.step) not in self.logged}
             if new:
-                self.store.log_batch(self.run_id, metrics=new, synchronous=True)
-                self.logged |= {(metric.key, metric.step) for metric in new}
+                self.store.log_batch(self.run_id, metrics=list(new.values()), synchronous=True)
+                self.logged |= new.keys()
             del self.measured[: len(some)]
 
     def _log_model(self, folder: Path) -> None:

@@ -4,6 +4,7 @@ Images come in [-1, 1] and are first rounded to the 256 levels of a picture file
 must not be told from the data by values that no picture has.
 """
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -52,8 +53,9 @@ class ClassifierExtractor(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Extracted:
         """Raises InputError for images of another shape than the classifier's, or outside [-1, 1]."""
         check_images(images, self.model.image)
-        features = self.model.body(levels(images).to(images.dtype) / 127.5 - 1)
-        return Extracted(features, self.model.head(features))
+        with exact():
+            features = self.model.body(levels(images).to(images.dtype) / 127.5 - 1)
+            return Extracted(features, self.model.head(features))
 
 
 class InceptionExtractor(nn.Module):
@@ -68,7 +70,7 @@ class InceptionExtractor(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Extracted:
         """Raises InputError for images outside [-1, 1], or with other than one or three channels."""
         check_images(images, None)
-        with torch.backends.cudnn.flags(allow_tf32=False):  # on by default, and too coarse for a number to report
+        with exact():
             said = self.model(self.resize(levels(images)))
         return Extracted(said.pooled, said.unbiased_logits)
 
@@ -80,6 +82,12 @@ class CoordinateExtractor(nn.Module):
         """Coordinates as they are."""
         check_images(images, ImageShape(2, 1, 1), bounded=False)
         return Extracted(images.flatten(1), images.new_empty(len(images), 0))
+
+
+def exact() -> AbstractContextManager[None]:
+    """Convolutions on a GPU without TF32, which is on by default and too coarse for a number to report."""
+    made: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return made
 
 
 def levels(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:

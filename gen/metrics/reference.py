@@ -29,19 +29,23 @@ from gen.metrics.classifier import Classifier
 from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, CoordinateExtractor, Extractor, InceptionExtractor
 from gen.metrics.inception import load_inception
 from gen.metrics.moments import Moments, Part, gather, merge, moments
+from gen.metrics.neighbours import spans
 
 DESCRIPTION = "reference.json"
 FORMAT = 1
 FEATURES, STATISTICS = "features.safetensors", "statistics.safetensors"
 KEPT = 50_000
 """Images of a split whose features are kept; statistics are of all."""
+PIECE = 1000
+"""Most images of a piece of work."""
 
 
 class Piece(NamedTuple):
-    """A shard of a split: the unit of work, which does not depend on how many workers share it."""
+    """Some rows of a shard: the unit of work, which does not depend on how many workers share it."""
 
     split: str
     shard: int
+    rows: slice
 
 
 class Reference(NamedTuple):
@@ -101,13 +105,19 @@ def write_reference(
         InputError: the weights are missing or wrong, or the images are not what the extractor is for.
     """
     image = padded(dataset, size)
-    extract = load_extractor(folder, extractor, image, len(dataset.classes))
-    pieces = [Piece(split, index) for split in dataset.rows for index in range(len(dataset.shards(split)))]
-    share = share or functools.partial(map, lambda piece: piece_features(dataset, piece, size, extract))
+    if share is None:
+        extract = load_extractor(folder, extractor, image, len(dataset.classes))
+        share = functools.partial(map, lambda piece: piece_features(dataset, piece, size, extract))
+    pieces = [
+        Piece(split, index, rows)
+        for split in dataset.rows
+        for index, shard in enumerate(dataset.shards(split))
+        for rows in spans(shard.rows, PIECE)
+    ]
     kept: dict[str, list[Tensor]] = {split: [] for split in dataset.rows}
     parts: dict[str, Part] = {}
-    for (split, _), some in zip(pieces, share(pieces), strict=True):
-        part = gather(some)
+    for piece, some in zip(pieces, share(pieces), strict=True):
+        split, part = piece.split, gather(some)
         before = parts.get(split)
         parts[split] = merge([before, part]) if before else part
         kept[split] += [some] if parts[split].samples - part.samples < KEPT else []
@@ -117,7 +127,7 @@ def write_reference(
     for split, part in parts.items():
         if part.samples >= 2:
             found = moments(part)
-            features[split] = torch.cat(kept[split])[:KEPT]
+            features[split] = torch.cat(kept.pop(split))[:KEPT]
             statistics |= {f"{split}.mean": found.mean, f"{split}.covariance": found.covariance}
     safetensors.torch.save_file(features, folder / FEATURES)
     safetensors.torch.save_file(statistics, folder / STATISTICS)
@@ -203,9 +213,10 @@ def images(dataset: Dataset, split: str, size: int | None) -> Iterator[Float[Ten
 def piece_features(
     dataset: Dataset, piece: Piece, size: int | None, extract: Extractor, device: torch.device | str = "cpu"
 ) -> Float[Tensor, "n d"]:
-    """What an extractor, which is on `device`, sees in the images of a shard, in order; they are padded to `size`."""
-    shard = dataset.shards(piece.split)[piece.shard]
-    parts = torch.split(_shown(dataset, dataset.read_shard(shard), size), AT_ONCE)
+    """What an extractor, which is on `device`, sees in the images of a piece, in order; they are padded to `size`."""
+    rows = dataset.read_shard(dataset.shards(piece.split)[piece.shard])
+    some = rows._replace(images=rows.images[piece.rows], labels=rows.labels[piece.rows], extras={})
+    parts = torch.split(_shown(dataset, some, size), AT_ONCE)
     return torch.cat([extract(some.to(device)).features.cpu() for some in parts])
 
 

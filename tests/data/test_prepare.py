@@ -190,8 +190,9 @@ def test_it_ends_with_its_dvc(workplace: Path) -> None:
     stage = {"stages": {"prepare": {"cmd": " ".join(COMMAND)}}}
     Path("dvc.yaml").write_text(json.dumps(stage))
     dvc = Path(sys.executable).with_name("dvc")
-    subprocess.run([dvc, "init", "--no-scm", "-q"], check=True)
-    repro = subprocess.Popen([dvc, "repro", "-q"], env=ENVIRONMENT, text=True)
+    quiet = ENVIRONMENT | {"DVC_NO_ANALYTICS": "1"}
+    subprocess.run([dvc, "init", "--no-scm", "-q"], env=quiet, check=True)
+    repro = subprocess.Popen([dvc, "repro", "-q"], env=quiet, text=True)
     wait_for("data/prepared/.toy.partial", repro)
     repro.kill()
     repro.wait()

@@ -13,7 +13,7 @@ from gen.errors import InputError
 from gen.family import ImageShape
 from gen.metrics import evaluation
 from gen.metrics.classifier import accuracy, train_classifier
-from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted
+from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, exact
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference, images, open_reference, write_reference
 
@@ -44,6 +44,20 @@ def test_statistics_are_those_of_the_features(reference: Reference) -> None:
         assert len(features) == reference.described["rows"][split]
         torch.testing.assert_close(reference.moments[split].mean, features.double().mean(0))
         torch.testing.assert_close(reference.moments[split].covariance, features.double().T.cov())
+
+
+def test_pieces_change_nothing_and_of_many_images_the_first_are_kept(
+    folder: Path, reference: Reference, datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gen.metrics.reference.PIECE", 100)
+    monkeypatch.setattr("gen.metrics.reference.KEPT", 250)
+    shutil.copy(folder / "classifier.safetensors", tmp_path)
+    digits = datasets["digits"]
+    write_reference(tmp_path, extractor="classifier", dataset=digits, size=16, notes={}, move=lambda n: None)
+    made = open_reference(tmp_path)
+    torch.testing.assert_close(made.features("train"), reference.features("train")[:250], rtol=1e-5, atol=1e-5)
+    for split, found in made.moments.items():
+        torch.testing.assert_close(found, reference.moments[split], rtol=1e-5, atol=1e-5)
 
 
 def test_features_do_not_depend_on_how_images_are_batched(reference: Reference, datasets: dict[str, Dataset]) -> None:
@@ -154,3 +168,10 @@ def test_what_reference_json_says(reference: Reference, folder: Path) -> None:
     assert said["rows"] == {"train": 1300, "validation": 200, "test": 297}
     assert said["test_accuracy"] == 0.9
     assert moments(gather(reference.features("test"))).samples == 297
+
+
+def test_features_are_computed_by_cudnn_but_not_in_tf32() -> None:
+    with exact():
+        assert torch.backends.cudnn.enabled
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32

@@ -104,6 +104,19 @@ def test_the_same_reference_from_one_process_and_from_two_ray_workers(built: Wor
             torch.testing.assert_close(shared[key], value, rtol=1e-10, atol=1e-12)
 
 
+def test_what_a_worker_finds_wrong_is_one_line(built: Workplace) -> None:
+    (shard,) = (built.folder / "data" / "prepared" / "digits").glob("validation*")
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    write(built, REFERENCE | {"workers": 2})
+    done = built.run("reference", "digits")
+    shard.write_bytes(sound)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: data/prepared/digits/validation") or last.startswith(f"error: {shard}")
+    assert "Traceback" not in done.stderr
+
+
 def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
     found = []
     for workers in (1, 2):
