@@ -42,7 +42,7 @@ ui: $(SETUP) ## look at the runs in MLflow on localhost
 	@$(RUN) pipelines.ui
 
 test: $(SETUP) ## the test suite (at most 12 minutes)
-	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)
+	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(SETUP) ## the tests that take longer
 	@$(RUN) pytest -m slow $(ARGS)

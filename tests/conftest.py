@@ -24,3 +24,8 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return {name: prepared(folder, name) for name in ("digits", "ring8")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stages' tests first: they take longest, and no worker is to be left alone with them in the end."""
+    items.sort(key=lambda item: item.path.parent.name != "pipelines")

@@ -154,6 +154,7 @@ def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
         assert logged_steps(store, one) == list(range(125, 1001, 125))
 
 
+@pytest.mark.slow
 def test_a_lost_process_costs_no_trial(workplace: Workplace) -> None:
     write(workplace, sweep_of(steps=1000, evaluate_every=125))
     process = workplace.start("sweep", "clip")

@@ -160,6 +160,7 @@ def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> No
     assert observer.asked_to_stop
 
 
+@pytest.mark.slow
 def test_an_edited_hyperparameter_starts_anew(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=LONG))
     process = workplace.start("train", "ring")
@@ -207,6 +208,7 @@ def test_what_does_not_fit_is_one_line(workplace: Workplace, changes: dict[str, 
     assert not (workplace.folder / "models").exists()
 
 
+@pytest.mark.slow
 def test_an_outage_of_mlflow_does_not_stop_training(workplace: Workplace) -> None:
     workplace.write(ring=ring_run())
     start = time.monotonic()
