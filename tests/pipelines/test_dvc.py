@@ -203,6 +203,7 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         shutil.rmtree(checkout.folder / "plots")
 
 
+@pytest.mark.slow
 def test_forced_it_starts_anew(checkout: Checkout) -> None:
     with checkout.edited():
         before, weights = checkout.tracked("ring_wgan"), checkout.weights("ring_wgan")

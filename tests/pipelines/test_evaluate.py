@@ -104,6 +104,7 @@ def test_the_same_reference_from_one_process_and_from_two_ray_workers(built: Wor
             torch.testing.assert_close(shared[key], value, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_a_worker_finds_wrong_is_one_line(built: Workplace) -> None:
     (shard,) = (built.folder / "data" / "prepared" / "digits").glob("validation*")
     sound = shard.read_bytes()

@@ -231,6 +231,7 @@ def test_a_joint_search_by_trials_of_several_workers(workers: int, workplace: Wo
         assert np.asarray(Image.open(figures / f"{name}.png").convert("L")).std() > 1
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace) -> None:
     write(workplace, sweep_of(metric="loss/critc", steps=100_000, evaluate_every=50))
     done = workplace.run("sweep", "clip")
