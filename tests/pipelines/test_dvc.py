@@ -38,9 +38,8 @@ class Checkout(Workplace):
         self.said = folder.with_name("said.txt")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment |= {"PYTHONPATH": str(folder), "PATH": path, "DVC_NO_ANALYTICS": "1"}
-        self.environment.pop(
-            "SHELL", None
-        )  # as in a container: DVC takes sh then, which may stay between it and stages
+        # As in a container: DVC takes sh then, which may stay between it and its stages.
+        self.environment.pop("SHELL", None)
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name in filter(None, files.split("\0")):
             if (ROOT / name).is_file():
