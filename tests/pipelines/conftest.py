@@ -1,7 +1,11 @@
+import importlib
+import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import yaml
 
 from gen.data.dataset import open_dataset
 from gen.metrics.reference import write_reference
+from pipelines import command
 from pipelines.cluster import LOCAL
 from tests.families.small import POINTS, small
 from tests.training.tiny import COMPUTE, RING, prepared
@@ -97,6 +102,27 @@ class Workplace:
         process = self.start(stage, *arguments, **environment)
         out, err = process.communicate(timeout=500)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def here(self, stage: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """As `run`, but in this process, whose imports are done: for stages that join no Ray."""
+        main = importlib.import_module(f"pipelines.{stage}").main
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", [stage, *arguments])
+            patch.setattr(signal, "signal", lambda *handler: None)  # SIGTERM stays the suite's
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            status = command.run(main)
+        return subprocess.CompletedProcess([stage, *arguments], status, out.getvalue(), err.getvalue())
+
+    def refused(self, stage: str, *arguments: str, **environment: str) -> str:
+        """The one line that a stage ends with which cannot be."""
+        done = self.here(stage, *arguments, **environment)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
 
 
 @pytest.fixture
