@@ -33,7 +33,7 @@ from gen.families.dcgan import Model
 from gen.journal import Journal, Silent
 from gen.scores import SlicedWasserstein
 from gen.training import Loop, initial_family, pick_device
-from pipelines import cluster, command
+from pipelines import cluster
 
 ROOT = Path(__file__).parent.parent
 SECTION = {"source": "cifar10", "validation": 5000}
@@ -196,7 +196,7 @@ def main() -> None:
         fetch("cifar10", SECTION, "cifar10", Path("data/raw/cifar10"), mirror=os.environ["GEN_MIRROR"])
         dataset = prepare("cifar10", SECTION, "cifar10", Path("data/raw/cifar10"), Path("data/prepared/cifar10"))
         ours, bare, tutorial = rates(run, dataset, device)
-        os.environ |= command.QUIET | {"PYTHONPATH": str(ROOT)}
+        os.environ |= {"PYTHONPATH": str(ROOT)}
         digits()
         own = [start_up({}) for _ in range(3)]
         with cluster.joined(Cluster(address=None, storage="storage", max_failures=0), threads):

@@ -1,7 +1,5 @@
-"""params.yaml as typed, checked objects, and what makes a run the same run."""
+"""params.yaml as typed, checked objects."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -279,40 +277,6 @@ def check_run(run: Run, params: Params, where: str) -> None:
             f"{run.compute.microbatches} microbatches; use a multiple of {parts}"
         )
     check_family(run.family, run.model, f"{where}.model")
-
-
-def identity(run: Run, data_digest: str, device: str) -> str:
-    """64 hex digits that differ whenever two runs would end in different weights, but for the number of steps.
-
-    Covers the run's params, the prepared data, the code of its family and of the loop, the weights it starts from, and
-    the kind of device it runs on.
-    """
-    params = run.model_dump(exclude={"steps", "group"})
-    start = file_digest(Path(run.warm_start) / "weights.safetensors") if run.warm_start else None
-    parts = {"params": params, "data": data_digest, "code": code_digest(run.family), "start": start, "device": device}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def code_files(family: str) -> list[Path]:
-    """The source files that decide a run's weights."""
-    gen = Path(__file__).parent
-    loop = [gen / name for name in ("losses.py", "optimizers.py", "family.py", "training.py", "ema.py")]
-    order = [gen / "data" / name for name in ("loader.py", "order.py", "sections.py")]
-    return [gen / "families" / f"{family}.py", *sorted((gen / "nets").glob("*.py")), *loop, *order]
-
-
-def code_digest(family: str) -> str:
-    """sha256 over the contents of `code_files`."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in code_files(family))).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file. Raises InputError when it is missing."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

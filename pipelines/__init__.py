@@ -1,1 +1,21 @@
 """The DVC stages and the commands beside them: read params, call gen, write outs."""
+
+import os
+
+SETTINGS = {
+    # Nothing phones home.
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # An outage of MLflow is noticed in seconds instead of minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # The trainer that this is written for.
+    "RAY_TRAIN_V2_ENABLED": "1",
+    # Stages have a progress of their own.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+"""Of Ray and MLflow, set here because they read some of it when they are imported; what people have set stays."""
+
+os.environ.update(SETTINGS | dict(os.environ))

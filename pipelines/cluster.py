@@ -34,8 +34,6 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     Raises:
         InputError: the cluster does not answer.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     local = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
     options: dict[str, Any] = {"address": address} if address else {"address": "local", **local}

@@ -1,7 +1,6 @@
 """What every stage's command line has in common: errors as one line, and an end with its DVC."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,9 +10,6 @@ from types import FrameType
 from gen.errors import InputError
 from pipelines.above import end_with_dvc
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-"""Nothing phones home."""
-
 
 def run(main: Callable[[], None]) -> int:
     """Run `main`; returns the exit status: 0, 1 after an error of input or of the disk, 130 when interrupted.
@@ -21,8 +17,6 @@ def run(main: Callable[[], None]) -> int:
     Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays; a stage whose DVC has
     ended sends itself one.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     signal.signal(signal.SIGTERM, _terminate)
     end_with_dvc()
     try:

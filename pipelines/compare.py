@@ -174,7 +174,7 @@ def main() -> None:
     out = HOME / group
     with lock(out), whole(out) as partial:
         shown = compare(group, names, partial)
-    from pipelines.tracking import add_comparison
+    from pipelines.store import add_comparison
 
     add_comparison(group, out)
     with pd.option_context("display.width", 250, "display.max_columns", None):

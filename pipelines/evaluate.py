@@ -171,7 +171,7 @@ def main() -> None:
     out = HOME / run.group / name
     with lock(out), whole(out) as partial:
         measured = evaluate(params, name, partial)
-    from pipelines.tracking import add_to_run
+    from pipelines.store import add_to_run
 
     model = describe(Path("models") / run.group / name)
     add_to_run(run.group, name, model["attempt"], {metric: one.mean for metric, one in measured.items()}, out)

@@ -129,7 +129,7 @@ def main() -> None:
     out = Path("evaluations") / group / "svm" / name
     with lock(out), whole(out) as partial:
         metrics = classify(params, name, partial)
-    from pipelines.tracking import add_to_run
+    from pipelines.store import add_to_run
 
     model = describe(Path("models") / group / name)
     add_to_run(group, name, model["attempt"], {metric: one["mean"] for metric, one in metrics.items()}, out)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gen.checkpoint import Checkpoints
-from gen.config import Logging, Params, identity
+from gen.config import Logging, Params
 from gen.data.dataset import Dataset
+from gen.identity import identity
 from gen.metrics.reference import Reference
 from gen.sweep import label
 from pipelines.jobs import job_of, storage_of

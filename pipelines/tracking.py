@@ -1,11 +1,7 @@
-"""Every run in MLflow, written in the background: an outage or a slow server neither stops nor slows training.
-
-Without MLFLOW_TRACKING_URI runs go to tracking/mlflow.db (sqlite) and tracking/artifacts below the working directory.
-"""
+"""Every run in MLflow, written in the background: an outage or a slow server neither stops nor slows training."""
 
 import io
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -13,19 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before mlflow is imported: no telemetry, and an outage is noticed in seconds instead of minutes.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-
 import mlflow
 import numpy as np
 import pandas as pd
 import requests
-from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.entities import Run as TrackedRun
@@ -41,46 +28,11 @@ from gen.config import Run, flat
 from gen.data.dataset import Dataset
 from pipelines.background import Background, Temporary
 from pipelines.provenance import provenance
+from pipelines.store import connect, experiment_id, tracking_uri
 
-HOME = Path("tracking")
 BATCH = 900
 PATIENCE_SECONDS = 30.0
 SERVED = Path(__file__).with_name("served_model.py")
-
-
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or the embedded database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME.absolute()}/mlflow.db"
-
-
-def embedded() -> bool:
-    """Whether runs go to the embedded database."""
-    return not os.environ.get("MLFLOW_TRACKING_URI")
-
-
-def connect() -> MlflowClient:
-    """A client of the store. The embedded database is made by one process at a time: two at once would corrupt it."""
-    if not embedded():
-        return MlflowClient(tracking_uri())
-    HOME.mkdir(exist_ok=True)
-    with FileLock(HOME / "init.lock"):
-        store = MlflowClient(tracking_uri())
-        store.search_experiments(max_results=1)
-    return store
-
-
-def experiment_id(store: MlflowClient, name: str) -> str:
-    """The experiment of that name, made when there is none; an embedded one keeps its artifacts below tracking/."""
-    location = (HOME.absolute() / "artifacts" / name).as_uri() if embedded() else None
-    found = store.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(store.create_experiment(name, artifact_location=location))
-        except MlflowException:  # another process may have been faster
-            found = store.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,42 +235,3 @@ class Tracker:
         if self.monitor is not None:
             self.monitor.finish()  # type: ignore[no-untyped-call]
         self.store.set_terminated(self.run_id, status)
-
-
-def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float], folder: Path) -> None:
-    """Add what was found out later to the run that trained a model: metrics, and the files of a folder.
-
-    Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
-    """
-    now = int(time.time() * 1000)
-    try:
-        store = connect()
-        found = store.search_runs([experiment_id(store, group)], f"tags.run = '{name}' and tags.attempt = '{attempt}'")
-        if not found:
-            print(f"warning: MLflow at {tracking_uri()} has no run {name} of group {group} that trained this model")
-            return
-        run_id = found[0].info.run_id
-        store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        store.log_artifacts(run_id, str(folder), folder.parts[0])
-    except (MlflowException, requests.RequestException) as error:
-        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")
-
-
-def sweep_trials(experiment: str) -> list[str]:
-    """The runs of the trials of the newest sweep in an experiment; none where there is no sweep."""
-    runs = connect().search_runs([experiment])  # the newest first
-    parents = [run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
-    return [run.info.run_id for run in runs if parents and run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parents[0]]
-
-
-def add_comparison(group: str, folder: Path) -> None:
-    """Keep the comparison of a group as the files of its run `compare`, of which there is one."""
-    try:
-        store = connect()
-        experiment = experiment_id(store, group)
-        found = store.search_runs([experiment], "tags.comparison = 'true'")
-        run = found[0] if found else store.create_run(experiment, run_name="compare", tags={"comparison": "true"})
-        store.log_artifacts(run.info.run_id, str(folder))
-        store.set_terminated(run.info.run_id, "FINISHED")
-    except (MlflowException, requests.RequestException) as error:
-        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")

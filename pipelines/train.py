@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gen.checkpoint import Checkpoints
-from gen.config import Params, identity, load
+from gen.config import Params, load
 from gen.errors import InputError
+from gen.identity import identity
 from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of

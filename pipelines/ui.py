@@ -7,7 +7,7 @@ import sys
 from urllib.parse import quote
 
 from pipelines import command
-from pipelines.tracking import connect, embedded, sweep_trials, tracking_uri
+from pipelines.store import connect, embedded, sweep_trials, tracking_uri
 
 HOST = "127.0.0.1"
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gen.config import Run, code_files, flat, identity, load
+from gen.config import Run, flat, load
 from gen.errors import InputError
+from gen.identity import code_files, identity
 
 ROOT = Path(__file__).parent.parent
 Edit = Callable[[dict[str, Any]], object]
@@ -182,7 +183,7 @@ def test_code_and_starting_weights_are_in_the_identity(
     (tmp_path / "weights.safetensors").write_bytes(b"2")
     second = identity(run, "data", "cpu")
     assert first != second
-    monkeypatch.setattr("gen.config.code_digest", lambda family: "other code")
+    monkeypatch.setattr("gen.identity.code_digest", lambda family: "other code")
     assert second != identity(run, "data", "cpu")
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gen.sweep import Sweep
 from pipelines.search import Point, Points
-from pipelines.tracking import sweep_trials
+from pipelines.store import sweep_trials
 from tests.pipelines.conftest import Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
