@@ -12,7 +12,13 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     # The trainer that this is written for.
     "RAY_TRAIN_V2_ENABLED": "1",
-    # Stages have a progress of their own.
+    # Ray Tune reports what a trial has, leaves Ctrl-C to the stage, and gives a trial that is ended time to save.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
+    # Stages have a progress, tables and logs of their own.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }

@@ -1,6 +1,5 @@
 """How a stage shows its progress: a bar on a terminal, a plain line now and then elsewhere."""
 
-import math
 import sys
 import time
 from collections.abc import Mapping
@@ -53,31 +52,36 @@ class Progress:
 
 
 class SweepProgress:
-    """Progress of a sweep: trials done and running, the best so far, the time left if all were trained to their end."""
+    """Progress of a sweep: what is done and running, the best so far, the time left if all were trained to their end.
+
+    A sweep with a budget is as far as the steps of its trials are, any other as its trials.
+    """
 
     def __init__(self, name: str, table: Table) -> None:
         self.name = name
         self.table = table
-        self.trials = table.sweep.trials()
+        self.budget = table.sweep.budget
+        self.all = self.budget or table.sweep.trials()
         self.start = self.last_line = time.monotonic()
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=self.trials, desc=name, unit="trial", dynamic_ncols=True) if terminal else None
+        terminal, unit = sys.stderr.isatty(), "step" if self.budget else "trial"
+        self.bar = tqdm(total=self.all, desc=name, unit=unit, dynamic_ncols=True) if terminal else None
 
     def show(self) -> None:
         """Where the sweep is."""
         now, done = time.monotonic(), self.table.done
+        reached = sum(record.reached for record in self.table.records.values())
         if self.bar is not None:
-            self.bar.n = done
+            self.bar.n = min(reached, self.budget) if self.budget else done
             self.bar.set_postfix_str(self._said(now))
-        elif now - self.last_line >= SECONDS_BETWEEN_LINES or done == self.trials:
+        elif now - self.last_line >= SECONDS_BETWEEN_LINES or done == self.all:
             self.last_line = now
-            print(f"{self.name}: {done}/{self.trials} trials, {self._said(now)}", flush=True)
+            where = f"{done} trials, {reached}/{self.budget} steps" if self.budget else f"{done}/{self.all} trials"
+            print(f"{self.name}: {where}, {self._said(now)}", flush=True)
 
     def _said(self, now: float) -> str:
         records = self.table.records.values()
-        steps = self.table.sweep.steps
-        whole = min(self.trials * steps, self.table.sweep.budget or math.inf)
-        gone = sum(record.reached if self.table.sweep.budget else record.gone for record in records)
+        whole = self.budget or self.all * self.table.sweep.steps
+        gone = sum(record.reached if self.budget else record.gone for record in records)
         best = self.table.best
         said = [f"{len(records) - self.table.done} running"]
         said += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []

@@ -9,17 +9,10 @@ metrics.json      the best point's metric, for `dvc metrics`
 """
 
 import logging
-import os
 import shutil
 import sys
 import uuid
 from pathlib import Path
-
-# Before Ray Tune is imported: no log files and tables of its own, a trial reports what it has, Ctrl-C ends the stage.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 from ray import tune
 

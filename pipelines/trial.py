@@ -5,7 +5,6 @@ goes on from its newest checkpoint; one that ended just before the sweep was kil
 """
 
 import dataclasses
-import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -19,9 +18,6 @@ from gen.workers import ALONE
 from pipelines.fit import Fit, follow
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.worker import Job, perform
-
-# A trial that is ended saves first; Ray Tune waits so many seconds before it gives up on the process.
-os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
 
 
 def trial(config: dict[str, Any]) -> None:
