@@ -65,5 +65,5 @@ def mode_panels(
 def figure_png(figure: Figure, dpi: int) -> bytes:
     """The figure as a PNG file's bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")  # else a long label may be cut
     return buffer.getvalue()
