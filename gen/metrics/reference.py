@@ -114,21 +114,7 @@ def write_reference(
         for index, shard in enumerate(dataset.shards(split))
         for rows in spans(shard.rows, PIECE)
     ]
-    kept: dict[str, list[Tensor]] = {split: [] for split in dataset.rows}
-    parts: dict[str, Part] = {}
-    for piece, some in zip(pieces, share(pieces), strict=True):
-        split, part = piece.split, gather(some)
-        before = parts.get(split)
-        parts[split] = merge([before, part]) if before else part
-        kept[split] += [some] if parts[split].samples - part.samples < KEPT else []
-        move(part.samples)
-    features: dict[str, Tensor] = {}
-    statistics: dict[str, Tensor] = {}
-    for split, part in parts.items():
-        if part.samples >= 2:
-            found = moments(part)
-            features[split] = torch.cat(kept.pop(split))[:KEPT]
-            statistics |= {f"{split}.mean": found.mean, f"{split}.covariance": found.covariance}
+    features, statistics = _by_split(zip(pieces, share(pieces), strict=True), move)
     safetensors.torch.save_file(features, folder / FEATURES)
     safetensors.torch.save_file(statistics, folder / STATISTICS)
     described = {
@@ -143,6 +129,26 @@ def write_reference(
         "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
     }
     (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def _by_split(
+    seen: Iterable[tuple[Piece, Float[Tensor, "n d"]]], move: Callable[[int], None]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The first features of each split, and the mean and covariance of all; of splits with two images or more."""
+    kept: dict[str, list[Tensor]] = {}
+    parts: dict[str, Part] = {}
+    for piece, some in seen:
+        split, part = piece.split, gather(some)
+        before = parts.get(split)
+        parts[split] = merge([before, part]) if before else part
+        if not before or before.samples < KEPT:
+            kept.setdefault(split, []).append(some)
+        move(part.samples)
+    enough = [split for split, part in parts.items() if part.samples >= 2]
+    found = {split: moments(parts[split]) for split in enough}
+    statistics = {f"{split}.mean": one.mean for split, one in found.items()}
+    statistics |= {f"{split}.covariance": one.covariance for split, one in found.items()}
+    return {split: torch.cat(kept[split])[:KEPT] for split in enough}, statistics
 
 
 def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -> Reference:
