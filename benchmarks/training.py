@@ -31,7 +31,7 @@ from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.families.dcgan import Model
 from gen.journal import Journal, Silent
-from gen.scores import SlicedWasserstein
+from gen.scores import Coordinates
 from gen.training import Loop, initial_family, pick_device
 from pipelines import cluster
 
@@ -67,7 +67,7 @@ def run_of(threads: int) -> Run:
 
 def our_loop(run: Run, dataset: Dataset, device: torch.device) -> Callable[[], None]:
     loop = Loop(run, initial_family(run, dataset).to(device), dataset)
-    journal = Journal(loop, LOGGING, Silent(), None, SlicedWasserstein())
+    journal = Journal(loop, LOGGING, Silent(), None, Coordinates())
     journal.open()
     return lambda: journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
 

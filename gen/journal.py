@@ -174,7 +174,7 @@ class Journal:
         for name, value in measured.items():
             if not math.isfinite(value):
                 raise Diverged(f"{name} is {value} at step {self.loop.steps_done}")
-        value = measured[self.score.name]
+        value = next(iter(measured.values()))
         if self.best is None or value < self.best[1]:
             self.best = (self.loop.steps_done, value)
         share = self.scoring_seconds / (now - self.opened)

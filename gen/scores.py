@@ -27,41 +27,41 @@ SPLIT = "validation"
 class Score(Protocol):
     """Smaller is better."""
 
-    name: str
-    """The number that chooses; others may be told beside it."""
     digest: str
     """Of all that a value depends on besides the weights and the data; values of another digest are not compared."""
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
-        """Numbers by name, on the first worker; none where there are too few validation rows. Every worker calls it."""
+        """Numbers by name, on the first worker; the first of them chooses. None where there are too few validation rows.
+
+        Every worker calls it.
+        """
         ...
 
 
-class SlicedWasserstein:
-    """Distance of samples in their own coordinates: for points, and when nothing better is at hand."""
+class Coordinates:
+    """Samples in their own coordinates: for points, and when nothing better is at hand.
 
-    name = "sliced_wasserstein"
+    The sliced Wasserstein distance, but of a mixture how often samples are of each mode, or of none: where modes are
+    far apart the distance is ruled by how many samples each has, and hardly sees how sharp they are.
+    """
 
     def __init__(self, samples: int = 512) -> None:
         self.samples = samples
-        self.digest = str(samples)
+        self.digest = f"coordinates/{samples}"
         self.real: Tensor | None = None
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
-        """Of as many samples as there are validation rows, at most `samples`; the first worker does it alone.
-
-        Of a mixture, the modes covered and the share of high quality are told too.
-        """
+        """Of as many samples as there are validation rows, at most `samples`; the first worker does it alone."""
         rows = min(self.samples, loop.dataset.rows.get(SPLIT, 0))
         if rows == 0 or not loop.workers.first:
             return {}
         if self.real is None:
             self.real = loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1)
         drawn = loop.sample("score", rows=rows).flatten(1)
-        said = {self.name: sliced_wasserstein(self.real, drawn)}
-        if (mixture := loop.dataset.mixture) is not None and bool(drawn.isfinite().all()):
-            said |= coverage(drawn.float().cpu(), *mixture)
-        return said
+        distance = {"sliced_wasserstein": sliced_wasserstein(self.real, drawn)}
+        if (mixture := loop.dataset.mixture) is None or not bool(drawn.isfinite().all()):
+            return distance
+        return coverage(drawn.float().cpu(), *mixture) | distance
 
 
 class LightFrechet:
@@ -73,7 +73,6 @@ class LightFrechet:
     def __init__(self, reference: Reference, samples: int) -> None:
         self.reference = reference
         self.samples = samples
-        self.name = f"fid_{reference.name}"
         self.digest = f"{reference.digest}/{samples}"
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
@@ -88,4 +87,5 @@ class LightFrechet:
         if not workers.first:
             return {}
         parts = [Part(int(count), mean, scatter) for count, mean, scatter in zip(*told, strict=True)]
-        return {self.name: frechet_distance(self.reference.moments[SPLIT], moments(merge(parts))).distance}
+        found = frechet_distance(self.reference.moments[SPLIT], moments(merge(parts)))
+        return {f"fid_{self.reference.name}": found.distance}

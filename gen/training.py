@@ -23,7 +23,7 @@ from gen.ema import batch_norms, moving_average, running
 from gen.export import load_weights
 from gen.family import Batch, Family, ImageShape, Losses, Move, Noise, Update, constant, load_family, seed_of
 from gen.journal import Journal, Observer, Silent
-from gen.scores import Score, SlicedWasserstein
+from gen.scores import Coordinates, Score
 from gen.workers import ALONE, Workers
 
 QUIET = Logging(metrics_every=100, grid_every=10**9, checkpoint_every=10**9, keep_checkpoints=1, profile_steps=0)
@@ -77,7 +77,7 @@ def train(
     device = pick_device(run.compute.device)
     family = initial_family(run, dataset).to(device, dtype)
     loop = Loop(run, family, dataset, workers, dtype)
-    journal = Journal(loop, logging, observer or Silent(), checkpoints, score or SlicedWasserstein())
+    journal = Journal(loop, logging, observer or Silent(), checkpoints, score or Coordinates())
     journal.open()
     while loop.steps_done < run.steps and not journal.stopped:
         journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))

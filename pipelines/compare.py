@@ -34,9 +34,11 @@ from pipelines.tables import markdown, number
 HOME = Path("comparisons")
 SAMPLES, POINTS = 16, 2000
 """How many of a run are shown."""
+SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
+"""What chooses checkpoints and orders the table: the first of these that there is."""
 SHOWN = (
-    "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "classes_seen", "confidence", "memorisation",
-    "reconstruction_error", "round_trip_error", "svm", "knn",
+    "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "classes_seen",
+    "confidence", "memorisation", "reconstruction_error", "round_trip_error", "svm", "knn",
 )  # fmt: skip
 """Metrics of the table people read, in this order; table.csv has all."""
 
@@ -83,8 +85,8 @@ def read_json(path: Path, stage: str) -> dict[str, Any]:
 
 
 def ranked_by(table: pd.DataFrame) -> str:
-    """The metric that orders the table: the Frechet distance by the first extractor."""
-    return next(metric for metric in table.columns if metric.startswith("fid_"))
+    """The metric that orders the table: of a mixture the variation of its modes, else the first extractor's FID."""
+    return next(metric for start in SCORES for metric in table.columns if metric.startswith(start))
 
 
 def readable(table: pd.DataFrame, group: str) -> pd.DataFrame:
@@ -129,10 +131,12 @@ def curves(group: str, runs: list[str]) -> bytes:
     axes = figure.subplots()
     name = ""
     for run in runs:
-        for path in sorted((Path("models") / group / run / "curves").glob("*.csv")):
-            if path.stem.startswith(("fid_", "sliced_wasserstein")):
-                curve, name = pd.read_csv(path), path.stem
-                axes.plot(curve["step"], curve[name], marker=".", label=run)
+        told = {path.stem: path for path in sorted((Path("models") / group / run / "curves").glob("*.csv"))}
+        scores = [one for start in SCORES for one in told if one.startswith(start)]
+        if scores:
+            name = scores[0]
+            curve = pd.read_csv(told[name])
+            axes.plot(curve["step"], curve[name], marker=".", label=run)
     axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -151,7 +155,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     table.to_csv(out / "table.csv", index_label="run")
     shown = readable(table, group)
     (out / "table.md").write_text(markdown(shown))
-    table[[rank]].rename(columns={rank: "fid"}).to_csv(out / "ranking.csv", index_label="run")
+    table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     means = table[[name for name in table.columns if not name.endswith("_sd")]]
     numbers = {str(run): row.dropna().to_dict() for run, row in means.iterrows()}
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")

@@ -18,7 +18,7 @@ from gen.errors import InputError
 from gen.grid import grid, png
 from gen.journal import Diverged, Observer
 from gen.metrics.reference import open_reference
-from gen.scores import LightFrechet, Score, SlicedWasserstein
+from gen.scores import Coordinates, LightFrechet, Score
 from gen.training import train
 from gen.workers import Workers
 from pipelines.mailbox import Ended, Grid, Metrics
@@ -80,7 +80,7 @@ def score_of(job: Job) -> Score:
     """
     reference = open_reference(job.reference, torch.bfloat16)
     if reference.name == "coordinates":
-        return SlicedWasserstein(job.score_samples)
+        return Coordinates(job.score_samples)
     return LightFrechet(reference, job.score_samples)
 
 

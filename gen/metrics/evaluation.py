@@ -93,9 +93,13 @@ def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, flo
 
 
 def coverage(points: Float[Tensor, "n 2"], centres: Float[Tensor, "k 2"], sigma: float) -> dict[str, float]:
-    """Modes covered and share of high quality, of points and a mixture in the same units."""
+    """What points have of a mixture's modes, both in the same units."""
     found = mode_coverage(points, centres, sigma)
-    return {"modes_covered": float(found.covered), "high_quality": found.high_quality}
+    return {
+        "mode_variation": found.variation,
+        "modes_covered": float(found.covered),
+        "high_quality": found.high_quality,
+    }
 
 
 def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:

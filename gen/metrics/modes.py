@@ -29,6 +29,8 @@ class ModeCoverage(NamedTuple):
     """Share of the samples that are of high quality."""
     counts: list[int]
     """High-quality samples of each mode, in the order of the centres."""
+    variation: float
+    """Total variation of how often samples are of each mode, or of none, from the mixture's own frequencies."""
 
 
 class ClassCoverage(NamedTuple):
@@ -41,7 +43,7 @@ class ClassCoverage(NamedTuple):
 
 
 def mode_coverage(points: Float[Tensor, "n d"], centres: Float[Tensor, "k width"], sigma: float) -> ModeCoverage:
-    """Coverage of a mixture with these centres and one sigma, all in the units of the points.
+    """Coverage of a mixture with these centres, equally frequent, and one sigma, all in the units of the points.
 
     A model's points have been divided by its data set's scale: multiply them by `Dataset.scale` first.
 
@@ -58,7 +60,11 @@ def mode_coverage(points: Float[Tensor, "n d"], centres: Float[Tensor, "k width"
     near = nearest(points, centres)
     good = near.distances[:, 0] <= SIGMAS * sigma
     counts = torch.bincount(near.indices[good, 0], minlength=len(centres))
-    return ModeCoverage(int((counts > 0).sum()), float(good.double().mean()), counts.tolist())
+    found = counts.tolist()
+    share = float(torch.special.gammainc(torch.tensor(points.shape[1] / 2), torch.tensor(SIGMAS**2 / 2)))
+    own = [share / len(found)] * len(found) + [1 - share]
+    variation = class_coverage([*found, len(points) - sum(found)], own).variation
+    return ModeCoverage(int((counts > 0).sum()), float(good.double().mean()), found, variation)
 
 
 def class_coverage(counts: Sequence[int], reference: Sequence[float] | Sequence[int] | None = None) -> ClassCoverage:

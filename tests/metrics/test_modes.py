@@ -18,10 +18,14 @@ def test_by_hand() -> None:
     seen = torch.tensor([[0.0, 1.0], [-1.0, 0.0], [10.0, -1.5], [0.0, 8.0], [5.0, 5.0]])
     found = mode_coverage(seen, CENTRES, sigma=0.5)
     assert (found.covered, found.high_quality, found.counts) == (2, pytest.approx(3 / 5), [2, 1, 0])
+    of_each, of_none = (1 - math.exp(-4.5)) / 3, math.exp(-4.5)
+    gaps = (2 / 5 - of_each, of_each - 1 / 5, of_each, 2 / 5 - of_none)
+    assert found.variation == pytest.approx(sum(gaps) / 2)
 
 
 def test_nothing_near() -> None:
-    assert mode_coverage(torch.full((7, 2), 100.0), CENTRES, sigma=0.5) == (0, 0.0, [0, 0, 0])
+    found = mode_coverage(torch.full((7, 2), 100.0), CENTRES, sigma=0.5)
+    assert found == (0, 0.0, [0, 0, 0], pytest.approx(1 - math.exp(-4.5)))
 
 
 @pytest.mark.parametrize("shape", ["ring8", "grid25", "mixture9", "mixture25"])
@@ -37,6 +41,7 @@ def test_a_mixture_s_own_points(shape: str) -> None:
     assert found.covered == len(modes.centres)
     assert found.high_quality == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / rows))
     assert sum(found.counts) == round(found.high_quality * rows)
+    assert found.variation < 2 * math.sqrt(len(found.counts) / rows)
 
 
 def test_units_do_not_matter() -> None:

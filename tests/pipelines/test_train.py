@@ -59,7 +59,7 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
     left = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     losses, scores = (
         ("discriminator", "generator", "d_real", "d_fake"),
-        ("sliced_wasserstein", "modes_covered", "high_quality"),
+        ("mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"),
     )
     curves = {f"curves/{name}.csv" for name in (*losses, *scores)}
     exported = {"weights.safetensors", "model.json", "grid.png"}

@@ -12,9 +12,9 @@ from gen.metrics.classifier import train_classifier
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import open_reference, write_reference
-from gen.scores import LightFrechet, SlicedWasserstein
+from gen.scores import Coordinates, LightFrechet
 from gen.training import Loop, finished_family, initial_family, train
-from tests.families.small import IMAGES
+from tests.families.small import IMAGES, POINTS
 from tests.training.test_loop import Watcher
 from tests.training.tiny import logging, run_of
 
@@ -91,7 +91,17 @@ def test_the_best_checkpoint_is_kept_and_resume_does_not_change_it(
         assert uninterrupted["best"] == last["best"]
 
 
-def test_points_are_scored_in_their_coordinates(datasets: dict[str, Dataset]) -> None:
-    run = run_of("gan")
-    loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
-    assert SlicedWasserstein(64)(loop)["sliced_wasserstein"] > 0
+def test_without_a_reference_samples_are_scored_in_their_coordinates(datasets: dict[str, Dataset]) -> None:
+    loop = Loop(run_of("gan"), initial_family(run_of("gan"), datasets["digits"]), datasets["digits"])
+    (name, value), *others = Coordinates(64)(loop).items()
+    assert name == "sliced_wasserstein"
+    assert value > 0
+    assert not others
+
+
+def test_of_a_mixture_its_modes_choose_the_best(datasets: dict[str, Dataset]) -> None:
+    run = run_of("gan", POINTS)
+    loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
+    said = Coordinates(64)(loop)
+    assert list(said) == ["mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"]
+    assert 0.5 < said["mode_variation"] <= 1, "nobody has trained it"
