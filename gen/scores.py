@@ -31,7 +31,7 @@ class Score(Protocol):
     """Of all that a value depends on besides the weights and the data; values of another digest are not compared."""
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
-        """Numbers by name, on the first worker; the first of them chooses. None where there are too few validation rows.
+        """Numbers by name, on the first worker; the first chooses. None where there are too few validation rows.
 
         Every worker calls it.
         """
