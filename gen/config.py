@@ -111,7 +111,7 @@ class Reference(Settings):
     seeds: int = Field(ge=1)
     """How many times they are drawn: the spread of a metric."""
     score_samples: int = Field(ge=2)
-    """Images drawn at each checkpoint of a training, whose distance to the validation split chooses the best one."""
+    """Images drawn at each checkpoint of a training, by which the best one is chosen."""
     workers: int = Field(ge=1)
     """Processes that draw samples and extract features, of real images too; the numbers do not depend on it."""
 

@@ -175,7 +175,7 @@ class Journal:
             if not math.isfinite(value):
                 raise Diverged(f"{name} is {value} at step {self.loop.steps_done}")
         value = next(iter(measured.values()))
-        if self.best is None or value < self.best[1]:
+        if self.best is None or value <= self.best[1]:  # of equal ones the last: a score may have a plateau
             self.best = (self.loop.steps_done, value)
         share = self.scoring_seconds / (now - self.opened)
         self.tell({f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share})

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from gen.metrics.evaluation import coverage
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.frechet import frechet_distance
+from gen.metrics.modes import mode_coverage
 from gen.metrics.moments import Part, gather, merge, moments
 from gen.metrics.reference import Reference
 from gen.metrics.sliced_wasserstein import sliced_wasserstein
@@ -42,7 +42,8 @@ class Coordinates:
     """Samples in their own coordinates: for points, and when nothing better is at hand.
 
     The sliced Wasserstein distance, but of a mixture how often samples are of each mode, or of none: where modes are
-    far apart the distance is ruled by how many samples each has, and hardly sees how sharp they are.
+    far apart the distance is ruled by how many samples each has, and hardly sees how sharp they are. Until a sample is
+    of a mode, that number stays the same.
     """
 
     def __init__(self, samples: int = 512) -> None:
@@ -61,7 +62,9 @@ class Coordinates:
         distance = {"sliced_wasserstein": sliced_wasserstein(self.real, drawn)}
         if (mixture := loop.dataset.mixture) is None or not bool(drawn.isfinite().all()):
             return distance
-        return coverage(drawn.float().cpu(), *mixture) | distance
+        modes = mode_coverage(drawn.float().cpu(), *mixture)
+        said = {"mode_variation": modes.variation, "modes_covered": float(modes.covered)}
+        return {**said, "high_quality": modes.high_quality, **distance}
 
 
 class LightFrechet:

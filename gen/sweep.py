@@ -75,7 +75,7 @@ class Sweep(Settings):
     """Steps between two evaluations of a trial; each is a checkpoint too."""
     metric: str = Field(pattern=r"^(validation|loss|gradient_norm)/\w+$")
     """What decides, as MLflow shows it: validation/fid_<extractor>, validation/modes_covered, loss/<name>. A trial
-    counts with the best of its evaluations, as a run is exported at its best checkpoint."""
+    counts with the best of its evaluations, as a run is exported at a best checkpoint (by what, gen/scores.py says)."""
     mode: Literal["min", "max"]
     """Whether small is good."""
     search: Literal["grid", "random", "tpe"]

@@ -60,11 +60,16 @@ class SweepProgress:
     def __init__(self, name: str, table: Table) -> None:
         self.name = name
         self.table = table
-        self.budget = table.sweep.budget
-        self.all = self.budget or table.sweep.trials()
+        self.trials = table.sweep.trials()
+        whole = self.trials * table.sweep.steps
+        self.budget = min(whole, table.sweep.budget) if table.sweep.budget else None
+        self.whole = self.budget or whole
+        """Steps there are at most."""
         self.start = self.last_line = time.monotonic()
         terminal, unit = sys.stderr.isatty(), "step" if self.budget else "trial"
-        self.bar = tqdm(total=self.all, desc=name, unit=unit, dynamic_ncols=True) if terminal else None
+        self.bar = (
+            tqdm(total=self.budget or self.trials, desc=name, unit=unit, dynamic_ncols=True) if terminal else None
+        )
 
     def show(self) -> None:
         """Where the sweep is."""
@@ -73,19 +78,18 @@ class SweepProgress:
         if self.bar is not None:
             self.bar.n = min(reached, self.budget) if self.budget else done
             self.bar.set_postfix_str(self._said(now))
-        elif now - self.last_line >= SECONDS_BETWEEN_LINES or done == self.all:
+        elif now - self.last_line >= SECONDS_BETWEEN_LINES or done == self.trials:
             self.last_line = now
-            where = f"{done} trials, {reached}/{self.budget} steps" if self.budget else f"{done}/{self.all} trials"
+            where = f"{done} trials, {reached}/{self.budget} steps" if self.budget else f"{done}/{self.trials} trials"
             print(f"{self.name}: {where}, {self._said(now)}", flush=True)
 
     def _said(self, now: float) -> str:
         records = self.table.records.values()
-        whole = self.budget or self.all * self.table.sweep.steps
         gone = sum(record.reached if self.budget else record.gone for record in records)
         best = self.table.best
         said = [f"{len(records) - self.table.done} running"]
         said += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []
-        said += [f"{(now - self.start) / gone * max(0, whole - gone):.0f} s left"] if gone else []
+        said += [f"{(now - self.start) / gone * max(0, self.whole - gone):.0f} s left"] if gone else []
         return ", ".join(said)
 
     def close(self) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import psutil
 import pytest
 import ray
+import torch
 import yaml
 
 from gen.data.dataset import open_dataset
 from gen.metrics.reference import write_reference
-from pipelines import command
+from pipelines import command, extraction
 from pipelines.cluster import LOCAL
 from tests.families.small import POINTS, small
 from tests.training.tiny import COMPUTE, RING, prepared
@@ -106,14 +107,20 @@ class Workplace:
     def here(self, stage: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """As `run`, but in this process, whose imports are done: for stages that join no Ray."""
         main = importlib.import_module(f"pipelines.{stage}").main
-        out, err = io.StringIO(), io.StringIO()
+        extraction._loaded_model.cache_clear()  # of this name there may be another by now
+        extraction._loaded_data.cache_clear()
+        out, err, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", [stage, *arguments])
             patch.setattr(signal, "signal", lambda *handler: None)  # SIGTERM stays the suite's
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)
             status = command.run(main)
+        torch.set_num_threads(threads)
+        if status == 130:
+            raise KeyboardInterrupt
         return subprocess.CompletedProcess([stage, *arguments], status, out.getvalue(), err.getvalue())
 
     def refused(self, stage: str, *arguments: str, **environment: str) -> str:

@@ -105,3 +105,18 @@ def test_of_a_mixture_its_modes_choose_the_best(datasets: dict[str, Dataset]) ->
     said = Coordinates(64)(loop)
     assert list(said) == ["mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"]
     assert 0.5 < said["mode_variation"] <= 1, "nobody has trained it"
+
+
+def test_the_first_number_chooses_and_the_last_of_equals(datasets: dict[str, Dataset], tmp_path: Path) -> None:
+    class Falling:
+        digest = "falling"
+
+        def __call__(self, loop: Loop) -> dict[str, float]:
+            return {"chooses": max(3.0, 10.0 - loop.steps_done), "told": float(loop.steps_done)}
+
+    run = run_of("gan", IMAGES, steps=24)
+    checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
+    train(run, datasets["digits"], logging=logging(), checkpoints=checkpoints, score=Falling())
+    last = checkpoints.newest()
+    assert last is not None
+    assert last["best"] == (24, 3.0)
