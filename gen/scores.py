@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.frechet import frechet_distance
-from gen.metrics.modes import mode_coverage
+from gen.metrics.modes import coverage
 from gen.metrics.moments import Part, gather, merge, moments
 from gen.metrics.reference import Reference
 from gen.metrics.sliced_wasserstein import sliced_wasserstein
@@ -62,9 +62,7 @@ class Coordinates:
         distance = {"sliced_wasserstein": sliced_wasserstein(self.real, drawn)}
         if (mixture := loop.dataset.mixture) is None or not bool(drawn.isfinite().all()):
             return distance
-        modes = mode_coverage(drawn.float().cpu(), *mixture)
-        said = {"mode_variation": modes.variation, "modes_covered": float(modes.covered)}
-        return {**said, "high_quality": modes.high_quality, **distance}
+        return coverage(drawn.float().cpu(), *mixture) | distance
 
 
 class LightFrechet:

@@ -20,6 +20,7 @@ from gen.family import Family, Inference
 from gen.grid import png
 from gen.metrics import evaluation
 from gen.metrics.evaluation import SPLIT, Measured
+from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, mode_panels, pairs
@@ -103,7 +104,7 @@ def particular(family: Family, dataset: Dataset, section: config.Reference, pict
             evaluation.draw(family, seed, slice(0, section.samples), section.samples).flatten(1)
             for seed in range(section.seeds)
         ]
-        measured |= evaluation.over_seeds([evaluation.coverage(points, *mixture) for points in drawn])
+        measured |= evaluation.over_seeds([coverage(points, *mixture) for points in drawn])
         held = torch.cat(list(images(dataset, SPLIT, None)))
         labels = torch.tensor(dataset.read(SPLIT).labels)
         (pictures / "modes.png").write_bytes(mode_panels(family, held, labels, mixture.centres))

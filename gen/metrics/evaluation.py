@@ -16,7 +16,7 @@ from gen.metrics.extractors import AT_ONCE, Extracted
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.inception_score import inception_score
 from gen.metrics.kernel_distance import kernel_distance
-from gen.metrics.modes import class_coverage, mode_coverage
+from gen.metrics.modes import class_coverage
 from gen.metrics.moments import gather, moments
 from gen.metrics.neighbours import nearest, spans
 from gen.metrics.precision_recall import precision_recall
@@ -90,16 +90,6 @@ def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, flo
             "class_variation": seen.variation,
         }
     return found
-
-
-def coverage(points: Float[Tensor, "n 2"], centres: Float[Tensor, "k 2"], sigma: float) -> dict[str, float]:
-    """What points have of a mixture's modes, both in the same units."""
-    found = mode_coverage(points, centres, sigma)
-    return {
-        "mode_variation": found.variation,
-        "modes_covered": float(found.covered),
-        "high_quality": found.high_quality,
-    }
 
 
 def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:

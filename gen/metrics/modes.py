@@ -67,6 +67,16 @@ def mode_coverage(points: Float[Tensor, "n d"], centres: Float[Tensor, "k width"
     return ModeCoverage(int((counts > 0).sum()), float(good.double().mean()), found, variation)
 
 
+def coverage(points: Float[Tensor, "n 2"], centres: Float[Tensor, "k 2"], sigma: float) -> dict[str, float]:
+    """What points have of a mixture's modes, both in the same units, as metrics; what says most of it first."""
+    found = mode_coverage(points, centres, sigma)
+    return {
+        "mode_variation": found.variation,
+        "modes_covered": float(found.covered),
+        "high_quality": found.high_quality,
+    }
+
+
 def class_coverage(counts: Sequence[int], reference: Sequence[float] | Sequence[int] | None = None) -> ClassCoverage:
     """Coverage of classes from the number of samples in each; `reference` holds counts or frequencies, default uniform.
 
