@@ -65,6 +65,8 @@ class SweepProgress:
         self.budget = min(whole, table.sweep.budget) if table.sweep.budget else None
         self.whole = self.budget or whole
         """Steps there are at most."""
+        self.recalled = 0
+        """Steps made before the sweep was started again: they took none of the time since."""
         self.start = self.last_line = time.monotonic()
         terminal, unit = sys.stderr.isatty(), "step" if self.budget else "trial"
         self.bar = (
@@ -89,7 +91,8 @@ class SweepProgress:
         best = self.table.best
         said = [f"{len(records) - self.table.done} running"]
         said += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []
-        said += [f"{(now - self.start) / gone * max(0, self.whole - gone):.0f} s left"] if gone else []
+        made = gone - self.recalled
+        said += [f"{(now - self.start) / made * max(0, self.whole - gone):.0f} s left"] if made > 0 else []
         return ", ".join(said)
 
     def close(self) -> None:

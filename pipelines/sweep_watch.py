@@ -110,6 +110,8 @@ class Watch(tune.Callback):
             if self.halving is not None and self.plan.sweep.metric in values:
                 self.halving.remember(identifier, row["step"], values[self.plan.sweep.metric])
         self.close(identifier, known["outcome"])
+        record = self.table.records[identifier]
+        self.progress.recalled += record.reached if self.progress.budget else record.gone
         rows: Rows = known["rows"]
         return rows
 
