@@ -88,8 +88,11 @@ class Watch(tune.Callback):
     ) -> None:
         """Keep an evaluation, once."""
         values = {key: value for key, value in result.items() if key in NUMBERS or key.partition("/")[0] in SECTIONS}
-        if self.plan.sweep.metric not in values:
-            self.problem = f"sweeps.{self.plan.name}.metric: trials have no {self.plan.sweep.metric}; {told(values)}"
+        decides = self.plan.sweep.metric
+        if decides in values:
+            values = {decides: values[decides], **values}  # MLflow's plots open with the first metric of a run
+        else:
+            self.problem = f"sweeps.{self.plan.name}.metric: trials have no {decides}; {told(values)}"
         values["seconds"] = result["time_total_s"]  # since the trial began
         if self.table.add(trial.trial_id, int(result["step"]), values):
             self.children[trial.trial_id].metrics(int(result["step"]), values)
