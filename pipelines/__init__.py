@@ -21,6 +21,8 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # Nothing here gives jobs to MLflow's server; without processes for them it is up in ten seconds, not fifty.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 """Of Ray and MLflow, set here because they read some of it when they are imported; what people have set stays."""
 
