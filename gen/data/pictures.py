@@ -25,6 +25,8 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 GROUP = 16
 """Pictures that one thread takes at a time: large enough that handing them over costs nothing."""
+AHEAD = 8
+"""Groups of each thread that wait or are done: enough to work on while whoever takes the pictures waits for a disk."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,7 +101,7 @@ def parallel(function: Callable[[T], R], items: Iterable[T], workers: int | None
     try:
         for group in _batched(items):
             pending.append(pool.submit(lambda group: [function(item) for item in group], group))
-            if len(pending) > 2 * workers:
+            if len(pending) > AHEAD * workers:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()

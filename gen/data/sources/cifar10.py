@@ -1,6 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009): 60,000 photographs of ten classes, 32x32, Python 2 pickles in one gzipped tar."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,23 +74,24 @@ def _part(split: str, rows: Rows, part: slice) -> Iterator[Chunk]:
 
 
 def _batches(path: Path) -> dict[str, Rows]:
-    """All batches by name; the archive keeps them in no particular order."""
-    found: dict[str, Rows | None] = dict.fromkeys((*TRAIN, TEST))
+    """All batches by name; the archive keeps them in no particular order. One is parsed while the next is unpacked."""
+    parsed: dict[str, Future[Rows]] = {}
     meta = False
-    for member, blob in tar_members(path, UNPACKED, MEMBERS):
-        name = member.removeprefix("cifar-10-batches-py/")
-        where = f"{path}: member {member}"
-        if name == META:
-            _check_meta(blob, where)
-            meta = True
-        elif name in found:
-            if found[name] is not None:
-                raise InputError(f"{where}: occurs twice")
-            found[name] = _batch(blob, where)
-    missing = [name for name, rows in found.items() if rows is None] + [META] * (not meta)
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as parser:
+        for member, blob in tar_members(path, UNPACKED, MEMBERS):
+            name = member.removeprefix("cifar-10-batches-py/")
+            where = f"{path}: member {member}"
+            if name == META:
+                _check_meta(blob, where)
+                meta = True
+            elif name in (*TRAIN, TEST):
+                if name in parsed:
+                    raise InputError(f"{where}: occurs twice")
+                parsed[name] = parser.submit(_batch, blob, where)
+    missing = [name for name in (*TRAIN, TEST) if name not in parsed] + [META] * (not meta)
     if missing:
         raise InputError(f"{path}: members missing: {', '.join(missing)}")
-    return {name: rows for name, rows in found.items() if rows is not None}
+    return {name: rows.result() for name, rows in parsed.items()}
 
 
 def _batch(blob: bytes, where: str) -> Rows:
