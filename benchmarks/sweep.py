@@ -70,16 +70,11 @@ def run(folder: Path, stage: str, name: str) -> float:
 
 
 def main() -> None:
-    """Measure and report; `--smoke` makes the trials short."""
-    smoke = "--smoke" in sys.argv
+    """Measure and report."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        short = {"steps": 200, "evaluate_every": 100, "budget": None} if smoke else {}
-        params["sweeps"] = {name: {**sweep, **short} for name, sweep in SWEEPS.items()}
-        if smoke:
-            for name in ("none", "asha"):
-                params["sweeps"][name] |= {"points": 2}
+        params["sweeps"] = SWEEPS
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
         for stage in ("fetch", "prepare", "reference"):
             run(folder, stage, "ring8")
@@ -101,7 +96,7 @@ def main() -> None:
             "steps": int(table["steps"].sum()),
             "best": round(float(table["best"].min()), 4),
         }
-    report("sweep-smoke" if smoke else "sweep", figures, ["ray", "optuna", "torch"])
+    report("sweep", figures, ["ray", "optuna", "torch"])
 
 
 if __name__ == "__main__":
