@@ -238,7 +238,7 @@ def check_groups(params: Params, where: str) -> None:
 
 
 def check_sweeps(params: Params, where: str) -> None:
-    """Every trial is a run that could stand in `runs`: of a range, those at its ends. Raises InputError."""
+    """Every trial is a run that could stand in `runs`, as far as `Sweep.telling` goes. Raises InputError."""
     for name, sweep in params.sweeps.items():
         place = f"{where}: sweeps.{name}"
         check_folder(name, place)
@@ -252,7 +252,7 @@ def check_sweeps(params: Params, where: str) -> None:
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
         if shared := set(sweep.space) & set(SHARED):
             raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
-        for values in sweep.corners():
+        for values in sweep.telling():
             params.trial(name, values, 0, where)
 
 

@@ -1,6 +1,7 @@
 """One entry of `sweeps`: which hyperparameters of a run take which values, and what decides between them."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,10 @@ FIXED = ("dataset", "family", "group", "seed", "steps", "warm_start")
 
 SHARED = ("compute.device", "compute.threads", "compute.workers")
 """What decides how many trials run at once: the same for all of them, so it stands in `changes`."""
+
+
+MANY = 1000
+"""Points that are checked before a sweep starts take less than a second."""
 
 
 class Axis(Settings):
@@ -52,6 +57,13 @@ class Axis(Settings):
     def candidates(self) -> tuple[Value, ...]:
         """All values, or the ends of the range."""
         return self.values if self.values is not None else (self.low, self.high)
+
+    @property
+    def telling(self) -> tuple[Value, ...]:
+        """Values that show whether it is legal: all, if there are not too many, or the ends of the range."""
+        if isinstance(self.low, int) and isinstance(self.high, int) and self.high - self.low < MANY:
+            return tuple(range(self.low, self.high + 1))
+        return self.candidates
 
 
 class Sweep(Settings):
@@ -103,15 +115,18 @@ class Sweep(Settings):
             raise ValueError("steps and grace are multiples of evaluate_every")
         return self
 
-    def corners(self) -> Iterator[dict[str, Value]]:
-        """Points that show whether a space is legal: all of a grid, else each candidate of each hyperparameter once."""
-        if self.search == "grid":
-            yield from self.grid()
+    def telling(self) -> Iterator[dict[str, Value]]:
+        """Points that show whether a space is legal: all of a grid; else all combinations of values that show it, or,
+        if those are too many, each value once."""
+        values = {path: axis.telling for path, axis in self.space.items()}
+        if self.search == "grid" or math.prod(map(len, values.values())) <= MANY:
+            for chosen in itertools.product(*values.values()):
+                yield dict(zip(values, chosen, strict=True))
             return
-        first = next(self.grid())
-        for path, axis in self.space.items():
-            for candidate in axis.candidates:
-                yield first | {path: candidate}
+        first = {path: of_axis[0] for path, of_axis in values.items()}
+        for path, of_axis in values.items():
+            for value in of_axis:
+                yield first | {path: value}
 
     def grid(self) -> Iterator[dict[str, Value]]:
         """All combinations of the candidates, the last hyperparameter changing fastest."""

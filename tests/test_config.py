@@ -97,6 +97,12 @@ RUN = "digits_dcgan"
             "points is null for grid, and a number for random and tpe",
         ),
         (lambda p: p["sweeps"]["ring8_joint"].update(search="grid", points=None), "a grid needs values"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                changes={"compute.microbatches": 2}, space={"batch": {"low": 254, "high": 258}}
+            ),
+            "sweeps.ring8_joint: batch=255.batch: 255",
+        ),
         (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
         (lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300), "are multiples of evaluate_every"),
         (lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.clip": 1}), "model.clip is swept; name it once"),

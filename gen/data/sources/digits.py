@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pydantic import Field
-from sklearn.datasets import load_digits
 
 from gen.data.pictures import fit
 from gen.data.source import Chunk, Description, Published
@@ -36,6 +35,8 @@ def files(config: Config) -> Sequence[Published]:
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
     """Train, validation and test rows, in published order."""
+    from sklearn.datasets import load_digits  # takes a second, which every stage would pay when it reads params
+
     published = load_digits()
     grey = np.rint(published.images * (255 / 16)).astype(np.uint8)
     images = np.stack([fit(Image.fromarray(image), None, config.size) for image in grey])

@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 from numpy import ndarray
 from pydantic import Field
-from sklearn.datasets import make_swiss_roll
 
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.settings import Settings
@@ -98,6 +97,8 @@ def _draw(
     """The next points, and the mode of each."""
     found = modes(config)
     if found is None:
+        from sklearn.datasets import make_swiss_roll  # as in digits.py
+
         roll = make_swiss_roll(rows, noise=ROLL_NOISE, random_state=random)[0]
         return (roll[:, [0, 2]] / ROLL_UNIT).astype(np.float32), np.zeros(rows, np.int64)
     labels = random.randint(len(found.centres), size=rows, dtype=np.int64)
