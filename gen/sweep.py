@@ -117,7 +117,8 @@ class Sweep(Settings):
 
     def telling(self) -> Iterator[dict[str, Value]]:
         """Points that show whether a space is legal: all of a grid; else all combinations of values that show it, or,
-        if those are too many, each value once."""
+        if those are too many, each value once.
+        """
         values = {path: axis.telling for path, axis in self.space.items()}
         if self.search == "grid" or math.prod(map(len, values.values())) <= MANY:
             for chosen in itertools.product(*values.values()):
