@@ -116,8 +116,9 @@ class Sweep(Settings):
         return self
 
     def telling(self) -> Iterator[dict[str, Value]]:
-        """Points that show whether a space is legal: all of a grid; else all combinations of values that show it, or,
-        if those are too many, each value once.
+        """Points that show whether a space is legal: all of a grid, or all of telling values if there are few enough.
+
+        Else each of those values once.
         """
         values = {path: axis.telling for path, axis in self.space.items()}
         if self.search == "grid" or math.prod(map(len, values.values())) <= MANY:
