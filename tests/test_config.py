@@ -22,7 +22,7 @@ def params() -> dict[str, Any]:
     return values
 
 
-@pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml"])
+@pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml", "docs/comparisons/mnist/params.yaml"])
 def test_the_projects_own_are_right(file: str) -> None:
     params = load(ROOT / file)
     assert params.runs
