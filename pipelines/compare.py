@@ -23,11 +23,11 @@ import gen
 from gen import config
 from gen.data.folder import lock, whole
 from gen.errors import InputError
-from gen.export import describe
 from gen.grid import grid
 from gen.settings import nearest
 from gen.sheets import figure_png
 from pipelines import command
+from pipelines.model_folder import Trained, trained, weights_digest
 from pipelines.page import page
 from pipelines.tables import markdown, number
 
@@ -36,6 +36,8 @@ SAMPLES, POINTS = 16, 2000
 """How many of a run are shown."""
 SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
 """What chooses checkpoints and orders the table: the first of these that there is."""
+EQUAL = ("dataset", "split", "real_images", "samples", "seeds")
+"""What two evaluations that are compared have in common, besides their extractors and references."""
 SHOWN = (
     "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "classes_seen",
     "confidence", "memorisation", "reconstruction_error", "round_trip_error", "svm", "knn",
@@ -53,22 +55,27 @@ def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, A
     protocols: dict[str, Any] = {}
     home = Path("evaluations") / group
     for run in runs:
-        found = read_json(home / run / "metrics.json", f"evaluate@{run}")
+        stage = f"evaluate@{run}"
+        found = read_numbers(home / run / "metrics.json", stage)
         if (few_labels := home / "svm" / run / "metrics.json").exists():
-            found |= read_json(few_labels, f"svm@{run}")
+            found |= read_numbers(few_labels, f"svm@{run}")
         rows[run] = {metric: one["mean"] for metric, one in found.items()}
         rows[run] |= {f"{metric}_sd": one["sd"] for metric, one in found.items()}
-        protocols[run] = read_json(home / run / "protocol.json", f"evaluate@{run}")
+        protocols[run] = read_json(home / run / "protocol.json", stage)
+        if missing := sorted({*EQUAL, "extractors", "step", "weights_sha256"} - set(protocols[run])):
+            raise InputError(f"{home / run}/protocol.json: lacks {', '.join(missing)}; run dvc repro -s -f {stage}")
         if shared(protocols[run]) != shared(protocols[runs[0]]):
-            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
+            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro {stage}")
+        if protocols[run]["weights_sha256"] != weights_digest(trained(group, run)[0]):
+            raise InputError(f"{home / run}: of other weights than models/{group}/{run} has; run dvc repro {stage}")
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.sort_values(ranked_by(table)), protocols
 
 
 def shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be equal for two evaluations to be compared."""
-    extractors = {name: about["sha256"] for name, about in protocol["extractors"].items()}
-    return {key: protocol[key] for key in ("split", "real_images", "samples", "seeds")} | {"extractors": extractors}
+    extractors = {name: about["reference_sha256"] for name, about in protocol["extractors"].items()}
+    return {key: protocol[key] for key in EQUAL} | {"extractors": extractors}
 
 
 def read_json(path: Path, stage: str) -> dict[str, Any]:
@@ -84,30 +91,44 @@ def read_json(path: Path, stage: str) -> dict[str, Any]:
     return found
 
 
+def read_numbers(path: Path, stage: str) -> dict[str, dict[str, float]]:
+    """Mean and sd of each metric that a stage wrote. Raises InputError when they are missing or damaged."""
+    found = read_json(path, stage)
+    sound = all(
+        isinstance(one, dict) and all(isinstance(one.get(key), int | float) for key in ("mean", "sd"))
+        for one in found.values()
+    )
+    if not found or not sound or not np.isfinite([one["mean"] for one in found.values()]).all():
+        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}")
+    return found
+
+
 def ranked_by(table: pd.DataFrame) -> str:
     """The metric that orders the table: of a mixture the variation of its modes, else the first extractor's FID."""
     return next(metric for start in SCORES for metric in table.columns if metric.startswith(start))
 
 
-def readable(table: pd.DataFrame, group: str) -> pd.DataFrame:
-    """`mean ± sd` of the metrics people look at first, and what each run is."""
+def readable(table: pd.DataFrame, models: Mapping[str, Trained], held_out: Mapping[str, float]) -> pd.DataFrame:
+    """`mean ± sd` of the metrics people look at first, and what each run is; last, what real images have."""
     metrics = [name for name in table.columns if not name.endswith("_sd") and not name.startswith("kid_subset")]
     shown = [metric for start in SHOWN for metric in metrics if metric.startswith(start)]
-    models = [describe(Path("models") / group / run) for run in table.index]
     columns: dict[str, list[str]] = {
-        "family": [model["family"] for model in models],
-        "best step": [f"{model['step']:,}" for model in models],
+        "family": [models[run].family for run in table.index],
+        "best step": [f"{models[run].step:,}" for run in table.index],
     }
     for metric in shown:
         pairs = zip(table[metric], table[f"{metric}_sd"], strict=True)
         columns[metric.replace("_", " ")] = [number(mean, sd) for mean, sd in pairs]
-    return pd.DataFrame(columns, index=table.index)
+    found = pd.DataFrame(columns, index=table.index)
+    if held_out:
+        real = {metric.replace("_", " "): number(held_out[metric], 0.0) for metric in shown if metric in held_out}
+        found.loc[f"{held_out['images']:,} validation images"] = {"family": "real", **real}
+    return found.fillna("")
 
 
-def sample_sheet(group: str, runs: list[str]) -> bytes:
-    """A row of samples for each run, from the same noise."""
+def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
+    """A row of samples for each run, from the same noise; a family with another latent space makes other use of it."""
     models = [gen.load(Path("models") / group / run) for run in runs]
-    points = tuple(describe(Path("models") / group / runs[0])["image"]) == (2, 1, 1)
     with torch.inference_mode():
         drawn = [model.sample(gen.Noise("compare", rows=POINTS if points else SAMPLES)) for model in models]
     size = (2.2 * len(runs), 2.4) if points else (0.6 * SAMPLES + 2, 0.7 * len(runs))
@@ -135,8 +156,11 @@ def curves(group: str, runs: list[str]) -> bytes:
         scores = [one for start in SCORES for one in told if one.startswith(start)]
         if scores:
             name = scores[0]
-            curve = pd.read_csv(told[name])
-            axes.plot(curve["step"], curve[name], marker=".", label=run)
+            try:
+                curve = pd.read_csv(told[name])
+                axes.plot(curve["step"], curve[name], marker=".", label=run)
+            except (ValueError, KeyError):
+                raise InputError(f"{told[name]}: damaged; run dvc repro -s -f train@{run}") from None
     axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -151,15 +175,17 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     """
     table, protocols = measured(group, names)
     runs = list(table.index)
+    models = {run: trained(group, run)[1] for run in runs}
+    extractors = protocols[runs[0]]["extractors"]
     rank = ranked_by(table)
     table.to_csv(out / "table.csv", index_label="run")
-    shown = readable(table, group)
+    shown = readable(table, models, next(iter(extractors.values())).get("validation_images", {}))
     (out / "table.md").write_text(markdown(shown))
     table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     means = table[[name for name in table.columns if not name.endswith("_sd")]]
     numbers = {str(run): row.dropna().to_dict() for run, row in means.iterrows()}
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    (out / "samples.png").write_bytes(sample_sheet(group, runs))
+    (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs))
     (out / "index.html").write_text(page(group, rank, shown, protocols, out))
     return shown

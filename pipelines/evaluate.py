@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from gen.data.dataset import Dataset, open_dataset
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
-from gen.export import describe
 from gen.family import Family, Inference
 from gen.grid import png
 from gen.metrics import evaluation
 from gen.metrics.evaluation import SPLIT, Measured
+from gen.metrics.extractors import Extracted
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, mode_panels, pairs
 from pipelines import command
 from pipelines.extraction import extract
+from pipelines.model_folder import Trained, trained, weights_digest
 
 HOME = Path("evaluations")
 SHEET = 12
@@ -40,20 +42,22 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
     """Measure the model of the run `name`, and draw what is to be seen of it into `out`.
 
     Raises:
-        InputError: the model or the reference is missing, or they are of different data.
+        InputError: the model or the reference is missing, they are of different data, or a number is not finite.
     """
     run = params.run(name)
     section = params.reference[run.dataset]
-    model = Path("models") / run.group / name
-    family, described = gen.load(model), describe(model)
+    model, described = trained(run.group, name)
+    family = gen.load(model)
     pictures = out / "pictures"
     pictures.mkdir()
     dataset = open_dataset(Path("data/prepared") / run.dataset)
     measured: dict[str, Measured] = {}
     notes: dict[str, Any] = {
         "run": name,
-        "step": described["step"],
-        "averaged_weights": described["averaged"],
+        "dataset": run.dataset,
+        "step": described.step,
+        "weights_sha256": weights_digest(model),
+        "averaged_weights": described.averaged,
         "split": SPLIT,
         "real_images": dataset.rows.get(SPLIT, 0),
         "samples": section.samples,
@@ -67,12 +71,29 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
         measured |= found
         weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
         about = {key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described}
-        notes["extractors"][extractor] = {"sha256": "".join(weights), "singular_covariance": singular, **about}
+        notes["extractors"][extractor] = {
+            "sha256": "".join(weights),
+            "reference_sha256": reference.digest,
+            "singular_covariance": singular,
+            "counts": evaluation.counts(reference, section.samples),
+            "validation_images": held_out(reference, section.samples),
+            **about,
+        }
         if extractor == section.extractors[0] and dataset.shape.height > 1:
             (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
-    measured |= particular(family, dataset, section, pictures)
+    with concerning(model):
+        measured |= particular(family, dataset, section, pictures)
     write(out, measured, notes)
     return measured
+
+
+def held_out(reference: Reference, samples: int) -> dict[str, float]:
+    """The numbers of validation images, as if a model had drawn them: what a perfect one would have, of so many."""
+    if reference.described["rows"].get("validation", 0) < 4:
+        return {}
+    real = reference.features("validation")[:samples]
+    numbers, _ = evaluation.measure(Extracted(real, real.new_zeros(len(real), 0)), reference, 0)
+    return {"images": len(real), **numbers}
 
 
 def over_seeds(params: Params, run: Run, model: Path, reference: Reference) -> tuple[dict[str, Measured], bool]:
@@ -81,19 +102,30 @@ def over_seeds(params: Params, run: Run, model: Path, reference: Reference) -> t
     found, singular = [], False
     with progress(f"{model.name}: {reference.name}", "samples", section.samples * section.seeds) as move:
         for seed in range(section.seeds):
-            said = extract(
-                model,
-                reference.folder,
-                seed,
-                section.samples,
-                workers=section.workers,
-                where=params.cluster,
-                move=move,
-            )
-            numbers, flagged = evaluation.measure(said, reference, seed)
+            with concerning(model):
+                said = extract(
+                    model,
+                    reference.folder,
+                    seed,
+                    section.samples,
+                    workers=section.workers,
+                    where=params.cluster,
+                    move=move,
+                )
+                numbers, flagged = evaluation.measure(said, reference, seed)
             found.append(numbers)
             singular |= flagged
-    return evaluation.over_seeds(found), singular
+    with concerning(model):
+        return evaluation.over_seeds(found), singular
+
+
+@contextmanager
+def concerning(model: Path) -> Iterator[None]:
+    """What is wrong inside the block is wrong with this model."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
 
 
 def particular(family: Family, dataset: Dataset, section: config.Reference, pictures: Path) -> dict[str, Measured]:
@@ -143,12 +175,12 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
     return png(beside_neighbours(drawn, train))
 
 
-def check_same_data(name: str, described: dict[str, Any], reference: Reference, dataset: Dataset) -> None:
+def check_same_data(name: str, described: Trained, reference: Reference, dataset: Dataset) -> None:
     """Model, reference and prepared data are of one data set. Raises InputError."""
     digests = {
         "prepared data": dataset.digest,
         "reference": reference.described["data_digest"],
-        "model": described["dataset"]["digest"],
+        "model": described.dataset.digest,
     }
     if len(set(digests.values())) > 1:
         said = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
@@ -158,8 +190,8 @@ def check_same_data(name: str, described: dict[str, Any], reference: Reference, 
 def write(out: Path, measured: dict[str, Measured], notes: dict[str, Any]) -> None:
     """metrics.json for programs and `dvc metrics`; protocol.json says how they were measured."""
     numbers = {metric: one._asdict() for metric, one in measured.items()}
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n")
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1, allow_nan=False) + "\n")
 
 
 def main() -> None:
@@ -174,8 +206,8 @@ def main() -> None:
         measured = evaluate(params, name, partial)
     from pipelines.store import add_to_run
 
-    model = describe(Path("models") / run.group / name)
-    add_to_run(run.group, name, model["attempt"], {metric: one.mean for metric, one in measured.items()}, out)
+    _, model = trained(run.group, name)
+    add_to_run(run.group, name, model.attempt, {metric: one.mean for metric, one in measured.items()}, out)
     for metric, one in measured.items():
         print(f"{name}: {metric} {one.mean:.4g}" + (f" ± {one.sd:.2g}" if one.sd else ""))
 

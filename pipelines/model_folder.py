@@ -1,6 +1,7 @@
 """models/<group>/<run>: what a finished run leaves for people and for later stages."""
 
 import csv
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,64 @@ from gen.errors import InputError
 from gen.family import Noise
 from gen.grid import grid, png
 from gen.journal import GRID_SAMPLES
+from gen.settings import Settings, check
 from gen.training import finished_family, image_shape
+
+
+class Origin(Settings, extra="ignore"):
+    """What a model was trained on."""
+
+    name: str
+    """The data set's name in params.yaml."""
+    digest: str
+    """Of its prepared rows."""
+
+
+class Trained(Settings, extra="ignore"):
+    """What model.json says of a model that a run has left, besides what it takes to build it."""
+
+    family: str
+    """Its file in gen/families."""
+    image: tuple[int, int, int]
+    """Channels, height, width."""
+    run: str
+    """Which one."""
+    attempt: str
+    """Names the MLflow run."""
+    step: int
+    """The checkpoint it is."""
+    averaged: bool
+    """Whether its weights are an average over steps."""
+    dataset: Origin
+    """It was trained on this."""
+
+
+def trained(group: str, name: str) -> tuple[Path, Trained]:
+    """The folder of a run's model, and what it says of itself.
+
+    Raises:
+        InputError: there is none, it is not whole, or it is another run's.
+    """
+    folder = Path("models") / group / name
+    where, remedy = f"{folder}/model.json", f"run dvc repro -s -f train@{name}"
+    described = exporting.describe(folder)
+    try:
+        found = check(Trained, described, where)
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from None
+    if found.run != name:
+        raise InputError(f"{where}: the model of run {found.run!r}; {remedy}")
+    return folder, found
+
+
+def weights_digest(folder: Path) -> str:
+    """sha256 of a model's weights: what a measurement is of. Raises InputError when there are none."""
+    path = folder / "weights.safetensors"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; run dvc repro -s -f train@{folder.name}") from None
 
 
 def export(name: str, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:

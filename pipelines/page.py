@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from gen.export import describe
 from pipelines.tables import published
 
 SHEETS = ("modes.png", "reconstructions.png", "neighbours.png")
@@ -25,16 +24,18 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any
     Args:
         group: of runs.
         rank: the metric that orders them.
-        table: a row for each run, the best first, as people read it.
+        table: a row for each run, the best first, as people read it; perhaps one more, of real images.
         protocols: how each run was evaluated.
         out: the folder of the comparison, with its pictures.
     """
-    runs = list(table.index)
+    runs = list(protocols)
+    runs.sort(key=list(table.index).index)
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ranked by {rank.replace('_', ' ')} (smaller is better): "
         f"<b>{html.escape(runs[0])}</b> leads. {html.escape(how(protocols))}</p>",
         table.to_html(border=0),
+        f"<p>{html.escape(legend(table))}</p>",
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
         "<h2>Score of each checkpoint</h2>",
@@ -50,7 +51,7 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any
             )
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2><div class=row>{figures}</div>")
     papers = published()
-    papers = papers[papers["dataset"] == describe(Path("models") / group / runs[0])["dataset"]["name"]]
+    papers = papers[papers["dataset"] == protocols[runs[0]]["dataset"]]
     if len(papers):
         parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
         for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
@@ -70,18 +71,40 @@ def how(protocols: Mapping[str, Any]) -> str:
         run for run, one in protocols.items() if any(e["singular_covariance"] for e in one["extractors"].values())
     ]
     flag = f" Singular covariances, whose distance says less: {', '.join(singular)}." if singular else ""
-    plain = [run for run, one in protocols.items() if not one["averaged_weights"]]
-    flag += f" Without an average of weights: {', '.join(plain)}." if plain else ""
+    averaged = [run for run, one in protocols.items() if one["averaged_weights"]]
+    flag += f" With averaged weights: {'all' if len(averaged) == len(protocols) else ', '.join(averaged)}."
+    counts = next(iter(protocol["extractors"].values()))["counts"]
     return (
-        f"Each number is mean ± sd over {protocol['seeds']} draws of {protocol['samples']:,} samples of the best "
-        f"checkpoint, against the {protocol['real_images']:,} images of the {protocol['split']} split. "
-        f"Extractors: {'; '.join(extractors)}.{flag}"
+        f"Numbers are mean ± sd over {protocol['seeds']} draws of {protocol['samples']:,} samples of the best "
+        f"checkpoint, against the {protocol['real_images']:,} images of the {protocol['split']} split. Precision, "
+        f"recall (k = 3) and memorisation look at {counts['precision_recall_memorisation']:,} of each, KID at "
+        f"{counts['kernel_subsets']} subsets of {counts['kernel_subset']:,}. Extractors: {'; '.join(extractors)}.{flag}"
     )
+
+
+MEANINGS = {
+    "fid": "FID, KID: distance of the distributions, smaller is better.",
+    "mode variation": "Mode variation: how far the frequencies of modes, and of none, are from the mixture's, 0 to 1.",
+    "precision": "Precision: share of samples in the neighbourhoods of real images; high where all samples are alike.",
+    "recall": "Recall: share of real images in the neighbourhoods of samples; these grow where samples spread thin, "
+    "so it can exceed that of real images.",
+    "confidence": "Confidence: how sure the classifier is of a sample's class.",
+    "memorisation": "Memorisation: distance of samples to the nearest training image over that of test images: about 1 "
+    "for new real images, far below for copies, above for what is far from everything.",
+    "reconstruction error": "Reconstruction error: mean square per pixel of test images and their reconstructions.",
+    "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 2 by chance.",
+    "svm": "svm, knn: test error in percent with few labels, ± over labelled sets.",
+}
+
+
+def legend(table: pd.DataFrame) -> str:
+    """What the columns there are say, and which way is good."""
+    return " ".join(said for name, said in MEANINGS.items() if any(column.startswith(name) for column in table.columns))
 
 
 def image(png: bytes) -> str:
     """The picture inside the page."""
-    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 TEMPLATE = """<!doctype html>

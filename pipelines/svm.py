@@ -21,13 +21,13 @@ from gen.data.dataset import Dataset, open_dataset
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
-from gen.export import describe
 from gen.family import Features
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.reference import images
 from gen.metrics.semi_supervised import FULL, Labelled, Rule, hold_out, nearest_neighbours, semi_supervised_svm
 from gen.settings import nearest
 from pipelines import command
+from pipelines.model_folder import trained
 from pipelines.tables import markdown, published
 
 RULES: Sequence[Rule] = ("class_balanced", "at_random")
@@ -54,10 +54,13 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
         InputError: the model has no features, its data no labels, or fewer rows than the protocol needs.
     """
     run, protocol = params.run(name), params.svm[name].protocol
-    model = Path("models") / run.group / name
+    model, described = trained(run.group, name)
     family, dataset = gen.load(model), open_dataset(Path("data/prepared") / run.dataset)
-    if (trained_on := describe(model)["dataset"]["digest"]) != dataset.digest:
-        raise InputError(f"{name}: trained on other data ({trained_on[:8]}) than is prepared ({dataset.digest[:8]})")
+    if (seen := described.dataset.digest) != dataset.digest:
+        raise InputError(
+            f"{name}: trained on other data ({seen[:8]}) than is prepared ({dataset.digest[:8]}); "
+            f"run dvc repro svm@{name}"
+        )
     if not isinstance(family, Features):
         raise InputError(f"svm.{name}: family {run.family} has no features for a classifier; choose another run")
     if not dataset.classes:
@@ -103,7 +106,8 @@ def report(name: str, family: str, dataset: str, results: Sequence[dict[str, Any
     ]
     text = (
         f"# {name}: {family} features of {dataset}\n\n{reduced}{first['dimension']:,} features; {first['labelled']:,} "
-        f"labelled images of {first['pool_rows']:,}, {first['test_error'][2]} draws; C chosen on "
+        f"labelled images of {first['pool_rows']:,}, {first['test_error'][2]} draws for the "
+        f"SVM and {first['knn_error']['draws']} for KNN; C chosen on "
         f"{first['validation_rows']:,} validation images; {first['test_rows']:,} test images. ± is the standard "
         f"deviation over draws.\n\n"
     )
@@ -131,8 +135,8 @@ def main() -> None:
         metrics = classify(params, name, partial)
     from pipelines.store import add_to_run
 
-    model = describe(Path("models") / group / name)
-    add_to_run(group, name, model["attempt"], {metric: one["mean"] for metric, one in metrics.items()}, out)
+    _, model = trained(group, name)
+    add_to_run(group, name, model.attempt, {metric: one["mean"] for metric, one in metrics.items()}, out)
     print((out / "report.md").read_text())
 
 

@@ -13,7 +13,9 @@ def number(mean: float, sd: float) -> str:
     if np.isnan(mean):
         return ""
     places = max(0, 2 - int(np.floor(np.log10(abs(mean))))) if mean else 0
-    return f"{mean:,.{min(places, 6)}f}" + (f" ± {sd:.{min(places, 6)}f}" if sd else "")
+    if places > 6:
+        return f"{mean:.2e}" + (f" ± {sd:.0e}" if sd else "")
+    return f"{mean:,.{places}f}" + (f" ± {sd:.{places}f}" if sd else "")
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 A number's name ends in its extractor, `fid_classifier`, because numbers of different extractors say different things.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gen.errors import InputError
 from gen.family import Family, Inference, Noise
 from gen.metrics.extractors import AT_ONCE, Extracted
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.inception_score import inception_score
-from gen.metrics.kernel_distance import kernel_distance
+from gen.metrics.kernel_distance import SUBSET, kernel_distance
 from gen.metrics.modes import class_coverage
 from gen.metrics.moments import gather, moments
 from gen.metrics.neighbours import nearest, spans
@@ -24,6 +26,10 @@ from gen.metrics.reference import Reference
 
 SPLIT = "test"
 """Real images that finished models are compared with; the validation split has chosen the checkpoint."""
+
+
+KERNEL_SUBSETS = 50
+"""Random subsets of both sides over which the kernel distance is averaged."""
 
 
 class Measured(NamedTuple):
@@ -62,8 +68,8 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
     """
     real = reference.features(SPLIT)
     distance, singular = frechet_distance(reference.moments[SPLIT], moments(gather(said.features)))
-    kernel = kernel_distance(real, said.features, subsets=50, seed=seed)
-    few = min(len(real), len(said.features))  # precision and recall depend on the numbers: equal ones
+    kernel = kernel_distance(real, said.features, subsets=KERNEL_SUBSETS, seed=seed)
+    few = counts(reference, len(said.features))["precision_recall_memorisation"]
     pair = precision_recall(real[:few], said.features[:few])
     found = {
         "fid": distance,
@@ -76,6 +82,17 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
     if said.logits.shape[1]:
         found |= classes(said.logits, reference)
     return {f"{name}_{reference.name}": value for name, value in found.items()}, singular
+
+
+def counts(reference: Reference, samples: int) -> dict[str, int]:
+    """How many of the samples, and as many real images, the metrics that depend on the number look at."""
+    few = min(len(reference.features(SPLIT)), samples)
+    return {
+        "frechet": samples,
+        "precision_recall_memorisation": few,
+        "kernel_subsets": KERNEL_SUBSETS,
+        "kernel_subset": min(SUBSET, few),
+    }
 
 
 def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
@@ -117,7 +134,14 @@ def inference_errors(family: Inference, images: Float[Tensor, "n c h w"], seed: 
 
 
 def over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
-    """Mean and standard deviation of every name."""
+    """Mean and standard deviation of every name.
+
+    Raises:
+        InputError: a number is not finite.
+    """
+    for name in found[0]:
+        if not all(math.isfinite(one[name]) for one in found):
+            raise InputError(f"{name} is not finite; the model has diverged")
     return {
         name: Measured(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
         for name in found[0]

@@ -15,6 +15,9 @@ from gen.errors import InputError
 from gen.family import seed_of
 from gen.metrics.checks import check_pair, check_positive
 
+SUBSET = 1000
+"""Samples of each set in a subset, unless told."""
+
 
 class KernelDistance(NamedTuple):
     """Mean and spread over subsets."""
@@ -28,7 +31,11 @@ class KernelDistance(NamedTuple):
 
 
 def kernel_distance(
-    real: Float[Tensor, "n d"], generated: Float[Tensor, "m width"], subsets: int = 100, size: int = 1000, seed: int = 0
+    real: Float[Tensor, "n d"],
+    generated: Float[Tensor, "m width"],
+    subsets: int = 100,
+    size: int = SUBSET,
+    seed: int = 0,
 ) -> KernelDistance:
     """Mean over `subsets` random subsets of `size` samples, drawn without replacement from `seed`; float64.
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from gen import export
 from gen.config import Run
@@ -82,6 +82,7 @@ def untrained(folder: Path, family: str) -> None:
         dataset={"name": "digits", "digest": dataset.digest, "classes": list(dataset.classes)},
         step=0,
         averaged=False,
+        run=family,
         attempt="none",
     )
 
@@ -162,8 +163,11 @@ def test_the_comparison_ranks_what_was_evaluated(built: Workplace) -> None:
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") >= 4
     assert 'src="http' not in page
-    assert "over 2 draws of 300 samples" in page
-    assert (out / "table.md").read_text().count("\n") == 4
+    assert "over 2 draws of 300 samples of the best checkpoint, against the 297 images of the test split" in page
+    assert "memorisation look at 297 of each, KID at 50 subsets of 297" in page
+    table = (out / "table.md").read_text().splitlines()
+    assert len(table) == 5
+    assert table[-1].startswith("| 200 validation images | real |")
 
 
 def check_what_is_refused(built: Workplace) -> None:
@@ -172,6 +176,14 @@ def check_what_is_refused(built: Workplace) -> None:
     protocol, metrics = (home / "protocol.json").read_text(), (home / "metrics.json").read_text()
     for name, text, said in (
         ("protocol.json", protocol.replace('"samples": 300', '"samples": 301'), "evaluated otherwise than ali"),
+        (
+            "protocol.json",
+            protocol.replace('"weights_sha256"', '"weights"'),
+            "lacks weights_sha256; run dvc repro -s -f",
+        ),
+        ("metrics.json", '{"fid_classifier": {"mean": Infinity, "sd": 0.0}}', "metrics.json: damaged; run dvc repro"),
+        ("metrics.json", '{"fid_classifier": 3.0}', "metrics.json: damaged; run dvc repro"),
+        ("metrics.json", "{}", "metrics.json: damaged; run dvc repro"),
         ("metrics.json", metrics[: len(metrics) // 2], "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
         ("metrics.json", None, "metrics.json: missing; run dvc repro evaluate@dcgan"),
     ):
@@ -179,6 +191,16 @@ def check_what_is_refused(built: Workplace) -> None:
         assert said in built.refused("compare", "tiny")
         (home / "protocol.json").write_text(protocol)
         (home / "metrics.json").write_text(metrics)
+    models = built.folder / "models" / "tiny"
+    weights, curve = models / "dcgan" / "weights.safetensors", models / "dcgan" / "curves" / "fid_classifier.csv"
+    for path, said in (
+        (weights, "of other weights than models/tiny/dcgan has; run dvc repro evaluate@dcgan"),
+        (curve, "fid_classifier.csv: damaged; run dvc repro -s -f train@dcgan"),
+    ):
+        sound = path.read_bytes()
+        path.write_bytes(sound[:-1] + b"?" if path == weights else b"")
+        assert said in built.refused("compare", "tiny")
+        path.write_bytes(sound)
     assert (built.folder / "comparisons" / "tiny" / "index.html").exists()
 
 
@@ -213,6 +235,12 @@ def test_a_model_of_other_data_is_refused(built: Workplace) -> None:
     path.write_text(was.replace(json.loads(was)["dataset"]["digest"], "f" * 64))
     before = evaluated(built, "dcgan") if (built.folder / "evaluations" / "tiny" / "dcgan").exists() else None
     assert "dcgan: of different data (prepared data " in built.refused("evaluate", "dcgan")
+    for edited, said in (
+        (was.replace('"run": "dcgan"', '"run": "ali"'), "model.json: the model of run 'ali'; run dvc repro -s -f"),
+        (was.replace('"attempt"', '"attmpt"'), "model.json.attempt: missing; Names the MLflow run.; run dvc repro"),
+    ):
+        path.write_text(edited)
+        assert said in built.refused("evaluate", "dcgan")
     path.write_text(was)
     if before is not None:
         assert evaluated(built, "dcgan") == before
@@ -224,13 +252,25 @@ def test_a_diverged_model_gets_no_number(built: Workplace) -> None:
     described = export.describe(built.folder / "models" / "tiny" / "dcgan")
     for _, param in model.named_parameters():
         param.data.fill_(torch.nan)
-    notes = {key: described[key] for key in ("dataset", "step", "averaged", "attempt")}
+    notes = {key: described[key] for key in ("dataset", "step", "averaged", "attempt", "run")}
     settings, image = small("dcgan", IMAGES)
     export.save(built.folder / "models" / "tiny" / "dcgan", model, "dcgan", settings, image, **notes)
     shutil.rmtree(built.folder / "evaluations" / "tiny" / "dcgan", ignore_errors=True)
-    assert "images: some values are not finite" in built.refused("evaluate", "dcgan")
+    assert "models/tiny/dcgan: images: some values are not finite" in built.refused("evaluate", "dcgan")
     assert not (built.folder / "evaluations" / "tiny" / "dcgan").exists()
     untrained(built.folder, "dcgan")
+
+
+def test_an_encoder_that_diverged_gets_no_number(built: Workplace) -> None:
+    folder = built.folder / "models" / "tiny" / "ali"
+    weights = load_file(folder / "weights.safetensors")
+    for name, value in weights.items():
+        if name.startswith("encoder") and value.is_floating_point():
+            value.fill_(torch.nan)
+    save_file(weights, folder / "weights.safetensors")
+    said = built.refused("evaluate", "ali")
+    untrained(built.folder, "ali")
+    assert "models/tiny/ali: reconstruction_error is not finite; the model has diverged" in said
 
 
 def test_missing_weights_and_missing_labels_are_one_line(built: Workplace) -> None:
