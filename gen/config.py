@@ -106,7 +106,7 @@ class Reference(Settings):
     """Images are padded to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(ge=0)
     """Steps, of 128 images, that the classifier is trained; 0 when there is none."""
-    samples: int = Field(ge=2)
+    samples: int = Field(ge=4)
     """Images drawn from a model, for each seed."""
     seeds: int = Field(ge=1)
     """How many times they are drawn: the spread of a metric."""

@@ -164,9 +164,8 @@ def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -
     path, remedy = folder / DESCRIPTION, _remedy(folder)
     try:
         described = json.loads(path.read_bytes())
-        complete = described["format"] == FORMAT and {"extractor", "image", "classes", "rows", "sha256"} <= set(
-            described
-        )
+        kinds = {"extractor": str, "data_digest": str, "image": list, "classes": list, "rows": dict, "sha256": dict}
+        complete = described["format"] == FORMAT and all(isinstance(described[key], kinds[key]) for key in kinds)
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {remedy}") from None
     except (ValueError, TypeError, KeyError):

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -61,6 +61,12 @@ class Protocol(Settings):
     """k of the nearest-neighbour baseline."""
     neighbour_draws: int = Field(ge=2)
     """Labelled sets of the baseline, the first of those above: each costs it more than scoring all SVMs."""
+
+    @model_validator(mode="after")
+    def _baseline_takes_part(self) -> "Protocol":
+        if self.neighbour_draws > self.draws:
+            raise ValueError("neighbour_draws is at most draws: they are the first of them")
+        return self
 
     def reduced(self, test_rows: int) -> bool:
         """Whether its results are no full protocol's; the baseline's two sizes have no part in that."""
@@ -209,7 +215,10 @@ def draw(
         return torch.stack([order[: protocol.labelled] for order in _orders(labels, protocol, rule, seed)])
     share, rest = divmod(protocol.labelled, classes)
     if rest:
-        raise InputError(f"protocol {protocol.name}: labelled: {protocol.labelled} is no multiple of {classes} classes")
+        raise InputError(
+            f"protocol {protocol.name}: labelled: {protocol.labelled} is no multiple of {classes} classes; "
+            f"take {protocol.labelled - rest or classes}"
+        )
     least, rarest = torch.bincount(labels, minlength=classes).min(dim=0)
     if least < share:
         raise _too_few(f"pool, class {int(rarest)}", int(least), f"{share} of each class", protocol)
