@@ -13,7 +13,7 @@ from gen.errors import InputError
 from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
 from gen.settings import Settings, check, nearest
-from gen.sweep import SHARED, Sweep, Value, label, lay
+from gen.sweep import SHARED, Axis, Sweep, Value, label, lay
 
 
 class Data(Settings):
@@ -170,9 +170,19 @@ class Params(Settings):
         section = lay(sweep.changes, base.model_dump(), f"{where}.changes")
         section = lay(values, section, f"{where}.space")
         section |= {"seed": base.seed + seed, "steps": sweep.steps}
-        run = check(Run, section, f"{where}: {label(values)}")
-        check_run(run, self, f"{where}: {label(values)}")
+        where = f"{where}: {label(values)}" if values else f"{where}.changes"
+        run = check(Run, section, where)
+        check_run(run, self, where)
         return run
+
+
+ENTRIES: Mapping[str, type[Settings]] = {
+    "reference": Reference,
+    "runs": Run,
+    "svm": Classification,
+    "sweeps": Sweep,
+}
+"""What the entries of these sections are."""
 
 
 def load(path: Path | str) -> Params:
@@ -190,9 +200,8 @@ def load(path: Path | str) -> Params:
         raise InputError(f"{path}: not UTF-8 ({error}); save it as text") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if isinstance(values, dict) and isinstance(values.get("runs"), dict):
-        for name, section in values["runs"].items():
-            check(Run, section, f"{path}: runs.{name}")  # names the run's own fields when one is unknown
+    if isinstance(values, dict):
+        check_entries(values, str(path))
     params = check(Params, values, str(path))
     for name, dataset in params.datasets.items():
         check_dataset(dataset, f"{path}: datasets.{name}")
@@ -202,6 +211,18 @@ def load(path: Path | str) -> Params:
     check_groups(params, str(path))
     check_sweeps(params, str(path))
     return params
+
+
+def check_entries(values: Mapping[str, Any], where: str) -> None:
+    """Each entry for itself, so that an unknown field is answered with the entry's own. Raises InputError."""
+    for part, kind in ENTRIES.items():
+        entries = values.get(part)
+        for name, section in entries.items() if isinstance(entries, dict) else ():
+            space = section.get("space") if isinstance(section, dict) else None
+            if kind is Sweep and isinstance(space, dict):
+                for path, axis in space.items():
+                    check(Axis, axis, f"{where}: {part}.{name}.space.{path}")
+            check(kind, section, f"{where}: {part}.{name}")
 
 
 def check_names(params: Params, where: str) -> None:
@@ -248,10 +269,15 @@ def check_sweeps(params: Params, where: str) -> None:
         if (sweep.dataset, sweep.family) != (run.dataset, run.family):
             said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
             raise InputError(f"{place}: {said}")
+        judges = params.reference[run.dataset].extractors
+        if (judge := sweep.metric.removeprefix("validation/fid_")) != sweep.metric and judge not in judges:
+            said = f"reference.{run.dataset}.extractors has no {judge!r}; {nearest(judge, judges)}"
+            raise InputError(f"{place}.metric: {said}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
         if shared := set(sweep.space) & set(SHARED):
             raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
+        params.trial(name, {}, 0, where)
         for values in sweep.telling():
             params.trial(name, values, 0, where)
 

@@ -38,7 +38,15 @@ class Axis(Settings):
     @field_validator("values", mode="before")
     @classmethod
     def _numbers(cls, values: object) -> object:
-        return [number(one) for one in values] if isinstance(values, list | tuple) else values
+        if not isinstance(values, list | tuple):
+            return values
+        found = [number(one) for one in values]
+        for one in found:
+            if not isinstance(one, bool | int | float | str | None) or (
+                isinstance(one, float) and not math.isfinite(one)
+            ):
+                raise ValueError("each is a finite number, a text, true, false or null")
+        return found
 
     @model_validator(mode="after")
     def _one_form(self) -> "Axis":
@@ -47,9 +55,9 @@ class Axis(Settings):
                 raise ValueError("give values, or low and high with low < high")
         elif self.low is not None or self.high is not None:
             raise ValueError("give values or a range, not both")
-        elif len({str(one) for one in self.values}) < len(self.values):
+        elif len(set(self.values)) < len(self.values):  # 1, 1.0 and true are one value, too
             raise ValueError("a value is there twice; name each once")
-        if self.log and not all(isinstance(v, int | float) and v > 0 for v in self.candidates):
+        if self.log and not all(isinstance(v, int | float) and v is not True and v > 0 for v in self.candidates):
             raise ValueError("log needs numbers above 0")
         return self
 
@@ -60,10 +68,12 @@ class Axis(Settings):
 
     @property
     def telling(self) -> tuple[Value, ...]:
-        """Values that show whether it is legal: all, if there are not too many, or the ends of the range."""
-        if isinstance(self.low, int) and isinstance(self.high, int) and self.high - self.low < MANY:
-            return tuple(range(self.low, self.high + 1))
-        return self.candidates
+        """Values that show whether it is legal: all, if there are not too many; the ends of a range and one within."""
+        if self.low is None or self.high is None:
+            return self.candidates
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return tuple(range(self.low, self.high + 1)) if self.high - self.low < MANY else self.candidates
+        return (self.low, self.low + 0.618 * (self.high - self.low), self.high)  # no whole number where none belongs
 
 
 class Sweep(Settings):
@@ -111,6 +121,8 @@ class Sweep(Settings):
             raise ValueError("a grid needs values for every hyperparameter; ranges are for random and tpe")
         if (self.scheduler == "asha") != (self.grace is not None):
             raise ValueError("grace is a number for asha, and null for none")
+        if self.grace is not None and self.grace >= self.steps:
+            raise ValueError("grace is less than steps: asha ends nothing early otherwise")
         if self.steps % self.evaluate_every or (self.grace or 0) % self.evaluate_every:
             raise ValueError("steps and grace are multiples of evaluate_every")
         return self

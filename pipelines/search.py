@@ -17,7 +17,7 @@ from gen.sweep import Axis, Sweep, Value
 
 Point = dict[str, Value]
 Rows = Sequence[Mapping[str, Any]]
-ATTEMPTS = 100
+ATTEMPTS = 1000
 """How often a point that was there before is drawn again."""
 
 
@@ -50,12 +50,13 @@ class Points:
         self.asked: list[optuna.Trial] = []
         seed = len(known)  # else it would draw again what it drew
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = optuna.create_study(
-            direction="minimize" if sweep.mode == "min" else "maximize",
-            sampler=optuna.samplers.RandomSampler(seed)
-            if sweep.search == "random"
-            else optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, constant_liar=True),
+        self.random = optuna.samplers.RandomSampler(seed)
+        self.sampler = (
+            optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, constant_liar=True)
+            if sweep.search == "tpe"
+            else self.random
         )
+        self.study = optuna.create_study(direction="minimize" if sweep.mode == "min" else "maximize")
 
     def next(self) -> Point | None:
         """The next one; None when there are no more."""
@@ -65,14 +66,16 @@ class Points:
         fixed = self.known[number] if number < len(self.known) else self.grid[number] if self.grid else None
         if fixed is not None:
             self.study.enqueue_trial(fixed)
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            self.study.sampler = self.random if attempt else self.sampler  # TPE would ask for the same point again
             asked = self.study.ask({path: distribution(axis) for path, axis in self.sweep.space.items()})
             point = dict(asked.params)
             if point not in self.known[:number]:
                 break
             self.study.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:
-            return None  # a small space, of which all has been seen
+            print(f"all {number} points of the space have been taken; points asks for {self.sweep.points}", flush=True)
+            return None
         self.asked.append(asked)
         if number >= len(self.known):
             self.known.append(point)

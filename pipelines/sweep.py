@@ -14,11 +14,16 @@ import sys
 import uuid
 from pathlib import Path
 
+import torch
 from ray import tune
 
 from gen.config import Compute, Params, load
+from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
+from gen.family import load_family
+from gen.sweep import label
+from gen.training import image_shape
 from pipelines import above, cluster, command, stage
 from pipelines.jobs import open_inputs
 from pipelines.reference import SCORING
@@ -46,6 +51,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     """
     sweep = params.sweep(name)
     inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric))
+    check_networks(params, name, inputs[0])
     compute = params.trial(name, next(sweep.grid()), 0).compute
     with cluster.joined(params.cluster, sweep.concurrency * compute.workers * compute.threads):
         device = cluster.resolve_device(compute)
@@ -63,6 +69,17 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
         finally:
             watch.progress.close()
     finish(plan, path, table, tracker)
+
+
+def check_networks(params: Params, name: str, dataset: Dataset) -> None:
+    """Every telling point has networks for this data; none of their weights are drawn. Raises InputError."""
+    for values in params.sweep(name).telling():
+        run = params.trial(name, values, 0)
+        try:
+            with torch.device("meta"):
+                load_family(run.family, run.model, image_shape(run, dataset))
+        except InputError as error:
+            raise InputError(f"sweeps.{name}: {label(values)}: {error}") from None
 
 
 def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) -> None:

@@ -50,7 +50,7 @@ def write_report(name: str, params: Path, table: Table, folder: Path) -> dict[st
 
 
 def adopt(sweep: Sweep, params: Path, values: dict[str, Value]) -> str:
-    """The command that trains the run at a point."""
+    """The command that trains the run at a point; what all trials had different from the run stays as it is."""
     prefix = "" if params == Path("params.yaml") else f"{params}:"
     stages = "" if params.parent == Path() else f"{params.parent}/dvc.yaml:"
     sets = " ".join(f"-S {prefix}runs.{sweep.run}.{path}={json.dumps(v)}" for path, v in values.items())
@@ -69,6 +69,7 @@ def best_point(table: Table, params: Path, best: "pd.Series[Any]") -> str:
         "sd": float(best["sd"]),
         "seeds": int(best["seeds"]),
         "steps": sweep.steps,
+        "found_with": dict(sweep.changes),
         "adopt": adopt(sweep, params, values),
     }
     return yaml.safe_dump(said, sort_keys=False, width=1000)
@@ -83,6 +84,7 @@ def text(name: str, params: Path, table: Table) -> str:
         notes = [f"{int(row[what])} {what}" for what in ("diverged", "pruned") if row[what]]
         lines.append(f"  {label(table.values(int(row['point']))):32} {value:24} {', '.join(notes)}".rstrip())
     lines += [f"adopt the best: {adopt(sweep, params, table.values(int(points['point'].iloc[0])))}"]
+    lines += [f"found with {label(sweep.changes)}, which the command leaves as the run has it"] if sweep.changes else []
     return "\n".join(lines)
 
 

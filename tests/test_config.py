@@ -103,6 +103,39 @@ RUN = "digits_dcgan"
             ),
             "sweeps.ring8_joint: batch=255.batch: 255",
         ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
+            "n_critic=5.326 penalty_weight=0.01.model.n_critic: input should be a valid integer",
+        ),
+        (lambda p: p["sweeps"]["ring8_joint"].update(grace=800), "grace is less than steps"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": [0.1]}),
+            "space.model.lr: expected a section with values, low, high",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [1, 1.0]}}),
+            "a value is there twice",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [True, 2]}}),
+            "should be a number, not yes or no; got True",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": [[1], 2]}}),
+            "values: each is a finite number, a text, true",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.n_critic": -1}),
+            "sweeps.ring8_clip.changes.model.n_critic: input should be",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(evaluate_evry=1),
+            "sweeps.ring8_clip.evaluate_evry: unknown; did you mean evaluate_every?",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
+            "ring8_clip.metric: reference.ring8.extractors has no 'coordinate'; did you mean coordinates?",
+        ),
         (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
         (lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300), "are multiples of evaluate_every"),
         (lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.clip": 1}), "model.clip is swept; name it once"),

@@ -324,7 +324,9 @@ def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) 
         rule="class_balanced",
         labelled=700,
     )
-    refused("^protocol tiny: labelled: 201 is no multiple of 10 classes; take 200$", rule="class_balanced", labelled=201)
+    refused(
+        "^protocol tiny: labelled: 201 is no multiple of 10 classes; take 200$", rule="class_balanced", labelled=201
+    )
     refused("^training examples: none of 2 is of class", labelled=2)
     narrow = Labelled(test.features[:, 1:], test.labels)
     refused("^test: 63 features; the pool has 64: use one model for all$", test=narrow)

@@ -275,6 +275,8 @@ def test_points_go_on_where_they_were(search: str) -> None:
 
     few = Sweep.model_validate(sweep_of({"model.n_critic": {"low": 1, "high": 3}}, search=search, points=12))
     assert sorted(point["model.n_critic"] for point in draw(Points(few, []), 100)) == [1, 2, 3], "each point once"
+    more = Sweep.model_validate(sweep_of({"model.n_critic": {"low": 1, "high": 30}}, search=search, points=30))
+    assert len(draw(Points(more, []), 100)) == 30, "TPE, too, comes to all points"
     first = draw(Points(sweep, []), 5)
     whole = draw(Points(sweep, first), 100)
     assert whole[:5] == first
