@@ -19,7 +19,7 @@ from gen.data.progress import progress
 from gen.data.source import Published
 from gen.errors import InputError
 from gen.metrics.classifier import accuracy, train_classifier
-from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL
+from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL, load_inception
 from gen.metrics.reference import FEATURES, write_reference
 from gen.settings import nearest
 from pipelines import command
@@ -37,12 +37,17 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
     Raises:
         InputError: the data set has nothing to train it with, or its weights cannot be had.
     """
+    where = f"reference.{dataset.name}"
     if name == "coordinates":
         return {}
     if name.startswith("inception_"):
-        fetch_file("inception", INCEPTION, folder, mirror=mirror).rename(folder / "inception.pth")
+        try:
+            weights = fetch_file("inception", INCEPTION, folder, mirror=mirror).rename(folder / "inception.pth")
+            load_inception(weights)  # a mirror may vouch for another file
+        except InputError as error:
+            remedy = f"keep it as inception/{INCEPTION.path} in the mirror that GEN_MIRROR names, or use classifier"
+            raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
-    where = f"reference.{dataset.name}"
     if not dataset.classes:
         raise InputError(
             f"{where}.extractors: a classifier needs labels, {dataset.name} has none; use inception_bilinear"

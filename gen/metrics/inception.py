@@ -218,7 +218,7 @@ def load_inception(path: Path, dtype: torch.dtype = torch.float32) -> Inception:
     Raises:
         InputError: the file is missing, incomplete or another one.
     """
-    remedy = f"put the file of {WEIGHTS_URL} there"
+    remedy = f"it has to be that of {WEIGHTS_URL}"
     if not path.is_file():
         raise InputError(f"{path}: no Inception weights; {remedy}")
     if (size := path.stat().st_size) != WEIGHTS_BYTES:
