@@ -50,6 +50,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
         InputError: the sweep, its data or the cluster do not fit, or a trial could not be trained.
     """
     sweep = params.sweep(name)
+    HOME.mkdir(exist_ok=True)  # or say now, not after hours, that nothing can be written there
     inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric))
     check_networks(params, name, inputs[0])
     compute = params.trial(name, next(sweep.grid()), 0).compute
