@@ -250,6 +250,7 @@ def test_a_second_repro_right_after_a_sigterm_goes_on_alone(checkout: Checkout) 
         assert checkout.steps(runs[0]) == list(range(50, LONG + 1, 50))
 
 
+@pytest.mark.slow
 def test_forced_it_does_not_go_on_with_an_unfinished_run(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     with checkout.edited():
         monkeypatch.setitem(checkout.environment, "SHELL", "/bin/bash")  # becomes the stage, unlike many a sh
