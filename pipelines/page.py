@@ -114,7 +114,8 @@ table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x:
 th, td {{ padding: .3em .6em; text-align: right; border-bottom: 1px solid #ddd }}
 td {{ white-space: nowrap }} th {{ vertical-align: bottom; max-width: 8em }}
 tbody tr:first-child td {{ font-weight: 600 }}
-img {{ max-width: 100%; image-rendering: pixelated }}
+img {{ max-width: 100% }}
+.row img {{ image-rendering: pixelated }}
 .row {{ display: flex; flex-wrap: wrap; gap: 1.5em }}
 figure {{ margin: 0 }} figcaption {{ font-size: 13px; color: #555 }}
 </style></head><body>
