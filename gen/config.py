@@ -259,7 +259,7 @@ def check_groups(params: Params, where: str) -> None:
 
 
 def check_sweeps(params: Params, where: str) -> None:
-    """Every trial is a run that could stand in `runs`, as far as `Sweep.telling` goes. Raises InputError."""
+    """Every trial is a run that could stand in `runs`, as far as `Sweep.points_to_check` goes. Raises InputError."""
     for name, sweep in params.sweeps.items():
         place = f"{where}: sweeps.{name}"
         check_folder(name, place)
@@ -278,7 +278,7 @@ def check_sweeps(params: Params, where: str) -> None:
         if shared := set(sweep.space) & set(SHARED):
             raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
         params.trial(name, {}, 0, where)
-        for values in sweep.telling():
+        for values in sweep.points_to_check():
             params.trial(name, values, 0, where)
 
 

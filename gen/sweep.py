@@ -67,7 +67,7 @@ class Axis(Settings):
         return self.values if self.values is not None else (self.low, self.high)
 
     @property
-    def telling(self) -> tuple[Value, ...]:
+    def to_check(self) -> tuple[Value, ...]:
         """Values that show whether it is legal: all, if there are not too many; the ends of a range and one within."""
         if self.low is None or self.high is None:
             return self.candidates
@@ -127,12 +127,12 @@ class Sweep(Settings):
             raise ValueError("steps and grace are multiples of evaluate_every")
         return self
 
-    def telling(self) -> Iterator[dict[str, Value]]:
-        """Points that show whether a space is legal: all of a grid, or all of telling values if there are few enough.
+    def points_to_check(self) -> Iterator[dict[str, Value]]:
+        """Points that show whether a space is legal: all of a grid, or all of such values if there are few enough.
 
         Else each of those values once.
         """
-        values = {path: axis.telling for path, axis in self.space.items()}
+        values = {path: axis.to_check for path, axis in self.space.items()}
         if self.search == "grid" or math.prod(map(len, values.values())) <= MANY:
             for chosen in itertools.product(*values.values()):
                 yield dict(zip(values, chosen, strict=True))

@@ -28,8 +28,7 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any
         protocols: how each run was evaluated.
         out: the folder of the comparison, with its pictures.
     """
-    runs = list(protocols)
-    runs.sort(key=list(table.index).index)
+    runs = [run for run in table.index if run in protocols]
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ranked by {rank.replace('_', ' ')} (smaller is better): "

@@ -73,8 +73,8 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
-    """Every telling point has networks for this data; none of their weights are drawn. Raises InputError."""
-    for values in params.sweep(name).telling():
+    """Every point that is checked has networks for this data; none of their weights are drawn. Raises InputError."""
+    for values in params.sweep(name).points_to_check():
         run = params.trial(name, values, 0)
         try:
             with torch.device("meta"):

@@ -85,10 +85,9 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 
 
 def counts(reference: Reference, samples: int) -> dict[str, int]:
-    """How many of the samples, and as many real images, the metrics that depend on the number look at."""
+    """How many of the samples, and as many real images, some metrics look at; the others look at all."""
     few = min(len(reference.features(SPLIT)), samples)
     return {
-        "frechet": samples,
         "precision_recall_memorisation": few,
         "kernel_subsets": KERNEL_SUBSETS,
         "kernel_subset": min(SUBSET, few),
