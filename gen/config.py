@@ -13,7 +13,7 @@ from gen.errors import InputError
 from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
 from gen.settings import Settings, check, nearest
-from gen.sweep import SHARED, Axis, Sweep, Value, label, lay
+from gen.sweep import SHARED, Axis, Sweep, Value, label, lay, looks
 
 
 class Data(Settings):
@@ -270,9 +270,10 @@ def check_sweeps(params: Params, where: str) -> None:
             said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
             raise InputError(f"{place}: {said}")
         judges = params.reference[run.dataset].extractors
-        if (judge := sweep.metric.removeprefix("validation/fid_")) != sweep.metric and judge not in judges:
-            said = f"reference.{run.dataset}.extractors has no {judge!r}; {nearest(judge, judges)}"
-            raise InputError(f"{place}.metric: {said}")
+        told = [metric for judge in judges for metric in looks(judge)]
+        if sweep.metric.startswith("validation/") and sweep.metric not in told:
+            said = f"nothing that the extractors of reference.{run.dataset} tell"
+            raise InputError(f"{place}.metric: {sweep.metric}: {said}; known: {', '.join(told)}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
         if shared := set(sweep.space) & set(SHARED):

@@ -96,7 +96,7 @@ class Sweep(Settings):
     evaluate_every: int = Field(gt=0)
     """Steps between two evaluations of a trial; each is a checkpoint too."""
     metric: str = Field(pattern=r"^(validation|loss|gradient_norm)/\w+$")
-    """What decides, as MLflow shows it: validation/fid_<extractor>, validation/modes_covered, loss/<name>. A trial
+    """What decides, as MLflow shows it: validation/fid_classifier, validation/modes_covered, loss/<name>. A trial
     counts with the best of its evaluations, as a run is exported at a best checkpoint (by what, gen/scores.py says)."""
     mode: Literal["min", "max"]
     """Whether small is good."""
@@ -150,6 +150,15 @@ class Sweep(Settings):
     def trials(self) -> int:
         """How many there are, at most."""
         return self.seeds * (self.points if self.points is not None else sum(1 for _ in self.grid()))
+
+
+def looks(extractor: str) -> list[str]:
+    """What training tells of the validation split by an extractor (gen/scores.py); modes only of mixtures."""
+    if extractor == "coordinates":
+        names = ["sliced_wasserstein", "mode_variation", "modes_covered", "high_quality"]
+    else:
+        names = [f"fid_{extractor}_bfloat16" if extractor.startswith("inception_") else f"fid_{extractor}"]
+    return [f"validation/{name}" for name in names]
 
 
 def number(value: object) -> object:

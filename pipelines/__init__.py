@@ -1,6 +1,8 @@
 """The DVC stages and the commands beside them: read params, call gen, write outs."""
 
 import os
+import signal
+import sys
 
 SETTINGS = {
     # Nothing phones home.
@@ -27,3 +29,7 @@ SETTINGS = {
 """Of Ray and MLflow, set here because they read some of it when they are imported; what people have set stays."""
 
 os.environ.update(SETTINGS | dict(os.environ))
+
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # A command begins with seconds of imports, which Ctrl-C just ends; pipelines.command takes over after them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

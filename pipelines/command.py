@@ -18,6 +18,8 @@ def run(main: Callable[[], None]) -> int:
     ended sends itself one.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_dvc()
     try:
         main()

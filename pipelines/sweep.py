@@ -12,6 +12,7 @@ import logging
 import shutil
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.family import load_family
-from gen.sweep import label
+from gen.sweep import label, looks
 from gen.training import image_shape
 from pipelines import above, cluster, command, stage
 from pipelines.jobs import open_inputs
@@ -38,9 +39,9 @@ from pipelines.trial import trial
 HOME = Path("sweeps")
 
 
-def extractor_of(metric: str) -> str:
-    """The extractor that a sweep's trials are scored by: that of its metric, or the one of training."""
-    return metric.removeprefix("validation/fid_") if metric.startswith("validation/fid_") else SCORING
+def extractor_of(metric: str, extractors: Sequence[str]) -> str:
+    """The extractor that a sweep's trials are scored by: the one that tells its metric, or that of training."""
+    return next((extractor for extractor in extractors if metric in looks(extractor)), SCORING)
 
 
 def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
@@ -51,7 +52,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     """
     sweep = params.sweep(name)
     HOME.mkdir(exist_ok=True)  # or say now, not after hours, that nothing can be written there
-    inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric))
+    inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric, params.reference[sweep.dataset].extractors))
     check_networks(params, name, inputs[0])
     compute = params.trial(name, next(sweep.grid()), 0).compute
     with cluster.joined(params.cluster, sweep.concurrency * compute.workers * compute.threads):

@@ -134,7 +134,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
-            "ring8_clip.metric: reference.ring8.extractors has no 'coordinate'; did you mean coordinates?",
+            "ring8_clip.metric: validation/fid_coordinate: nothing that the extractors of reference.ring8 tell; known",
         ),
         (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
         (lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300), "are multiples of evaluate_every"),

@@ -57,11 +57,15 @@ class Reference(NamedTuple):
     extract: Extractor
     moments: Mapping[str, Moments]
     """Of every split that has two rows."""
+    inception_dtype: torch.dtype = torch.float32
+    """What an Inception network computes in."""
 
     @property
     def name(self) -> str:
-        """The extractor's; metrics carry it in theirs."""
-        return str(self.described["extractor"])
+        """The extractor's; metrics carry it in theirs. Rounded features are another extractor's."""
+        name = str(self.described["extractor"])
+        rounded = name.startswith("inception_") and self.inception_dtype is torch.bfloat16
+        return f"{name}_bfloat16" if rounded else name
 
     @property
     def digest(self) -> str:
@@ -183,7 +187,7 @@ def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -
     }
     image = ImageShape(*described["image"])
     extract = load_extractor(folder, described["extractor"], image, len(described["classes"]), inception_dtype)
-    return Reference(folder, described, extract, found)
+    return Reference(folder, described, extract, found, inception_dtype)
 
 
 def load_extractor(

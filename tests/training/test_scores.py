@@ -13,6 +13,7 @@ from gen.metrics.frechet import frechet_distance
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import open_reference, write_reference
 from gen.scores import Coordinates, LightFrechet
+from gen.sweep import looks
 from gen.training import Loop, finished_family, initial_family, train
 from tests.families.small import IMAGES, POINTS
 from tests.training.test_loop import Watcher
@@ -41,6 +42,25 @@ def test_the_light_distance_is_the_distance(score: LightFrechet, datasets: dict[
     assert score(loop) == pytest.approx({"fid_classifier": expected}, rel=1e-12)
     assert score(loop) == score(loop)
     assert torch.equal(torch.random.get_rng_state(), before), "a score must not disturb training"
+
+
+@pytest.mark.parametrize(
+    ("extractor", "dtype", "told"),
+    [
+        ("classifier", torch.bfloat16, "fid_classifier"),
+        ("inception_bicubic", torch.float32, "fid_inception_bicubic"),
+        ("inception_bicubic", torch.bfloat16, "fid_inception_bicubic_bfloat16"),
+    ],
+)
+def test_a_rounded_inception_says_so(
+    extractor: str, dtype: torch.dtype, told: str, score: LightFrechet, datasets: dict[str, Dataset]
+) -> None:
+    run = run_of("gan", IMAGES)
+    loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
+    described = {**score.reference.described, "extractor": extractor}
+    looking = LightFrechet(score.reference._replace(described=described, inception_dtype=dtype), samples=20)
+    assert list(looking(loop)) == [told]
+    assert dtype is torch.float32 or looks(extractor) == [f"validation/{told}"], "what a sweep may go by"
 
 
 @pytest.mark.parametrize("stop_at", [None, 8])
@@ -104,6 +124,7 @@ def test_of_a_mixture_its_modes_choose_the_best(datasets: dict[str, Dataset]) ->
     loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
     said = Coordinates(64)(loop)
     assert list(said) == ["mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"]
+    assert {f"validation/{name}" for name in said} == set(looks("coordinates")), "what a sweep may go by"
     assert 0.5 < said["mode_variation"] <= 1, "nobody has trained it"
 
 
