@@ -113,9 +113,8 @@ def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
 
     In the extractor's features, of as many samples as the test split has images.
     """
-    train, test = reference.features("train"), reference.features(SPLIT)
-    drawn, held = (nearest(rows, train).distances.median() for rows in (samples[: len(test)], test[: len(samples)]))
-    return float(drawn / held)
+    few = samples[: len(reference.features(SPLIT))]
+    return float(nearest(few, reference.features("train")).distances.median()) / reference.spacing
 
 
 @torch.inference_mode()

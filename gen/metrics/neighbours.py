@@ -84,9 +84,8 @@ def _candidates(
     indices = torch.empty(len(x), 0, dtype=torch.int64, device=x.device)
     for columns in spans(len(base), block):
         squared = products(x, base[columns].double() - centre).squared
-        best = torch.cat([best, squared], dim=1)
-        fresh = torch.arange(columns.start, columns.stop, device=x.device).expand(len(x), -1)
-        indices = torch.cat([indices, fresh], dim=1)
+        near, chosen = squared.topk(min(k + SPARE, squared.shape[1]), largest=False)
+        best, indices = torch.cat([best, near], dim=1), torch.cat([indices, chosen + columns.start], dim=1)
         best, chosen = best.topk(min(k + SPARE, best.shape[1]), largest=False)
         indices = indices.gather(1, chosen)
     return indices.sort(dim=1).values

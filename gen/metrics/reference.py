@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from gen.metrics.classifier import Classifier
 from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, CoordinateExtractor, Extractor, InceptionExtractor
 from gen.metrics.inception import load_inception
 from gen.metrics.moments import Moments, Part, gather, merge, moments
-from gen.metrics.neighbours import spans
+from gen.metrics.neighbours import nearest, spans
 
 DESCRIPTION = "reference.json"
 FORMAT = 1
@@ -48,7 +49,8 @@ class Piece(NamedTuple):
     rows: slice
 
 
-class Reference(NamedTuple):
+@dataclass(frozen=True)
+class Reference:
     """Real images as an extractor sees them."""
 
     folder: Path
@@ -81,7 +83,16 @@ class Reference(NamedTuple):
         """
         if self.described["rows"].get(split, 0) < 2:
             raise InputError(f"{self.described['dataset']}: split {split!r} has fewer than 2 images; prepare more")
-        return _tensors(self.folder, FEATURES, self.described)[split]
+        return self._features[split]
+
+    @functools.cached_property
+    def _features(self) -> dict[str, Tensor]:
+        return _tensors(self.folder, FEATURES, self.described)
+
+    @functools.cached_property
+    def spacing(self) -> float:
+        """Median distance of test images to their nearest training image. Raises InputError as `features` does."""
+        return float(nearest(self.features("test"), self.features("train")).distances.median())
 
 
 def write_reference(

@@ -1,5 +1,6 @@
 """Scores at checkpoints: what they are a function of, and which checkpoint is the best."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_rounded_inception_says_so(
     run = run_of("gan", IMAGES)
     loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
     described = {**score.reference.described, "extractor": extractor}
-    looking = LightFrechet(score.reference._replace(described=described, inception_dtype=dtype), samples=20)
+    looking = LightFrechet(replace(score.reference, described=described, inception_dtype=dtype), samples=20)
     assert list(looking(loop)) == [told]
     assert dtype is torch.float32 or looks(extractor) == [f"validation/{told}"], "what a sweep may go by"
 
