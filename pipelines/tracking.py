@@ -33,6 +33,8 @@ from pipelines.store import connect, experiment_id, tracking_uri
 BATCH = 900
 PATIENCE_SECONDS = 30.0
 SERVED = Path(__file__).with_name("served_model.py")
+WHY_ENDED = {"outcome", "diverged"}
+"""Tags of an ended run that say why it ended; it loses them when it goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +160,8 @@ class Tracker:
         if same:
             run_id = same[0].info.run_id
             self.store.update_run(run_id, status="RUNNING")
+            for tag in WHY_ENDED & same[0].data.tags.keys():
+                self.store.delete_tag(run_id, tag)
             self.logged = self._logged_before(same[0])
         else:
             run_id = self.store.create_run(experiment, run_name=self.facts.name).info.run_id

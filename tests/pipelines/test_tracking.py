@@ -87,6 +87,25 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
         assert any("samples" in file.path for file in store.list_artifacts(run.info.run_id, "images"))
 
 
+def test_a_run_that_goes_on_no_longer_says_why_it_ended(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    said = facts(run_of("gan"), datasets["digits"])
+    first = Tracker(said)
+    first.end("KILLED", outcome="interrupted")
+    first.close()
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (before,) = store.search_runs(["1"])
+    assert (before.info.status, before.data.tags["outcome"]) == ("KILLED", "interrupted")
+    second = Tracker(said)
+    second.close()
+    (after,) = store.search_runs(["1"])
+    assert (after.info.status, after.info.run_id) == ("RUNNING", before.info.run_id)
+    assert "outcome" not in after.data.tags
+    assert after.data.tags["identity"] == said.tags["identity"]
+
+
 def _images(dataset: Dataset) -> "object":
     import torch
 
