@@ -25,14 +25,15 @@ def write_report(name: str, params: Path, table: Table, folder: Path) -> dict[st
     """Write all of it. Returns the best point's numbers.
 
     Raises:
-        InputError: no trial has a value of the metric.
+        InputError: all trials diverged, or none has a value of the metric.
     """
     sweep = table.sweep
     results, trials, points = table.results(), table.trials(), table.points()
+    if (trials["outcome"] == "diverged").all():
+        raise InputError(f"sweeps.{name}: all {len(trials)} trials diverged; MLflow has their losses (make ui)")
     if trials["best"].isna().all():
         known = sorted(column for column in results.columns if "/" in column)
-        what = "all diverged" if (trials["outcome"] == "diverged").all() else f"trials report {', '.join(known)}"
-        raise InputError(f"sweeps.{name}.metric: no trial has {sweep.metric}; {what}")
+        raise InputError(f"sweeps.{name}.metric: no trial has {sweep.metric}; they report {', '.join(known)}")
     results.to_parquet(folder / "results.parquet", index=False)
     results.to_csv(folder / "results.csv", index=False)
     trials.to_csv(folder / "trials.csv", index=False)

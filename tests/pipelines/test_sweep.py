@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+from gen.errors import InputError
 from gen.sweep import Sweep
-from pipelines.search import Point, Points
+from pipelines.search import Point, Points, Trial
 from pipelines.store import sweep_trials
+from pipelines.sweep_report import write_report
+from pipelines.sweep_table import Table
 from tests.pipelines.conftest import Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
@@ -211,6 +215,17 @@ def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> No
         "0.0005": "FINISHED",
         "1e+30": "FAILED",
     }
+
+
+def test_of_trials_that_all_diverged_none_is_recommended(tmp_path: Path) -> None:
+    table = Table(Sweep.model_validate(sweep_of(seeds=1)))
+    for point, clip in enumerate((0.01, 0.1)):
+        table.begin(str(point), Trial(point, {"model.clip": clip}, 0))
+        table.add(str(point), EVERY, {table.sweep.metric: 0.5})
+        table.records[str(point)].outcome = "diverged"
+    with pytest.raises(InputError, match=r"^sweeps\.clip: all 2 trials diverged; MLflow has their losses"):
+        write_report("clip", Path("params.yaml"), table, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
