@@ -1,4 +1,4 @@
-"""Pictures of a model beside its data: reconstructions, nearest training images, and points coloured by their mode."""
+"""Pictures of a model beside its data: reconstructions, nearest training images, and points."""
 
 import io
 
@@ -29,22 +29,24 @@ def beside_neighbours(samples: Float[Tensor, "n c h w"], train: Float[Tensor, "n
 
 
 @torch.inference_mode()
-def mode_panels(
+def point_panels(
     family: Family,
     points: Float[Tensor, "n 2 1 1"],
     labels: Int[Tensor, " n"],
-    centres: Float[Tensor, "k 2"],
+    centres: Float[Tensor, "k 2"] | None = None,
 ) -> bytes:
     """A PNG of data and samples and, for a family with an encoder, reconstructions, encodings and the prior.
 
-    Data, reconstructions and encodings have the colour of the point's own mode; samples and the draws of the prior that
-    they come from, that of the mode nearest to the sample (Dumoulin et al. 2016, figure 7).
+    Of a mixture, which has `centres`, data, reconstructions and encodings have the colour of the point's own mode;
+    samples and the draws of the prior that they come from, that of the mode nearest to the sample (Dumoulin et al.
+    2016, figure 7).
     """
     points, labels = points[:POINTS], labels[:POINTS]
     noise = Noise("panels", rows=POINTS)
     z = family.prior(noise) if isinstance(family, Latent) else None
     samples = family.decode(z) if isinstance(family, Latent) and z is not None else family.sample(noise)
-    near = nearest(samples.flatten(1), centres).indices[:, 0]
+    near = torch.zeros(POINTS) if centres is None else nearest(samples.flatten(1), centres).indices[:, 0]
+    last = 1 if centres is None else len(centres) - 1
     panels = [("data", points.flatten(1), labels), ("samples", samples.flatten(1), near)]
     if isinstance(family, Inference):
         encoded = family.encode(points)
@@ -54,7 +56,7 @@ def mode_panels(
         panels.append(("prior", z, near))
     figure = Figure(figsize=(3.2 * len(panels), 3.4), layout="constrained")
     for axes, (title, places, colours) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        axes.scatter(places[:, 0], places[:, 1], c=colours, cmap="nipy_spectral", s=3, vmin=0, vmax=len(centres) - 1)
+        axes.scatter(places[:, 0], places[:, 1], c=colours, cmap="nipy_spectral", s=3, vmin=0, vmax=last)
         axes.set_title(title)
         reach = 1.1 if title in ("data", "samples", "reconstructions") else 4.0
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")

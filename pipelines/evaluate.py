@@ -24,7 +24,7 @@ from gen.metrics.extractors import Extracted
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
-from gen.sheets import beside_neighbours, mode_panels, pairs
+from gen.sheets import beside_neighbours, point_panels, pairs
 from pipelines import command
 from pipelines.extraction import extract
 from pipelines.model_folder import Trained, trained, weights_digest
@@ -137,9 +137,11 @@ def particular(family: Family, dataset: Dataset, section: config.Reference, pict
             for seed in range(section.seeds)
         ]
         measured |= evaluation.over_seeds([coverage(points, *mixture) for points in drawn])
+    if dataset.shape.height == 1:
         held = torch.cat(list(images(dataset, SPLIT, None)))
         labels = torch.tensor(dataset.read(SPLIT).labels)
-        (pictures / "modes.png").write_bytes(mode_panels(family, held, labels, mixture.centres))
+        centres = None if mixture is None else mixture.centres
+        (pictures / "points.png").write_bytes(point_panels(family, held, labels, centres))
     if isinstance(family, Inference):
         held = torch.cat(list(first_images(dataset, section.size, INFERRED)))
         found = [evaluation.inference_errors(family, held, seed) for seed in range(section.seeds)]

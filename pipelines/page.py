@@ -10,9 +10,9 @@ import pandas as pd
 
 from pipelines.tables import published
 
-SHEETS = ("modes.png", "reconstructions.png", "neighbours.png")
+SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
 EXPLAINED = {
-    "modes.png": "Points, coloured by mode",
+    "points.png": "Points; of a mixture, coloured by mode",
     "reconstructions.png": "Test images, each with its reconstruction to the right of it",
     "neighbours.png": "Samples (left) beside their nearest training images: is the model memorising?",
 }
