@@ -24,7 +24,7 @@ from gen.metrics.extractors import Extracted
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
-from gen.sheets import beside_neighbours, point_panels, pairs
+from gen.sheets import beside_neighbours, pairs, point_panels
 from pipelines import command
 from pipelines.extraction import extract
 from pipelines.model_folder import Trained, trained, weights_digest
