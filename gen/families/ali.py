@@ -48,7 +48,7 @@ class Config(Settings):
     lr: float = Field(gt=0)
     """Learning rate of Adam for encoder and decoder; 1e-4 in the paper."""
     discriminator_lr: float = Field(gt=0)
-    """Of the discriminator; the same in the paper. Fifty times as much shows it the modes of toy points in minutes."""
+    """Of the discriminator; the same in the paper. Ten times as much makes toy points invertible in minutes."""
     beta1: float = Field(ge=0, lt=1)
     """Momentum of Adam; 0.5 in the paper."""
 
