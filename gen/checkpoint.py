@@ -2,7 +2,7 @@
 
     <storage>/<run>-<identity>/run.json              which attempt this is, and whether it ended
                                step_00000500/state.pt
-                               step_00000500/manifest.json   sha256 and size of state.pt; written last
+                               step_00000500/manifest.json   sha256 of state.pt; written last
 
 Storage is a folder or an object-store URL. Nothing counts as a checkpoint until its manifest verifies, so neither a
 half-written newest one nor a damaged one is ever continued from: the newest that verifies is.
@@ -97,6 +97,12 @@ class Checkpoints:
             return None
         state: dict[str, Any] = torch.load(io.BytesIO(blob), map_location=device, weights_only=True)
         return state
+
+    def drop_after(self, step: int) -> None:
+        """Delete what was begun after `step` and is not whole, so that nothing takes it for a checkpoint."""
+        for begun in self.steps():
+            if begun > step:
+                self.fs.delete_dir(f"{self.root}/{_name(begun)}")
 
     def save(self, step: int, state: Mapping[str, Any], keep: int, best: int | None) -> None:
         """Write the checkpoint of `step`, then drop all but the last `keep` and the one of step `best`.

@@ -198,7 +198,7 @@ def load(path: Path | str) -> Params:
         raise InputError(f"{path}: no such file; give one with --params") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 ({error}); save it as text") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of month 13, a number of 5,000 digits
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if isinstance(values, dict):
         check_entries(values, str(path))
@@ -226,7 +226,9 @@ def check_entries(values: Mapping[str, Any], where: str) -> None:
 
 
 def check_names(params: Params, where: str) -> None:
-    """Runs can be folders; what is judged exists. Raises InputError."""
+    """Data sets and runs can be folders; what is judged exists. Raises InputError."""
+    for name in params.datasets:
+        check_folder(name, f"{where}: datasets.{name}")
     for name in params.runs:
         check_folder(name, f"{where}: runs.{name}")
         if name == "svm":

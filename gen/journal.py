@@ -88,6 +88,8 @@ class Journal:
             self.retell()
         elif self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
+        if self.checkpoints is not None and self.loop.workers.first:
+            self.checkpoints.drop_after(self.loop.steps_done)
         if self.loop.steps_done % self.logging.grid_every == 0:
             self.show_grid()
         self.opened = self.clock = time.monotonic()

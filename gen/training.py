@@ -1,7 +1,7 @@
 """The one loop every family is trained by. Plain torch: no Ray, no tracking, no DVC.
 
     model = train(run, open_dataset(Path("data/prepared/digits")))
-    images = model.sample(Noise(0, rows=64))
+    images = model.sample(Noise(0, rows=64)).detach()
 
 Who runs it passes an Observer to watch it, Checkpoints to be able to go on after a crash, and Workers when several
 processes share each batch.
@@ -68,7 +68,7 @@ def train(
     """Train the run to its last step, from its newest checkpoint if there is one.
 
     Returns:
-        The family in evaluation mode, holding its averaged weights where the run asks for an average.
+        The family on the CPU in evaluation mode, holding its averaged weights where the run asks for an average.
 
     Raises:
         Diverged: a loss or weight is not finite; checkpoints saved before it stay.
@@ -82,7 +82,7 @@ def train(
     while loop.steps_done < run.steps and not journal.stopped:
         journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
     loop.average.swap()
-    return family.train(False)
+    return family.to("cpu").train(False)
 
 
 class Loop:

@@ -15,6 +15,8 @@ from pipelines.worker import Job, work
 
 POLL_SECONDS = 0.2
 GIVEN_UP_SECONDS = 60.0
+UNHEARD_SECONDS = 20.0
+"""How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
 
 
 class Listener(Protocol):
@@ -59,15 +61,19 @@ class Fit(threading.Thread):
 
 def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
-    ended, running = None, True
+    ended, running, heard, asked = None, True, False, 0.0
     fit.start()
     while running:
         time.sleep(POLL_SECONDS)
         running = fit.is_alive()
         if stop.is_set():
             mailbox.ask_to_stop()
+            asked = asked or time.monotonic()
+            if not heard and time.monotonic() - asked > UNHEARD_SECONDS:
+                return Ended("stopped")
         try:
             events = mailbox.take()
+            heard = heard or bool(events)
         except RayError as error:
             return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
         for event in events:

@@ -39,8 +39,9 @@ def connect() -> MlflowClient:
 
 
 def experiment_id(store: MlflowClient, name: str) -> str:
-    """The experiment of that name, made when there is none; an embedded one keeps its artifacts below tracking/."""
-    location = (HOME.absolute() / "artifacts" / name).as_uri() if embedded() else None
+    """The experiment of that name, made when there is none. It keeps its artifacts beside a database that is a file."""
+    _, file, path = tracking_uri().rpartition("sqlite:///")
+    location = (Path(path).absolute().parent / "artifacts" / name).as_uri() if file else None
     found = store.get_experiment_by_name(name)
     if found is None:
         try:

@@ -90,6 +90,7 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
 def test_a_run_that_goes_on_no_longer_says_why_it_ended(
     datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     said = facts(run_of("gan"), datasets["digits"])
     first = Tracker(said)
@@ -104,6 +105,7 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
     assert (after.info.status, after.info.run_id) == ("RUNNING", before.info.run_id)
     assert "outcome" not in after.data.tags
     assert after.data.tags["identity"] == said.tags["identity"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "mlflow.db"], "no ./mlruns"
 
 
 def _images(dataset: Dataset) -> "object":

@@ -16,8 +16,9 @@ from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Family, ImageShape, Move, Noise
-from gen.journal import Diverged
+from gen.journal import Diverged, Journal, Silent
 from gen.optimizers import adam
+from gen.scores import Coordinates
 from gen.training import Loop, initial_family, train
 from tests.families.small import POINTS, forms, mixes_samples
 from tests.training.tiny import logging, run_of
@@ -122,8 +123,37 @@ def test_a_diverged_run_ends_with_its_last_good_checkpoint(datasets: Datasets, t
     checkpoints = Checkpoints(str(tmp_path), "wgan", "0" * 64)
     with pytest.raises(Diverged, match=r"(loss/\w+ is (nan|-?inf)|a weight is not finite) at step \d+"):
         train(run, datasets["ring8"], logging=logging(), checkpoints=checkpoints)
+    assert checkpoints.newest() is None, "it never was good"
+
+
+def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(datasets: Datasets, tmp_path: Path) -> None:
+    run = run_of("gan", POINTS, steps=12)
+    checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
+    loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
+    journal = Journal(loop, logging(), Silent(), checkpoints, Coordinates())
+    journal.open()
+    with pytest.raises(Diverged, match="at step 8"):
+        while loop.steps_done < run.steps:
+            if loop.steps_done == 6:
+                next(param for _, param in loop.family.named_parameters()).data.fill_(torch.nan)
+            journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
     state = checkpoints.newest()
-    assert state is None or all(value.isfinite().all() for value in state["family"].values())
+    assert state is not None
+    assert state["steps_done"] == 4
+    assert all(value.isfinite().all() for value in state["family"].values())
+
+
+def test_what_was_half_written_is_gone_once_a_run_goes_on(datasets: Datasets, tmp_path: Path) -> None:
+    run = run_of("gan", POINTS, steps=12)
+    checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
+    one = logging(keep_checkpoints=1)
+    train(run, datasets["ring8"], logging=one, observer=Watcher(4), checkpoints=checkpoints)
+    checkpoints.put("step_00000012/state.pt", b"killed while it was writ")
+    train(run, datasets["ring8"], logging=one, observer=Watcher(8), checkpoints=checkpoints)
+    assert checkpoints.steps() == [8], "neither finished nor lost"
+    state = checkpoints.newest()
+    assert state is not None
+    assert state["steps_done"] == 8
 
 
 def test_weights_are_sampled_with_their_average(datasets: Datasets) -> None:

@@ -90,7 +90,9 @@ def classes(raw: Path, config: Config) -> tuple[str, ...]:
     names = {entry.label for entry in _listed(raw / LABELS)}
     if names == {""}:
         return ()
-    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
+    return tuple(
+        sorted(names, key=lambda name: (int(name), name)) if all(name.isdecimal() for name in names) else sorted(names)
+    )
 
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
