@@ -132,11 +132,13 @@ def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(datasets: Datas
     loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
     journal = Journal(loop, logging(), Silent(), checkpoints, Coordinates())
     journal.open()
+    while loop.steps_done < 6:
+        journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
+    next(param for _, param in loop.family.named_parameters()).data.fill_(torch.nan)
+    loop.step()
+    losses = loop.step(measure=True)
     with pytest.raises(Diverged, match="at step 8"):
-        while loop.steps_done < run.steps:
-            if loop.steps_done == 6:
-                next(param for _, param in loop.family.named_parameters()).data.fill_(torch.nan)
-            journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
+        journal.keep(losses)
     state = checkpoints.newest()
     assert state is not None
     assert state["steps_done"] == 4
