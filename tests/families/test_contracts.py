@@ -1,4 +1,4 @@
-"""What holds for every family, in every form it has. Two more contracts need the loop: see tests/test_training.py."""
+"""What holds for every family, in every form it has. Two more contracts need the loop: see tests/training."""
 
 from itertools import pairwise
 
