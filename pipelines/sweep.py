@@ -40,8 +40,9 @@ HOME = Path("sweeps")
 
 
 def extractor_of(metric: str, extractors: Sequence[str]) -> str:
-    """The extractor that a sweep's trials are scored by: the one that tells its metric, or that of training."""
-    return next((extractor for extractor in extractors if metric in looks(extractor)), SCORING)
+    """The extractor that a sweep's trials are scored by: the one whose distance its metric is, or that of training."""
+    distances = {metric: extractor for extractor in extractors for metric in looks(extractor) if "/fid_" in metric}
+    return distances.get(metric, SCORING)
 
 
 def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
