@@ -15,7 +15,7 @@ def test_ctrl_c_while_it_imports_leaves_no_traceback(library: str, tmp_path: Pat
         [sys.executable, "-m", "pipelines.train", "digits_gan", "--params", tmp_path / "missing.yaml"],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  else ignored under nohup
     )
     process = psutil.Process(command.pid)
     while not any(library in part.path for part in process.memory_maps()):
