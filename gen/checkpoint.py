@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow
 import pyarrow.fs
 import torch
 from torch import Tensor
@@ -40,8 +41,14 @@ class Checkpoints:
     """The checkpoints of one run: of one name and one identity."""
 
     def __init__(self, storage: str, run: str, identity: str) -> None:
+        """Raises InputError when `storage` is neither a folder nor a URL that can be read."""
         remote = "://" in storage
-        self.fs, root = pyarrow.fs.FileSystem.from_uri(storage if remote else str(Path(storage).absolute()))
+        try:
+            self.fs, root = pyarrow.fs.FileSystem.from_uri(storage if remote else str(Path(storage).absolute()))
+        except pyarrow.ArrowException as error:
+            said = str(error).splitlines()[0]
+            remedy = "give a folder, or a URL as s3://bucket/folder"
+            raise InputError(f"cluster.storage: {storage}: {said}; {remedy}") from None
         self.root = f"{root.rstrip('/')}/{run}-{identity[:16]}"
         self.local = not remote or storage.startswith("file://")
         self.run = run
@@ -151,6 +158,10 @@ class Checkpoints:
             stream.write(content)
         if self.local:
             self.fs.move(target, path)
+
+    def has(self, name: str) -> bool:
+        """Whether the run has a file of that name."""
+        return bool(self.fs.get_file_info(f"{self.root}/{name}").type == pyarrow.fs.FileType.File)
 
     def _manifest(self, step: int, blob: bytes) -> dict[str, Any]:
         return {"identity": self.identity, "step": step, "sha256": hashlib.sha256(blob).hexdigest()}

@@ -43,7 +43,7 @@ class Cluster(Settings):
 
     address: str | None
     """A Ray cluster to join; null: RAY_ADDRESS when set, else a local one started for the stage."""
-    storage: str
+    storage: str = Field(min_length=1)
     """Folder or object-store URL that every node reaches; holds checkpoints."""
     max_failures: int = Field(ge=0)
     """How often a run restarts from its newest checkpoint after losing a worker."""
@@ -87,7 +87,7 @@ class Run(Settings):
     """Images in each update, over all workers."""
     ema: float | None = Field(ge=0, lt=1)
     """Decay per step of the averaged weights that samples are drawn with; null: no average."""
-    warm_start: str | None
+    warm_start: str | None = Field(min_length=1)
     """Folder of an exported model whose weights the run begins with; null: a random initialisation."""
     compute: Compute
     """How it is computed."""

@@ -124,6 +124,8 @@ class Journal:
         self.stopped = step < self.loop.run.steps and self.loop.workers.any(asked, self.loop.device)
         if self.stopped or self.due(step, self.logging.checkpoint_every):
             self.save()
+        if self.stopped or step == self.loop.run.steps:
+            self.profiler.close(self.checkpoints)
 
     def record(self, losses: Losses) -> None:
         """Check that all is finite, and tell the observer. The same on every worker."""

@@ -10,10 +10,11 @@ from torch.profiler import ProfilerActivity
 from gen.checkpoint import Checkpoints
 
 WARM_UP = 10
+TRACE = "trace.json.gz"
 
 
 class Profiler:
-    """Traces `length` steps after the first ten into trace.json.gz beside the run's checkpoints; 0: nothing."""
+    """Traces `length` steps after the first ten into TRACE beside the run's checkpoints; 0: nothing."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -29,10 +30,15 @@ class Profiler:
             cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
             self.profile = torch.profiler.profile(activities=[ProfilerActivity.CPU, *cuda])
             self.profile.start()
-        elif self.profile is not None and self.steps == WARM_UP + self.length:
+        elif self.steps == WARM_UP + self.length:
+            self.close(checkpoints)
+
+    def close(self, checkpoints: Checkpoints | None) -> None:
+        """Keep what has been traced: of fewer steps, when the run ends before."""
+        if self.profile is not None and checkpoints is not None:
             self.profile.stop()
             with tempfile.TemporaryDirectory() as folder:
                 trace = Path(folder) / "trace.json"
                 self.profile.export_chrome_trace(str(trace))
-                checkpoints.put("trace.json.gz", gzip.compress(trace.read_bytes(), mtime=0))
+                checkpoints.put(TRACE, gzip.compress(trace.read_bytes(), mtime=0))
             self.profile = None

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 CAPACITY = 2000
 RETRY_SECONDS = 5.0
+UPLOAD_SECONDS = 600.0
+"""How long one piece of work may take without failing: a large model goes to a slow store."""
 
 
 class Temporary(Exception):
@@ -17,29 +19,31 @@ class Background:
     """Does what it is given, one after the other; what fails for a while is tried again, with the rest waiting."""
 
     def __init__(self) -> None:
-        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(CAPACITY)
+        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self.problem = ""
         self.outage = ""
         self.closing = threading.Event()
+        self.progressed = time.monotonic()
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
-    def put(self, work: Callable[[], None]) -> None:
-        """Have `work` done. When thousands are waiting it is dropped, and `close` says so."""
-        try:
-            self.waiting.put_nowait(work)
-        except queue.Full:
+    def put(self, work: Callable[[], None], keep: bool = False) -> None:
+        """Have `work` done. When thousands are waiting it is dropped, and `close` says so, unless it is to be kept."""
+        if keep or self.waiting.qsize() < CAPACITY:
+            self.waiting.put(work)
+        else:
             self.problem = f"more than {CAPACITY} records were waiting"
 
     def close(self, patience_seconds: float) -> str:
-        """Wait for what is left, but no longer than that. Returns what went wrong, or nothing."""
+        """Wait for what is left, but no longer than that in an outage. Returns what went wrong, or nothing."""
         self.closing.set()
-        deadline = time.monotonic() + patience_seconds
-        try:
-            self.waiting.put(None, timeout=patience_seconds)
-        except queue.Full:
-            return self.outage or self.problem
-        self.thread.join(max(0.0, deadline - time.monotonic()))
+        self.waiting.put(None)
+        self.progressed = time.monotonic()
+        while self.thread.is_alive():
+            patience = patience_seconds if self.outage else UPLOAD_SECONDS
+            if time.monotonic() > self.progressed + patience:
+                break
+            self.thread.join(0.1)
         return self.outage or self.problem or ("it does not answer" if self.thread.is_alive() else "")
 
     def _work(self) -> None:
@@ -56,4 +60,5 @@ class Background:
             return False
         except Exception as error:  # a record that cannot be made must not end those after it
             self.problem = " ".join(str(error).split())[:200] or type(error).__name__
+        self.progressed = time.monotonic()
         return True

@@ -73,13 +73,15 @@ def resolve_device(compute: Compute) -> Literal["cpu", "cuda", "mps"]:
     """The kind of device the run's workers compute on: `auto` prefers a GPU of the cluster, then MPS, then CPUs.
 
     Raises:
-        InputError: the cluster has too few GPUs or CPUs for the workers; Ray itself would wait for ever.
+        InputError: there is no such device, or too few GPUs or CPUs for the workers; Ray itself would wait for ever.
     """
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     device = compute.device
     if device == "auto":
         mps = compute.workers == 1 and torch.backends.mps.is_available()
         device = "cuda" if have.get("GPU", 0) else "mps" if mps else "cpu"
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("compute.device: mps: this machine has no GPU of Apple's; use auto or cpu")
     if device == "cuda" and have.get("GPU", 0) < compute.workers:
         raise InputError(
             f"compute.workers: {compute.workers} workers need a GPU each, the cluster has {have.get('GPU', 0):.0f}; "

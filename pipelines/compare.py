@@ -193,7 +193,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Read the arguments, compare, and tell MLflow."""
-    parser = command.parser("compare", __doc__ or "", "python -m pipelines.compare digits")
+    parser = command.stage_parser("compare", __doc__ or "", "python -m pipelines.compare digits")
     parser.add_argument("group", help="one of the groups of the params file")
     arguments = parser.parse_args()
     group, params = arguments.group, config.load(arguments.params)

@@ -122,7 +122,7 @@ def look(group: str, runs: Mapping[str, config.Run], out: Path) -> pd.DataFrame:
 
 def main() -> None:
     """Read the arguments and look."""
-    parser = command.parser("critics", __doc__ or "", "python -m pipelines.critics swissroll")
+    parser = command.stage_parser("critics", __doc__ or "", "python -m pipelines.critics swissroll")
     parser.add_argument("group", help="one of the groups of the params file")
     arguments = parser.parse_args()
     group, params = arguments.group, config.load(arguments.params)

@@ -14,7 +14,8 @@ GROUP = "digits"
 def main() -> None:
     """Run the stages, and say how to look at what they made."""
     parser = command.parser("demo", __doc__ or "", "python -m pipelines.demo")
-    params = config.load(parser.parse_args().params)
+    parser.parse_args()
+    params = config.load(command.PARAMS)
     with cluster.joined(params.cluster):
         environment = os.environ | {"RAY_ADDRESS": cluster.address()}
         dvc = [str(Path(sys.executable).with_name("dvc")), "repro", f"compare@{GROUP}"]

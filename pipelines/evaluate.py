@@ -198,7 +198,7 @@ def write(out: Path, measured: dict[str, Measured], notes: dict[str, Any]) -> No
 
 def main() -> None:
     """Read the arguments and params, evaluate, and tell MLflow."""
-    parser = command.parser("evaluate", __doc__ or "", "python -m pipelines.evaluate digits_dcgan")
+    parser = command.stage_parser("evaluate", __doc__ or "", "python -m pipelines.evaluate digits_dcgan")
     parser.add_argument("run", help="a trained run of the params file")
     arguments = parser.parse_args()
     name, params = arguments.run, config.load(arguments.params)

@@ -13,7 +13,7 @@ from pipelines import command
 
 def main() -> None:
     """Read the arguments and params, and fetch the data set."""
-    parser = command.parser("fetch", __doc__ or "", "GEN_MIRROR=/mnt/mirror python -m pipelines.fetch mnist")
+    parser = command.stage_parser("fetch", __doc__ or "", "GEN_MIRROR=/mnt/mirror python -m pipelines.fetch mnist")
     parser.add_argument("dataset", help="a data set of the params file")
     arguments = parser.parse_args()
     name, params = arguments.dataset, config.load(arguments.params)

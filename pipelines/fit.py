@@ -15,6 +15,8 @@ from pipelines.worker import Job, work
 
 POLL_SECONDS = 0.2
 GIVEN_UP_SECONDS = 60.0
+BUSY_SECONDS = 60.0
+"""When it is said that no worker has begun."""
 UNHEARD_SECONDS = 20.0
 """How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
 
@@ -36,6 +38,7 @@ class Fit(threading.Thread):
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
         super().__init__(daemon=True)
+        self.name = job.name
         self.reason = ""
         compute = job.run.compute
         self.trainer = TorchTrainer(
@@ -61,7 +64,8 @@ class Fit(threading.Thread):
 
 def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
-    ended, running, heard, asked = None, True, False, 0.0
+    ended, running, heard, told, asked = None, True, False, False, 0.0
+    started = time.monotonic()
     fit.start()
     while running:
         time.sleep(POLL_SECONDS)
@@ -76,6 +80,9 @@ def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: thre
             heard = heard or bool(events)
         except RayError as error:
             return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
+        if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
+            print(f"{fit.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
+            told = True
         for event in events:
             if isinstance(event, Ended):
                 ended = event

@@ -12,7 +12,7 @@ from pipelines import command
 
 def main() -> None:
     """Read the arguments and params, and prepare the data set."""
-    parser = command.parser("prepare", __doc__ or "", "python -m pipelines.prepare digits")
+    parser = command.stage_parser("prepare", __doc__ or "", "python -m pipelines.prepare digits")
     parser.add_argument("dataset", help="a data set of the params file")
     arguments = parser.parse_args()
     name, datasets = arguments.dataset, config.load(arguments.params).datasets

@@ -62,7 +62,7 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
 
 def main() -> None:
     """Read the arguments and params, make each extractor, and keep what it sees in the real images."""
-    parser = command.parser("reference", __doc__ or "", "python -m pipelines.reference digits")
+    parser = command.stage_parser("reference", __doc__ or "", "python -m pipelines.reference digits")
     parser.add_argument("dataset", help="an entry of `reference` in the params file")
     arguments = parser.parse_args()
     name, params = arguments.dataset, config.load(arguments.params)

@@ -50,6 +50,8 @@ def experiment_id(store: MlflowClient, name: str) -> str:
             found = store.get_experiment_by_name(name)
             if found is None:
                 raise
+    if found.lifecycle_stage == "deleted":  # in MLflow's pages; no other can have its name
+        store.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 

@@ -122,7 +122,7 @@ def report(name: str, family: str, dataset: str, results: Sequence[dict[str, Any
 
 def main() -> None:
     """Read the arguments and params, run the protocol, and tell MLflow."""
-    parser = command.parser("svm", __doc__ or "", "python -m pipelines.svm digits_ali")
+    parser = command.stage_parser("svm", __doc__ or "", "python -m pipelines.svm digits_ali")
     parser.add_argument("run", help="an entry of `svm` in the params file")
     arguments = parser.parse_args()
     name, params = arguments.run, config.load(arguments.params)

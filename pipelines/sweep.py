@@ -143,7 +143,7 @@ def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
 
 def main() -> None:
     """Read the arguments and params, and train the sweep."""
-    parser = command.parser("sweep", __doc__ or "", "python -m pipelines.sweep ring8_clip")
+    parser = command.stage_parser("sweep", __doc__ or "", "python -m pipelines.sweep ring8_clip")
     parser.add_argument("sweep", help="a sweep of the params file")
     parser.add_argument("--fresh", action="store_true", help="train all trials anew, as dvc repro -f does")
     arguments = parser.parse_args()

@@ -31,6 +31,8 @@ from pipelines.provenance import provenance
 from pipelines.store import connect, experiment_id, tracking_uri
 
 BATCH = 900
+MOST_MEASURED = 100_000
+"""Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
 SERVED = Path(__file__).with_name("served_model.py")
 WHY_ENDED = {"outcome", "diverged"}
@@ -91,6 +93,7 @@ class Tracker:
         self.logged: set[tuple[str, int]] = set()
         """Names and steps of the metrics and grids that the run has."""
         self.measured: list[Metric] = []
+        self.flush_waits = False
         self.monitor: SystemMetricsMonitor | None = None
         self.background = background or Background()
         self._later(lambda: None)
@@ -98,8 +101,13 @@ class Tracker:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Values by name at a step, once: a process or worker that replaces a killed one tells them again."""
         now = int(time.time() * 1000)
+        if len(self.measured) > MOST_MEASURED:
+            self.background.problem = f"more than {MOST_MEASURED} metrics were waiting"
+            return
         self.measured += [Metric(name, value, now, step) for name, value in values.items()]
-        self._later(self._flush)
+        if not self.flush_waits:
+            self.flush_waits = True
+            self._later(self._flush, keep=True)
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
         """A PNG, one of the steps of the image `name`."""
@@ -114,23 +122,23 @@ class Tracker:
 
     def model(self, folder: Path) -> None:
         """An exported model, which is registered under the run's name."""
-        self._later(lambda: self._log_model(folder))
+        self._later(lambda: self._log_model(folder), keep=True)
 
     def files(self, folder: Path) -> None:
         """All files of a folder."""
-        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)))
+        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), keep=True)
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
-        self._later(lambda: self._end(status, tags))
+        self._later(lambda: self._end(status, tags), keep=True)
 
     def close(self) -> None:
-        """Wait for what is left, half a minute at most, and say when something is missing."""
+        """Wait for what is left, in an outage for half a minute at most, and say when something is missing."""
         problem = self.background.close(PATIENCE_SECONDS)
         if problem:
             print(f"warning: MLflow at {tracking_uri()} lacks part of run {self.facts.name}: {problem}", flush=True)
 
-    def _later(self, work: Callable[[], object]) -> None:
+    def _later(self, work: Callable[[], object], keep: bool = False) -> None:
         def attempt() -> None:
             try:
                 if not self.run_id:
@@ -143,12 +151,14 @@ class Tracker:
                     raise Temporary(" ".join(str(error).split())[:200]) from None
                 raise
 
-        self.background.put(attempt)
+        self.background.put(attempt, keep)
 
     def _begin(self) -> None:
         self.store = connect()
         experiment = experiment_id(self.store, self.facts.experiment)
-        mine = f"tags.run = '{self.facts.name}' and tags.storage = '{self.tags['storage']}'"
+        storage = self.tags["storage"]
+        quote = '"' if "'" in storage else "'"
+        mine = f"tags.run = '{self.facts.name}' and tags.storage = {quote}{storage}{quote}"
         earlier = self.store.search_runs([experiment], mine, ViewType.ACTIVE_ONLY, max_results=100)
         same = [run for run in earlier if run.data.tags["attempt"] == self.tags["attempt"]]
         for run in earlier:
@@ -198,6 +208,7 @@ class Tracker:
         self.store.log_dict(run_id, manifest, "dataset/MANIFEST.json")
 
     def _flush(self) -> None:
+        self.flush_waits = False  # before looking: what is measured from now on asks for another
         while self.measured:
             some = self.measured[:BATCH]
             new = {(m.key, m.step): m for m in some if (m.key, m.step) not in self.logged}

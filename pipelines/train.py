@@ -8,6 +8,7 @@ from gen.checkpoint import Checkpoints
 from gen.config import Params, load
 from gen.errors import InputError
 from gen.identity import identity
+from gen.profiling import TRACE
 from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
@@ -54,6 +55,8 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
         fit = Fit(job, params.cluster.max_failures, device)
         ended = follow(mailbox, fit, [progress, tracker], stage.stop_requests())
         progress.close()
+    if params.logging.profile_steps and checkpoints.has(TRACE):
+        print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
     conclude(ended, checkpoints, tracker, lambda: export(name, run, dataset, checkpoints, start.attempt))
 
 
@@ -83,7 +86,7 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
 
 def main() -> None:
     """Read the arguments and params, and train the run."""
-    parser = command.parser("train", __doc__ or "", "python -m pipelines.train digits_dcgan")
+    parser = command.stage_parser("train", __doc__ or "", "python -m pipelines.train digits_dcgan")
     parser.add_argument("run", help="a run of the params file")
     parser.add_argument("--fresh", action="store_true", help="do not go on from a checkpoint, as dvc repro -f does")
     arguments = parser.parse_args()

@@ -151,6 +151,11 @@ def test_too_small_a_disk_is_noticed_at_the_start(checkpoints: Checkpoints) -> N
         checkpoints.check_space({"weight": torch.zeros(1).expand(10**13)}, keep=2)
 
 
+def test_storage_of_a_kind_that_is_not_known() -> None:
+    with pytest.raises(InputError, match=r"cluster.storage: foo://x: .*; give a folder, or a URL"):
+        Checkpoints("foo://x", "run", "ab" * 32)
+
+
 def test_storage_by_url(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path.as_uri(), "run", "ab" * 32)
     checkpoints.begin(8, fresh=False)

@@ -152,6 +152,9 @@ RUN = "digits_dcgan"
             "sweeps.ring8_clip.metric: string should match pattern",
         ),
         (lambda p: p.pop("cluster"), "cluster: missing"),
+        (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
+        (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),
+        (lambda p: p["datasets"].update({"../evil": p["datasets"]["digits"]}), "../evil: not a name for a folder"),
     ],
 )
 def test_a_mistake_is_named_with_its_address_and_remedy(
@@ -168,7 +171,7 @@ def test_a_mistake_is_named_with_its_address_and_remedy(
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "a: [", "runs: 3"])
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "runs: 3", "2026-13-45", "0x_", "[" * 3000])
 def test_not_even_params(text: str, tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     with pytest.raises(InputError, match="no such file"):

@@ -97,6 +97,9 @@ def test_without_classes(workplace: Path) -> None:
         ("red/x.jpg", b"GIF89a", "pictures.zip: red/x.jpg: not a whole picture"),
         ("red/x.png", png(noise(50, 50))[:-2000], "pictures.zip: red/x.png: not a whole picture"),
         ("red/notes.txt", b"hello", r"mine/red/notes.txt: not a picture \(.jpg, .*\); move it out"),
+        ("red/a\nb.png", png(noise(5, 5)), r"mine: 'red/a\\nb.png': no name for a member of an archive; rename"),
+        ("red/a\\b.png", png(noise(5, 5)), "mine: .*no name for a member of an archive; rename"),
+        ("red/\udcff.png", png(noise(5, 5)), "mine: .*no name for a member of an archive; rename"),
         ("x.png", png(noise(5, 5)), "mine/x.png: outside the sub-folders, which are the classes"),
     ],
 )

@@ -1,5 +1,6 @@
 """Tracking through an outage of a real MLflow server, and the thread it is done in."""
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -62,7 +63,7 @@ def facts(run: Run, dataset: Dataset) -> Facts:
 
 
 def test_what_is_logged_in_an_outage_arrives_after_it(
-    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
@@ -70,20 +71,21 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
     digits = datasets["digits"]
     tracker = Tracker(facts(run_of("gan"), digits))
     start = time.monotonic()
-    for step in [*range(1000), *range(990, 1000)]:  # a worker that was replaced tells the last again
+    for step in [*range(3000), *range(2990, 3000)]:  # a worker that was replaced tells the last again
         tracker.metrics(step, {"loss/generator": float(step), "loss/discriminator": 0.5})
     tracker.grid(0, "samples", png(grid(_images(digits))))
     assert time.monotonic() - start < 1
     with server(tmp_path, port):
         tracker.end("FINISHED")
         tracker.close()
+        assert "warning" not in capsys.readouterr().out
         store = MlflowClient(f"http://127.0.0.1:{port}")
         experiment = store.get_experiment_by_name("test")
         assert experiment is not None
         (run,) = store.search_runs([experiment.experiment_id])
         assert run.info.status == "FINISHED"
         history = store.get_metric_history(run.info.run_id, "loss/generator")
-        assert [metric.value for metric in history] == list(range(1000))
+        assert [metric.value for metric in history] == list(range(3000))
         assert any("samples" in file.path for file in store.list_artifacts(run.info.run_id, "images"))
 
 
@@ -92,7 +94,7 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    said = facts(run_of("gan"), datasets["digits"])
+    said = dataclasses.replace(facts(run_of("gan"), datasets["digits"]), storage="/home/o'brien/storage")
     first = Tracker(said)
     first.end("KILLED", outcome="interrupted")
     first.close()
@@ -106,6 +108,20 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
     assert "outcome" not in after.data.tags
     assert after.data.tags["identity"] == said.tags["identity"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "mlflow.db"], "no ./mlruns"
+
+
+def test_runs_of_an_experiment_deleted_in_mlflows_pages_are_tracked(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    store.delete_experiment(store.create_experiment("test", artifact_location=tmp_path.as_uri()))
+    tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+    tracker.end("FINISHED")
+    tracker.close()
+    assert [run.info.status for run in store.search_runs(["1"])] == ["FINISHED"]
+    assert capsys.readouterr().out == ""
 
 
 def _images(dataset: Dataset) -> "object":
@@ -142,11 +158,30 @@ def test_what_fails_for_good_is_said_and_the_rest_goes_on() -> None:
 
 def test_too_much_is_dropped_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "CAPACITY", 3)
+    monkeypatch.setattr(background, "UPLOAD_SECONDS", 0.2)
     hold = threading.Event()
+    done: list[int] = []
     worker = Background()
     start = time.monotonic()
     for _ in range(10):
         worker.put(hold.wait)  # type: ignore[arg-type]
-    assert worker.close(0.2) != ""
+    worker.put(lambda: done.append(1), keep=True)
+    assert worker.close(0.1) == "more than 3 records were waiting"
     assert time.monotonic() - start < 2
     hold.set()
+    worker.thread.join(5)
+    assert done == [1], "what is to be kept is never dropped"
+
+
+def test_an_outage_is_waited_for_less_long_than_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.05)
+
+    def never() -> None:
+        raise Temporary("it does not answer")
+
+    slow, out = Background(), Background()
+    slow.put(lambda: time.sleep(0.6))
+    out.put(never)
+    time.sleep(0.1)
+    assert slow.close(0.2) == ""
+    assert out.close(0.2) == "it does not answer"

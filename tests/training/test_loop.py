@@ -221,9 +221,10 @@ def test_warm_start_begins_with_the_other_model(datasets: Datasets, tmp_path: Pa
         initial_family(run_of("dcgan", warm_start=str(tmp_path / "gan")), data)
 
 
-def test_profile_leaves_a_trace(datasets: Datasets, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [14, 11])
+def test_profile_leaves_a_trace(steps: int, datasets: Datasets, tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
-    run = run_of("gan", steps=14)
+    run = run_of("gan", steps=steps)
     train(run, datasets["digits"], logging=logging(profile_steps=2), checkpoints=checkpoints)
     trace = Path(checkpoints.root) / "trace.json.gz"
     assert trace.stat().st_size > 1000

@@ -76,6 +76,9 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
         InputError: there is no such folder or file, it holds something else, or the list names what is not there.
     """
     root, listed = _from_csv(Path(config.csv)) if config.csv else _from_folder(Path(config.folder or ""))
+    for entry in listed:
+        if "\\" in entry.path or not entry.path.isprintable():
+            raise InputError(f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture")
     with zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive:
         for entry in listed:
             archive.writestr(zipfile.ZipInfo(entry.path), (root / entry.path).read_bytes())
