@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from gen.metrics import sliced_wasserstein
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.modes import coverage
 from gen.metrics.moments import Part, gather, merge, moments
 from gen.metrics.reference import Reference
-from gen.metrics.sliced_wasserstein import sliced_wasserstein
 
 if TYPE_CHECKING:
     from gen.training import Loop
@@ -57,9 +57,9 @@ class Coordinates:
         if rows == 0 or not loop.workers.first:
             return {}
         if self.real is None:
-            self.real = loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1)
+            self.real = sliced_wasserstein.projections(loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1))
         drawn = loop.sample("score", rows=rows).flatten(1)
-        distance = {"sliced_wasserstein": sliced_wasserstein(self.real, drawn)}
+        distance = {"sliced_wasserstein": sliced_wasserstein.distance(self.real, sliced_wasserstein.projections(drawn))}
         if (mixture := loop.dataset.mixture) is None or not bool(drawn.isfinite().all()):
             return distance
         return coverage(drawn.float().cpu(), *mixture) | distance
