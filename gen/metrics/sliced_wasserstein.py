@@ -15,7 +15,8 @@ def projections(points: Float[Tensor, "n d"], directions: int = 256, seed: int =
     generator = torch.Generator().manual_seed(seed)
     along = torch.randn(points.shape[1], directions, generator=generator, dtype=torch.float64)
     along = (along / along.norm(dim=0)).to(points.device, points.dtype)
-    return (along.T @ points.T).sort(dim=1).values  # a direction is a row: sorting columns takes three times as long
+    along_each: Float[Tensor, "k n"] = (along.T @ points.T).sort(dim=1).values
+    return along_each  # one in a row: sorting columns takes three times as long
 
 
 def distance(real: Float[Tensor, "k n"], generated: Float[Tensor, "k n"]) -> float:
