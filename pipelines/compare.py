@@ -29,7 +29,7 @@ from gen.sheets import figure_png
 from pipelines import command
 from pipelines.model_folder import Trained, trained, weights_digest
 from pipelines.page import page
-from pipelines.tables import markdown, number
+from pipelines.tables import beginning, markdown, number
 
 HOME = Path("comparisons")
 SAMPLES, POINTS = 16, 2000
@@ -207,9 +207,8 @@ def main() -> None:
     from pipelines.store import add_comparison
 
     add_comparison(group, out)
-    with pd.option_context("display.width", 250, "display.max_columns", None):
-        print(shown.to_string())
-    print(f"\nThe page: {out / 'index.html'}")
+    print(beginning(markdown(shown)))
+    print(f"All columns: {out / 'table.md'}. The page: {out / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gen import config
 from pipelines import cluster, command
+from pipelines.tables import beginning
 
 GROUP = "digits"
 
@@ -22,8 +23,9 @@ def main() -> None:
         done = subprocess.run(dvc, env=environment, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
-    print(f"\n{(Path('comparisons') / GROUP / 'table.md').read_text()}")
-    print(f"The page: comparisons/{GROUP}/index.html. Curves, grids and models in MLflow: make ui")
+    out = Path("comparisons") / GROUP
+    print(f"\n{beginning((out / 'table.md').read_text())}")
+    print(f"All columns: {out}/table.md. The page: {out}/index.html. Curves, grids and models in MLflow: make ui")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 PUBLISHED = Path(__file__).with_name("published.csv")
+BRIEF = 7
+"""Columns of a table that a terminal has room for."""
 
 
 def number(mean: float, sd: float) -> str:
@@ -19,10 +21,18 @@ def number(mean: float, sd: float) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A Markdown table with the index as its first column."""
-    rows = [["run", *table.columns], ["---"] * (1 + len(table.columns))]
-    rows += [[str(run), *map(str, row)] for run, row in zip(table.index, table.to_numpy(), strict=True)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    """A Markdown table with the index as its first column, which can be read on a terminal too."""
+    rows = [["run", *table.columns], *([run, *row] for run, row in zip(table.index, table.to_numpy(), strict=True))]
+    columns = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = [max(3, *map(len, column)) for column in columns]
+    padded = [[cell.ljust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+    head, *body = zip(*padded, strict=True)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["-" * width for width in widths], *body))
+
+
+def beginning(text: str, columns: int = BRIEF) -> str:
+    """A Markdown table without its last columns, as it fits on a terminal."""
+    return "".join("|".join([*line.split("|")[: columns + 1], "\n"]) for line in text.splitlines())
 
 
 def published() -> pd.DataFrame:
