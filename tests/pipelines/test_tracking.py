@@ -94,7 +94,7 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    said = dataclasses.replace(facts(run_of("gan"), datasets["digits"]), storage="/home/o'brien/storage")
+    said = dataclasses.replace(facts(run_of("gan"), datasets["digits"]), storage="/mnt/o'brien/storage")
     first = Tracker(said)
     first.end("KILLED", outcome="interrupted")
     first.close()
