@@ -15,8 +15,9 @@ def projections(points: Float[Tensor, "n d"], directions: int = 256, seed: int =
     generator = torch.Generator().manual_seed(seed)
     along = torch.randn(points.shape[1], directions, generator=generator, dtype=torch.float64)
     along = (along / along.norm(dim=0)).to(points.device, points.dtype)
-    along_each: Float[Tensor, "k n"] = (along.T @ points.T).sort(dim=1).values
-    return along_each  # one in a row: sorting columns takes three times as long
+    # A direction is a row: sorting columns takes three times as long.
+    ascending: Float[Tensor, "k n"] = (along.T @ points.T).sort(dim=1).values
+    return ascending
 
 
 def distance(real: Float[Tensor, "k n"], generated: Float[Tensor, "k n"]) -> float:

@@ -82,9 +82,10 @@ def test_a_csv_names_the_classes(mine: Path) -> None:
     assert {f"{name},{dataset.classes[label]}" for name, label in zip(read.ids, read.labels, strict=True)} == set(rows)
 
 
-def test_without_classes(workplace: Path) -> None:
+@pytest.mark.parametrize("name", ["a.png", "Screenshot at 3.04.05\u202fPM.png"])
+def test_without_classes(name: str, workplace: Path) -> None:
     Path("mine").mkdir()
-    noise(9, 9).save("mine/a.png")
+    noise(9, 9).save(f"mine/{name}")
     dataset = build(section(validation=0, test=0, channels=1))
     assert dataset.classes == ()
     assert dataset.read("train").images.shape == (1, 1, 8, 8)

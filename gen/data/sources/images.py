@@ -6,6 +6,7 @@ when the folder changes. Preparing takes the centre square of each and resizes i
 
 import csv
 import io
+import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -25,6 +26,8 @@ from gen.settings import Settings
 
 PICTURES, LABELS = "pictures.zip", "labels.csv"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm")
+UNNAMEABLE = ("Cc", "Cs")
+"""Kinds of characters that no picture's name has: control characters, and bytes that are no UTF-8."""
 LARGEST = 256 * 2**20
 """Bytes of one encoded picture."""
 MOST = 10_000_000
@@ -77,7 +80,7 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
     """
     root, listed = _from_csv(Path(config.csv)) if config.csv else _from_folder(Path(config.folder or ""))
     for entry in listed:
-        if "\\" in entry.path or not entry.path.isprintable():
+        if "\\" in entry.path or any(unicodedata.category(character) in UNNAMEABLE for character in entry.path):
             raise InputError(f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture")
     with zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive:
         for entry in listed:
