@@ -254,10 +254,10 @@ def check_groups(params: Params, where: str) -> None:
         for group in listed:
             if group not in groups:
                 raise InputError(f"{where}: {section}: no run is of group {group!r}; {nearest(group, groups)}")
-    for group in params.compare:
-        if len(groups[group]) > 1:
-            several = ", ".join(sorted(groups[group]))
-            raise InputError(f"{where}: compare: group {group!r} has runs on {several}; compare those on one data set")
+            if len(groups[group]) > 1:
+                several = ", ".join(sorted(groups[group]))
+                remedy = "compare those on one data set"
+                raise InputError(f"{where}: {section}: group {group!r} has runs on {several}; {remedy}")
 
 
 def check_sweeps(params: Params, where: str) -> None:

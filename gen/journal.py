@@ -73,6 +73,8 @@ class Journal:
         self.checkpoints = checkpoints
         self.score = score
         self.scoring_seconds = 0.0
+        self.seconds_before = 0.0
+        """How long the run had been trained when it was opened."""
         self.stopped = False
         self.best: tuple[int, float] | None = None
         self.history: list[dict[str, float]] = []
@@ -85,6 +87,7 @@ class Journal:
             best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
             self.best = best if judge == self.score.digest else None  # another judge's values do not compare
             self.loop.restore(state)
+            self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
             self.retell()
         elif self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
@@ -147,9 +150,10 @@ class Journal:
             self.tell(said)
 
     def tell(self, values: Mapping[str, float]) -> None:
-        """To the observer, and into the history that checkpoints carry."""
-        self.history.append({"step": self.loop.steps_done, **values})
-        self.observer.metrics(self.loop.steps_done, values)
+        """To the observer, and into the history that checkpoints carry; with the seconds of training so far."""
+        told = {**values, "seconds": self.seconds_before + time.monotonic() - self.opened}
+        self.history.append({"step": self.loop.steps_done, **told})
+        self.observer.metrics(self.loop.steps_done, told)
 
     def show_grid(self) -> None:
         """Samples of the run's fixed noise, to the observer; and reconstructions, of a family with an encoder."""

@@ -111,7 +111,7 @@ class Sweep(Settings):
     grace: int | None = Field(gt=0)
     """Steps that asha gives every trial; null for none."""
     concurrency: int = Field(gt=0)
-    """Trials at once, where the cluster has the CPUs or GPUs for it."""
+    """Trials at once, as far as the cluster has CPUs or GPUs; a Ray of the sweep's own takes as many as that needs."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Sweep":

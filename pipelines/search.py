@@ -48,6 +48,7 @@ class Points:
         self.known = list(known)
         self.grid = list(sweep.grid()) if sweep.search == "grid" else []
         self.asked: list[optuna.Trial] = []
+        self.exhausted = False
         seed = len(known)  # else it would draw again what it drew
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.random = optuna.samplers.RandomSampler(seed)
@@ -58,10 +59,15 @@ class Points:
         )
         self.study = optuna.create_study(direction="minimize" if sweep.mode == "min" else "maximize")
 
+    @property
+    def over(self) -> bool:
+        """Whether there are no more."""
+        return self.exhausted or len(self.asked) >= (len(self.grid) or (self.sweep.points or 0))
+
     def next(self) -> Point | None:
         """The next one; None when there are no more."""
         number = len(self.asked)
-        if number >= (len(self.grid) or (self.sweep.points or 0)):
+        if self.over:
             return None
         fixed = self.known[number] if number < len(self.known) else self.grid[number] if self.grid else None
         if fixed is not None:
@@ -75,6 +81,7 @@ class Points:
             self.study.tell(asked, state=optuna.trial.TrialState.FAIL)
         else:
             print(f"all {number} points of the space have been taken; points asks for {self.sweep.points}", flush=True)
+            self.exhausted = True
             return None
         self.asked.append(asked)
         if number >= len(self.known):
@@ -134,10 +141,18 @@ class Search(Searcher):
             self.on_trial_complete(name)
         return Searcher.FINISHED
 
+    @property
+    def over(self) -> bool:
+        """Whether every trial has begun."""
+        return not self.waiting and (self.points.over or self._spent())
+
+    def _spent(self) -> bool:
+        spent = self.sweep.budget is not None and sum(self.reached.values()) >= self.sweep.budget
+        return spent and len(self.points.asked) >= self.remembered
+
     def _next_point(self) -> bool:
         number = len(self.points.asked)
-        spent = self.sweep.budget is not None and sum(self.reached.values()) >= self.sweep.budget
-        if spent and number >= self.remembered:
+        if self._spent():
             return False
         values = self.points.next()
         if values is None:

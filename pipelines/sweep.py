@@ -3,7 +3,7 @@
 best.yaml         the best point, and the command that adopts it
 results.parquet   a row for each evaluation of each trial; results.csv the same
 trials.csv        a row for each trial: its point, seed, outcome, and the best of its metric
-figures/          the metric against what is swept, the best so far against the steps of all trials, and for several
+figures/          the metric against what is swept, the best so far against training time, and for several
                   hyperparameters parallel coordinates and importance
 metrics.json      the best point's metric, for `dvc metrics`
 """
@@ -113,6 +113,8 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
     tuner.fit()
     if watch.problem:
         raise InputError(watch.problem)
+    if not search.over or watch.table.done < len(watch.table.records):
+        raise InputError(f"{plan.name}: ended after {watch.table.done} of its trials; start it again to go on")
     if "://" not in plan.storage:
         shutil.rmtree(Path(plan.storage) / "ray" / folder, ignore_errors=True)  # what counts is in the checkpoints
 

@@ -38,7 +38,8 @@ def write_report(name: str, params: Path, table: Table, folder: Path) -> dict[st
     results.to_csv(folder / "results.csv", index=False)
     trials.to_csv(folder / "trials.csv", index=False)
     best = points.iloc[0]
-    numbers = {"best/mean": float(best["mean"]), "best/sd": float(best["sd"]), "trials": float(len(trials))}
+    numbers = {"best/mean": float(best["mean"]), "trials": float(len(trials))}
+    numbers |= {} if pd.isna(best["sd"]) else {"best/sd": float(best["sd"])}
     (folder / "metrics.json").write_text(json.dumps({key.replace("/", "_"): v for key, v in numbers.items()}) + "\n")
     (folder / "best.yaml").write_text(best_point(table, params, best))
     figures = folder / "figures"
@@ -67,7 +68,7 @@ def best_point(table: Table, params: Path, best: "pd.Series[Any]") -> str:
         "metric": sweep.metric,
         "mode": sweep.mode,
         "mean": float(best["mean"]),
-        "sd": float(best["sd"]),
+        "sd": None if pd.isna(best["sd"]) else float(best["sd"]),
         "seeds": int(best["seeds"]),
         "steps": sweep.steps,
         "found_with": dict(sweep.changes),
@@ -129,13 +130,16 @@ def draw_axis(panel: Axes, axis: Axis, values: "pd.Series[str]", trials: pd.Data
         panel.scatter(
             places[~whole], trials["best"][~whole], s=18, alpha=0.6, facecolors="none", edgecolors="C0", label="pruned"
         )
-    if axis.values is not None:
-        by = trials.assign(place=places).groupby("place")["best"]
-        mean, sd = by.mean(), by.std().fillna(0.0)
-        panel.errorbar(mean.index, mean, yerr=sd, color="C1", marker="_", capsize=4, zorder=2, label="mean ± sd")
-        if numeric and len(mean) <= 10:
-            panel.set_xticks(mean.index.tolist(), [f"{place:g}" for place in mean.index])
-            panel.minorticks_off()
+    by = trials.assign(place=places).groupby("place")["best"]
+    mean, sd = by.mean(), by.std().fillna(0.0)
+    if axis.values is not None or len(mean) < len(trials):
+        line = "-" if axis.values is not None else "none"  # drawn values of a range have no neighbours to be joined to
+        panel.errorbar(
+            mean.index, mean, yerr=sd, color="C1", ls=line, marker="_", capsize=4, zorder=2, label="mean ± sd"
+        )
+    if axis.values is not None and numeric and len(mean) <= 10:
+        panel.set_xticks(mean.index.tolist(), [f"{place:g}" for place in mean.index])
+        panel.minorticks_off()
     for place in places[trials["outcome"] == "diverged"].unique():
         panel.axvline(place, color="C3", alpha=0.4, linestyle=":", label="diverged")
     panel.legend(*unique_labels(panel), fontsize=7)
@@ -149,20 +153,24 @@ def unique_labels(panel: Axes) -> tuple[list[Any], list[str]]:
 
 
 def best_so_far(name: str, table: Table) -> bytes:
-    """The best value so far against the steps of all trials together."""
-    steps: list[int] = []
+    """The best value so far, of trials that did not diverge, against the time that all trials were trained."""
+    minutes: list[float] = []
     best: list[float] = []
-    spent = 0
+    spent = 0.0
     choose = min if table.sweep.mode == "min" else max
-    for more, value in table.told:
-        spent += more
-        if value is not None and np.isfinite(value):
-            steps.append(spent)
+    for identifier, more, value in table.told:
+        spent += more / 60
+        if value is not None and table.records[identifier].outcome != "diverged":
+            minutes.append(spent)
             best.append(choose(best[-1], value) if best else value)
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.step(steps, best, where="post")
-    axes.set(xlabel="steps of all trials", ylabel=f"best {table.sweep.metric.replace('_', ' ')} so far", title=name)
+    axes.step(minutes, best, where="post")
+    axes.set(
+        xlabel="training of all trials, minutes",
+        ylabel=f"best {table.sweep.metric.replace('_', ' ')} so far",
+        title=name,
+    )
     axes.grid(alpha=0.3)
     return figure_png(figure, dpi=110)
 

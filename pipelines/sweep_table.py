@@ -1,5 +1,6 @@
 """What is known of a sweep's trials, while it runs and afterwards."""
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,8 +55,8 @@ class Table:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.records: dict[str, Record] = {}
-        self.told: list[tuple[int, float | None]] = []
-        """Every evaluation as it came: how many steps the trial had gone since its last one, and its metric."""
+        self.told: list[tuple[str, float, float | None]] = []
+        """Every evaluation as it came: whose, after how many more seconds of training, and the metric."""
 
     def begin(self, identifier: str, trial: Trial) -> bool:
         """A trial begins, perhaps again after its process was lost. Returns whether it is the first time."""
@@ -69,7 +70,9 @@ class Table:
         record = self.records[identifier]
         if step in record.rows:
             return False
-        self.told.append((step - record.reached, values.get(self.sweep.metric)))
+        before = record.rows[record.reached] if record.rows else {}
+        seconds = values.get("seconds", 0.0) - before.get("seconds", 0.0)
+        self.told.append((identifier, seconds, values.get(self.sweep.metric)))
         record.rows[step] = dict(values)
         return True
 
@@ -114,7 +117,7 @@ class Table:
         return pd.DataFrame(rows).sort_values(["point", "seed"], ignore_index=True)
 
     def points(self) -> pd.DataFrame:
-        """A row for each point, the best first: mean and sd over its seeds that have a value."""
+        """A row for each point, the best first: mean and sd over its seeds that have a value; one has no sd."""
         trials = self.trials()
         paths = list(self.sweep.space)
         rows = []
@@ -125,7 +128,7 @@ class Table:
                     "point": number,
                     **{path: group[path].iloc[0] for path in paths},
                     "mean": statistics.fmean(values) if values else None,
-                    "sd": statistics.stdev(values) if len(values) > 1 else 0.0,
+                    "sd": statistics.stdev(values) if len(values) > 1 else math.nan,
                     "seeds": len(values),
                     "diverged": int((group["outcome"] == "diverged").sum()),
                     "pruned": int((group["outcome"] == "pruned").sum()),

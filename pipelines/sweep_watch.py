@@ -17,7 +17,7 @@ from pipelines.tracking import Tracker
 from pipelines.trial import history
 
 SECTIONS = ("loss", "validation", "gradient_norm")
-NUMBERS = ("images_seen", "images_per_second", "steps_per_second", "scoring_share_of_time")
+NUMBERS = ("images_seen", "images_per_second", "steps_per_second", "scoring_share_of_time", "seconds")
 """What is kept of a report to Ray Tune, which adds much of its own."""
 
 
@@ -35,7 +35,7 @@ class Halving(ASHAScheduler):
         )
 
     def remember(self, identifier: str, step: int, value: float) -> None:
-        """Compare later trials with this evaluation of one that is over."""
+        """Compare later trials with this evaluation, which the trial itself has passed."""
         told: Any = SimpleNamespace(trial_id=identifier)  # all that a bracket looks at
         for bracket in self._brackets:
             bracket.on_result(told, step, (self._metric_op or 1.0) * value)
@@ -81,6 +81,9 @@ class Watch(tune.Callback):
         if self.table.begin(trial.trial_id, one):
             facts = self.plan.trial_facts(one)
             self.children[trial.trial_id] = Tracker(facts, self.tracker.background, self.tracker)
+            # What it went on from, it may not lose again; only of its newest evaluation no judgement may be on record.
+            if self.halving is not None:
+                self.compare_with(trial.trial_id, history(self.plan.checkpoints(one))[:-1])
         self.progress.show()
 
     def on_trial_result(
@@ -93,10 +96,13 @@ class Watch(tune.Callback):
             values = {decides: values[decides], **values}  # MLflow's plots open with the first metric of a run
         else:
             self.problem = f"sweeps.{self.plan.name}.metric: trials have no {decides}; {told(values)}"
-        values["seconds"] = result["time_total_s"]  # since the trial began
-        if self.table.add(trial.trial_id, int(result["step"]), values):
-            self.children[trial.trial_id].metrics(int(result["step"]), values)
+        self.keep(trial.trial_id, int(result["step"]), values)
         self.progress.show()
+
+    def keep(self, identifier: str, step: int, values: Mapping[str, float]) -> None:
+        """An evaluation of a trial, unless it is known."""
+        if self.table.add(identifier, step, values):
+            self.children[identifier].metrics(step, values)
 
     def recall(self, identifier: str, one: Trial) -> Rows | None:
         """What is on record of a trial that was over before, which enters the table; None of any other."""
@@ -108,15 +114,19 @@ class Watch(tune.Callback):
         self.children[identifier] = Tracker(self.plan.trial_facts(one), self.tracker.background, self.tracker)
         for row in known["rows"]:
             values = {name: value for name, value in row.items() if name != "step"}
-            self.table.add(identifier, row["step"], values)
-            self.children[identifier].metrics(row["step"], values)
-            if self.halving is not None and self.plan.sweep.metric in values:
-                self.halving.remember(identifier, row["step"], values[self.plan.sweep.metric])
+            self.keep(identifier, row["step"], values)
+        self.compare_with(identifier, known["rows"])
         self.close(identifier, known["outcome"])
         record = self.table.records[identifier]
         self.progress.recalled += record.reached if self.progress.budget else record.gone
         rows: Rows = known["rows"]
         return rows
+
+    def compare_with(self, identifier: str, rows: Rows) -> None:
+        """Have the scheduler compare other trials with these evaluations of before."""
+        for row in rows:
+            if self.halving is not None and self.plan.sweep.metric in row:
+                self.halving.remember(identifier, int(row["step"]), row[self.plan.sweep.metric])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write down how it ended, with all that it told."""
@@ -126,7 +136,7 @@ class Watch(tune.Callback):
         if outcome is not None:  # the scheduler may have ended it while it told again what it had told
             for row in history(checkpoints):
                 values = {name: value for name, value in row.items() if name != "step"}
-                self.table.add(trial.trial_id, int(row["step"]), values)
+                self.keep(trial.trial_id, int(row["step"]), values)
         outcome = outcome or ("finished" if record.reached == self.plan.sweep.steps else "pruned")
         rows = [{"step": step, **values} for step, values in sorted(record.rows.items())]
         note = json.dumps({"outcome": outcome, "rows": rows})

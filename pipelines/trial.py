@@ -88,6 +88,9 @@ class Reports:
 
 
 def history(checkpoints: Checkpoints) -> list[dict[str, float]]:
-    """What the newest checkpoint has on record."""
+    """What the newest checkpoint has on record, a row for each step: its losses and its evaluation in one."""
     state = checkpoints.newest()
-    return list(state["history"]) if state else []
+    rows: dict[int, dict[str, float]] = {}
+    for row in state["history"] if state else []:
+        rows.setdefault(int(row["step"]), {}).update(row)
+    return list(rows.values())

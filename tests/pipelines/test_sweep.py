@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+from gen.checkpoint import Checkpoints
 from gen.errors import InputError
 from gen.sweep import Sweep
 from pipelines.search import Point, Points, Trial
 from pipelines.store import sweep_trials
 from pipelines.sweep_report import write_report
 from pipelines.sweep_table import Table
+from pipelines.sweep_watch import Halving
+from pipelines.trial import history
 from tests.pipelines.conftest import Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
@@ -149,6 +153,9 @@ def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     found = trials(workplace)
     assert found["trial"].tolist() == ["0000_0", "0000_1", "0001_0", "0001_1"]
     assert (found["steps"] == 1000).all()
+    evaluated = pd.read_parquet(workplace.folder / "sweeps" / "clip" / "results.parquet")
+    assert evaluated["validation/sliced_wasserstein"].notna().all()
+    assert all(seconds.is_monotonic_increasing for _, seconds in evaluated.groupby("trial")["seconds"])
     after = {note.parent.name for note in workplace.folder.glob(over)}
     assert before <= after, "what was begun is gone on with"
     parent, children, store = tracked(workplace)
@@ -198,6 +205,56 @@ def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> No
     assert len(children) == len(clips)
     statuses = {one.data.tags["outcome"]: one.info.status for one in children.values()}
     assert statuses == {"finished": "FINISHED", "pruned": "KILLED"}
+
+
+def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
+    """It passed 50 and 100 steps as the first; others, better at these, are known when it tells of them again."""
+    sweep = Sweep.model_validate(sweep_of(scheduler="asha", grace=EVERY))
+
+    def decisions(*remembered: int) -> list[str]:
+        halving = Halving(sweep)
+        going: Any = SimpleNamespace(trial_id="going")
+        halving.on_trial_add(None, going)  # type: ignore[arg-type]
+        for other in ("better", "best"):
+            for step in (50, 100):
+                halving.remember(other, step, 0.1)
+        for step in remembered:
+            halving.remember("going", step, 0.9)
+        told = ({"step": step, sweep.metric: 0.9} for step in (50, 100))
+        return [halving.on_trial_result(None, going, result) for result in told]  # type: ignore[arg-type]
+
+    assert decisions(50, 100) == ["CONTINUE", "CONTINUE"]
+    assert decisions(50) == ["CONTINUE", "STOP"], "of its newest evaluation no judgement was on record"
+    assert decisions()[0] == "STOP"
+
+
+def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), "run", "0" * 64)
+    told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
+    checkpoints.save(50, {"history": told}, keep=1, best=None)
+    assert history(checkpoints) == [{"step": 50.0, "loss/critic": 1.0, "validation/fid": 3.0, "seconds": 2.5}]
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    table = Table(Sweep.model_validate(sweep_of(seeds=1)))
+    table.begin("0", Trial(0, {"model.clip": 0.01}, 0))
+    table.add("0", EVERY, {table.sweep.metric: 0.5, "seconds": 1.0})
+    table.records["0"].outcome = "finished"
+    assert write_report("clip", Path("params.yaml"), table, tmp_path) == {"best/mean": 0.5, "trials": 1.0}
+    assert yaml.safe_load((tmp_path / "best.yaml").read_text())["sd"] is None
+
+
+def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: Workplace) -> None:
+    write(workplace, sweep_of(steps=20_000, evaluate_every=125))
+    process = workplace.start("sweep", "clip")
+    wait_for(lambda: list(workplace.folder.glob("storage/sweep_clip-*/*/step_*/manifest.json")), process)
+    process.send_signal(signal.SIGUSR1)  # Ray Tune's own way of ending
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert err.strip().splitlines()[-1] == "error: clip: ended after 0 of its trials; start it again to go on"
+    assert not (workplace.folder / "sweeps" / "clip").exists()
+    parent, children, _ = tracked(workplace)
+    assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
 
 
 def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> None:
