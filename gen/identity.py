@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from gen.config import Run
@@ -16,7 +17,13 @@ def identity(run: Run, data_digest: str, device: str) -> str:
     """
     params = run.model_dump(exclude={"steps", "group"})
     start = file_digest(Path(run.warm_start) / "weights.safetensors") if run.warm_start else None
-    parts = {"params": params, "data": data_digest, "code": code_digest(run.family), "start": start, "device": device}
+    parts = {
+        "params": params,
+        "data": data_digest,
+        "code": code_digest(code_files(run.family)),
+        "start": start,
+        "device": device,
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -28,9 +35,16 @@ def code_files(family: str) -> list[Path]:
     return [gen / "families" / f"{family}.py", *sorted((gen / "nets").glob("*.py")), *loop, *order]
 
 
-def code_digest(family: str) -> str:
-    """sha256 over the contents of `code_files`."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in code_files(family))).hexdigest()
+def score_files() -> list[Path]:
+    """The source files that decide what a run's checkpoints are worth (gen/scores.py)."""
+    gen = Path(__file__).parent
+    metrics = ("frechet", "modes", "moments", "neighbours", "sliced_wasserstein")
+    return [gen / "scores.py", *(gen / "metrics" / f"{name}.py" for name in metrics)]
+
+
+def code_digest(files: Sequence[Path]) -> str:
+    """sha256 over the contents of the files."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def file_digest(path: Path) -> str:

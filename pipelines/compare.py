@@ -27,8 +27,9 @@ from gen.grid import grid
 from gen.settings import nearest
 from gen.sheets import figure_png
 from pipelines import command
-from pipelines.model_folder import Trained, trained, weights_digest
+from pipelines.model_folder import Trained, trained
 from pipelines.page import page
+from pipelines.results import Evaluation, Protocol, results
 from pipelines.tables import beginning, markdown, number
 
 HOME = Path("comparisons")
@@ -36,76 +37,51 @@ SAMPLES, POINTS = 16, 2000
 """How many of a run are shown."""
 SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
 """What chooses checkpoints and orders the table: the first of these that there is."""
-EQUAL = ("dataset", "split", "real_images", "samples", "seeds")
+EQUAL = {"dataset", "split", "real_images", "samples", "seeds"}
 """What two evaluations that are compared have in common, besides their extractors and references."""
 SHOWN = (
-    "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "classes_seen",
-    "confidence", "memorisation", "reconstruction_error", "round_trip_error", "svm", "knn",
+    "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "inception_score",
+    "classes_seen", "confidence", "memorisation", "reconstruction_error", "round_trip_error", "svm", "knn",
 )  # fmt: skip
 """Metrics of the table people read, in this order; table.csv has all."""
 
 
-def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Evaluation]]:
     """A row for each run, the best first, with columns <metric> and <metric>_sd; and how each was evaluated.
 
     Raises:
-        InputError: a run has not been evaluated, or not by the protocol of the others.
+        InputError: a run has not been evaluated as it is now, or not by the protocol of the others.
     """
     rows: dict[str, dict[str, float]] = {}
-    protocols: dict[str, Any] = {}
+    protocols: dict[str, Evaluation] = {}
     home = Path("evaluations") / group
     for run in runs:
-        stage = f"evaluate@{run}"
-        found = read_numbers(home / run / "metrics.json", stage)
-        if (few_labels := home / "svm" / run / "metrics.json").exists():
-            found |= read_numbers(few_labels, f"svm@{run}")
-        rows[run] = {metric: one["mean"] for metric, one in found.items()}
-        rows[run] |= {f"{metric}_sd": one["sd"] for metric, one in found.items()}
-        protocols[run] = read_json(home / run / "protocol.json", stage)
-        if missing := sorted({*EQUAL, "extractors", "step", "weights_sha256"} - set(protocols[run])):
-            raise InputError(f"{home / run}/protocol.json: lacks {', '.join(missing)}; run dvc repro -s -f {stage}")
+        model, few_labels = trained(group, run)[0], home / "svm" / run
+        found, protocols[run] = results(home / run, f"evaluate@{run}", Evaluation, model)
+        if (few_labels / "metrics.json").exists():
+            found |= results(few_labels, f"svm@{run}", Protocol, model)[0]
+        rows[run] = {metric: one.mean for metric, one in found.items()}
+        rows[run] |= {f"{metric}_sd": one.sd for metric, one in found.items()}
         if shared(protocols[run]) != shared(protocols[runs[0]]):
-            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro {stage}")
-        if protocols[run]["weights_sha256"] != weights_digest(trained(group, run)[0]):
-            raise InputError(f"{home / run}: of other weights than models/{group}/{run} has; run dvc repro {stage}")
+            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.sort_values(ranked_by(table)), protocols
+    rank = ranked_by(table)
+    for run in runs:
+        if rank not in rows[run]:
+            lacks = f"{home / run}/metrics.json: lacks {rank or 'what ranks runs'}"
+            raise InputError(f"{lacks}; run dvc repro -s -f evaluate@{run}")
+    return table.sort_values(rank), protocols
 
 
-def shared(protocol: Mapping[str, Any]) -> dict[str, Any]:
+def shared(protocol: Evaluation) -> dict[str, Any]:
     """What has to be equal for two evaluations to be compared."""
-    extractors = {name: about["reference_sha256"] for name, about in protocol["extractors"].items()}
-    return {key: protocol[key] for key in EQUAL} | {"extractors": extractors}
-
-
-def read_json(path: Path, stage: str) -> dict[str, Any]:
-    """What a stage wrote. Raises InputError when it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; run dvc repro {stage}") from None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}")
-    return found
-
-
-def read_numbers(path: Path, stage: str) -> dict[str, dict[str, float]]:
-    """Mean and sd of each metric that a stage wrote. Raises InputError when they are missing or damaged."""
-    found = read_json(path, stage)
-    sound = all(
-        isinstance(one, dict) and all(isinstance(one.get(key), int | float) for key in ("mean", "sd"))
-        for one in found.values()
-    )
-    if not found or not sound or not np.isfinite([one["mean"] for one in found.values()]).all():
-        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}")
-    return found
+    extractors = {name: about.reference_sha256 for name, about in protocol.extractors.items()}
+    return protocol.model_dump(include=EQUAL) | {"extractors": extractors}
 
 
 def ranked_by(table: pd.DataFrame) -> str:
-    """The metric that orders the table: of a mixture the variation of its modes, else the first extractor's FID."""
-    return next(metric for start in SCORES for metric in table.columns if metric.startswith(start))
+    """What orders the table: of a mixture the variation of its modes, else the first extractor's FID; "" without."""
+    return next((metric for start in SCORES for metric in table.columns if metric.startswith(start)), "")
 
 
 def readable(table: pd.DataFrame, models: Mapping[str, Trained], held_out: Mapping[str, float]) -> pd.DataFrame:
@@ -122,7 +98,7 @@ def readable(table: pd.DataFrame, models: Mapping[str, Trained], held_out: Mappi
     found = pd.DataFrame(columns, index=table.index)
     if held_out:
         real = {metric.replace("_", " "): number(held_out[metric], 0.0) for metric in shown if metric in held_out}
-        found.loc[f"{held_out['images']:,} validation images"] = {"family": "real", **real}
+        found.loc[f"{held_out['images']:,.0f} validation images"] = {"family": "real", **real}
     return found.fillna("")
 
 
@@ -176,10 +152,12 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     table, protocols = measured(group, names)
     runs = list(table.index)
     models = {run: trained(group, run)[1] for run in runs}
-    extractors = protocols[runs[0]]["extractors"]
     rank = ranked_by(table)
+    held_out: dict[str, float] = {}
+    for about in reversed(protocols[runs[0]].extractors.values()):  # last the first one, which says how many they are
+        held_out |= about.validation_images
     table.to_csv(out / "table.csv", index_label="run")
-    shown = readable(table, models, next(iter(extractors.values())).get("validation_images", {}))
+    shown = readable(table, models, held_out)
     (out / "table.md").write_text(markdown(shown))
     table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     means = table[[name for name in table.columns if not name.endswith("_sd")]]

@@ -27,7 +27,10 @@ from pipelines import cluster
 def extract(
     model: Path, reference: Path, seed: int, samples: int, *, workers: int, where: Cluster, move: Callable[[int], None]
 ) -> Extracted:
-    """Features and logits of the samples that `seed` stands for; the same numbers for any number of workers.
+    """Features and logits of the samples that `seed` stands for; up to rounding the same for any number of workers.
+
+    How many threads share a convolution may change its last bits: one worker has all, each of several has one. With
+    OMP_NUM_THREADS=1 nothing differs.
 
     Args:
         model: the exported folder; every worker's node reaches it.

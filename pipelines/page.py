@@ -4,10 +4,10 @@ import base64
 import html
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from pipelines.results import Evaluation
 from pipelines.tables import published
 
 SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
@@ -18,7 +18,7 @@ EXPLAINED = {
 }
 
 
-def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any], out: Path) -> str:
+def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Evaluation], out: Path) -> str:
     """One self-contained HTML page.
 
     Args:
@@ -50,7 +50,7 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any
             )
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2><div class=row>{figures}</div>")
     papers = published()
-    papers = papers[papers["dataset"] == protocols[runs[0]]["dataset"]]
+    papers = papers[papers["dataset"] == protocols[runs[0]].dataset]
     if len(papers):
         parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
         for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
@@ -59,25 +59,23 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Any
     return TEMPLATE.format(title=html.escape(group), body="\n".join(parts))
 
 
-def how(protocols: Mapping[str, Any]) -> str:
+def how(protocols: Mapping[str, Evaluation]) -> str:
     """The protocol that all runs share, in a few sentences, and what has to be known of some."""
     protocol = next(iter(protocols.values()))
     extractors = []
-    for name, about in protocol["extractors"].items():
-        accuracy = f" (test accuracy {about['test_accuracy']:.1%})" if "test_accuracy" in about else ""
-        extractors.append(f"{name}{accuracy}, sha256 {about['sha256'][:12]}")
-    singular = [
-        run for run, one in protocols.items() if any(e["singular_covariance"] for e in one["extractors"].values())
-    ]
+    for name, about in protocol.extractors.items():
+        accuracy = "" if about.test_accuracy is None else f" (test accuracy {about.test_accuracy:.1%})"
+        extractors.append(f"{name}{accuracy}, sha256 {about.sha256[:12]}")
+    singular = [run for run, one in protocols.items() if any(e.singular_covariance for e in one.extractors.values())]
     flag = f" Singular covariances, whose distance says less: {', '.join(singular)}." if singular else ""
-    averaged = [run for run, one in protocols.items() if one["averaged_weights"]]
+    averaged = [run for run, one in protocols.items() if one.averaged_weights]
     flag += f" With averaged weights: {'all' if len(averaged) == len(protocols) else ', '.join(averaged)}."
-    counts = next(iter(protocol["extractors"].values()))["counts"]
+    counts = next(iter(protocol.extractors.values())).counts
     return (
-        f"Numbers are mean ± sd over {protocol['seeds']} draws of {protocol['samples']:,} samples of the best "
-        f"checkpoint, against the {protocol['real_images']:,} images of the {protocol['split']} split. Precision, "
-        f"recall (k = 3) and memorisation look at {counts['precision_recall_memorisation']:,} of each, KID at "
-        f"{counts['kernel_subsets']} subsets of {counts['kernel_subset']:,}. Extractors: {'; '.join(extractors)}.{flag}"
+        f"Numbers are mean ± sd over {protocol.seeds} draws of {protocol.samples:,} samples of the best "
+        f"checkpoint, against the {protocol.real_images:,} images of the {protocol.split} split. Precision, "
+        f"recall (k = 3) and memorisation look at {counts.precision_recall_memorisation:,} of each, KID at "
+        f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Extractors: {'; '.join(extractors)}.{flag}"
     )
 
 
@@ -87,6 +85,11 @@ MEANINGS = {
     "precision": "Precision: share of samples in the neighbourhoods of real images; high where all samples are alike.",
     "recall": "Recall: share of real images in the neighbourhoods of samples; these grow where samples spread thin, "
     "so it can exceed that of real images.",
+    "modes covered": "Modes covered: how many modes have a sample within three standard deviations; larger is better.",
+    "high quality": "High quality: share of samples that are so near a mode; larger is better.",
+    "inception score": "Inception score: larger is better: many classes, each sample surely of one; from 1 to the "
+    "number of classes that the extractor names.",
+    "classes seen": "Classes seen: how many of the data set's classes the classifier finds among the samples.",
     "confidence": "Confidence: how sure the classifier is of a sample's class.",
     "memorisation": "Memorisation: distance of samples to the nearest training image over that of test images: about 1 "
     "for new real images, far below for copies, above for what is far from everything.",

@@ -58,6 +58,7 @@ def experiment_id(store: MlflowClient, name: str) -> str:
 def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float], folder: Path) -> None:
     """Add what was found out later to the run that trained a model: metrics, and the files of a folder.
 
+    They are kept by the folder's path without group and run: those of evaluations/<group>/svm/<run> in evaluations/svm.
     Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
     """
     now = int(time.time() * 1000)
@@ -69,7 +70,7 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
             return
         run_id = found[0].info.run_id
         store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        store.log_artifacts(run_id, str(folder), folder.parts[0])
+        store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
         print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")
 

@@ -27,7 +27,7 @@ from gen.metrics.reference import images
 from gen.metrics.semi_supervised import FULL, Labelled, Rule, hold_out, nearest_neighbours, semi_supervised_svm
 from gen.settings import nearest
 from pipelines import command
-from pipelines.model_folder import trained
+from pipelines.model_folder import trained, weights_digest
 from pipelines.tables import markdown, published
 
 RULES: Sequence[Rule] = ("class_balanced", "at_random")
@@ -84,8 +84,9 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
         for what, errors in (("svm", result.test_error), ("knn", baseline)):
             metrics[f"{what}_error_percent_{suffix}"] = {"mean": errors.mean_percent, "sd": errors.sd_percent}
         results.append({**dataclasses.asdict(result), "knn_error": baseline._asdict()})
+    notes = {"run": name, "step": described.step, "weights_sha256": weights_digest(model), "results": results}
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (out / "protocol.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n")
     (out / "report.md").write_text(report(name, run.family, run.dataset, results))
     return metrics
 

@@ -138,7 +138,6 @@ def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
     tracker.files(out)
     tracker.end("FINISHED")
     tracker.close()
-    plan.notes.end(plan.sweep.steps, "finished")  # last: until then, starting again goes on from here
     print(text(plan.name, params, table))
     print(f"figures: {out / 'figures'}")
 

@@ -8,7 +8,7 @@ from typing import Any
 from gen.checkpoint import Checkpoints
 from gen.config import Logging, Params
 from gen.data.dataset import Dataset
-from gen.identity import identity
+from gen.identity import code_digest, identity, score_files
 from gen.metrics.reference import Reference
 from gen.sweep import label
 from pipelines.jobs import job_of, storage_of
@@ -26,10 +26,12 @@ class Plan:
         self.inputs = inputs
         self.device = device
         dataset, judge = inputs
-        base = params.run(self.sweep.run)
+        # With a point laid over it: which values of what is swept the run itself has, is all the same.
+        base = params.trial(name, next(self.sweep.grid()), 0)
         settings = self.sweep.model_dump(exclude={"concurrency"})
         self.score_samples = params.reference[self.sweep.dataset].score_samples
-        parts = [settings, identity(base, dataset.digest, device), judge.digest, self.score_samples]
+        code = code_digest(score_files())
+        parts = [settings, identity(base, dataset.digest, device), judge.digest, self.score_samples, code]
         self.identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self.storage = storage_of(params.cluster)
         self.notes = Checkpoints(self.storage, f"sweep_{name}", self.identity)

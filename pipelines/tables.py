@@ -11,13 +11,13 @@ BRIEF = 7
 
 
 def number(mean: float, sd: float) -> str:
-    """Three digits, and the spread to as many places."""
+    """Three digits, and the spread to as many places; none of a single value, whose spread is NaN."""
     if np.isnan(mean):
         return ""
     places = max(0, 2 - int(np.floor(np.log10(abs(mean))))) if mean else 0
     if places > 6:
-        return f"{mean:.2e}" + (f" ± {sd:.0e}" if sd else "")
-    return f"{mean:,.{places}f}" + (f" ± {sd:.{places}f}" if sd else "")
+        return f"{mean:.2e}" + (f" ± {sd:.0e}" if sd > 0 else "")
+    return f"{mean:,.{places}f}" + (f" ± {sd:.{places}f}" if sd > 0 else "")
 
 
 def markdown(table: pd.DataFrame) -> str:

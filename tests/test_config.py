@@ -9,7 +9,7 @@ import yaml
 
 from gen.config import Run, flat, load
 from gen.errors import InputError
-from gen.identity import code_files, identity
+from gen.identity import code_files, identity, score_files
 
 ROOT = Path(__file__).parent.parent
 Edit = Callable[[dict[str, Any]], object]
@@ -225,17 +225,18 @@ def test_code_and_starting_weights_are_in_the_identity(
     (tmp_path / "weights.safetensors").write_bytes(b"2")
     second = identity(run, "data", "cpu")
     assert first != second
-    monkeypatch.setattr("gen.identity.code_digest", lambda family: "other code")
+    monkeypatch.setattr("gen.identity.code_digest", lambda files: "other code")
     assert second != identity(run, "data", "cpu")
 
 
 @pytest.mark.parametrize("file", ["dvc.yaml", "paper/dvc.yaml"])
 def test_dvc_knows_the_code_of_the_identity(file: str, params: dict[str, Any]) -> None:
-    deps = yaml.safe_load((ROOT / file).read_text())["stages"]["train"]["do"]["deps"]
-    deps = [dep.replace("${item.family}", "dcgan") for dep in deps]
-    for code in code_files("dcgan"):
-        name = code.relative_to(ROOT).as_posix()
-        assert any(name == dep or name.startswith(f"{dep}/") for dep in deps), name
+    for stage in ("train", "sweep"):
+        deps = yaml.safe_load((ROOT / file).read_text())["stages"][stage]["do"]["deps"]
+        deps = [dep.replace("${item.family}", "dcgan") for dep in deps]
+        for code in (*code_files("dcgan"), *score_files()):
+            name = code.relative_to(ROOT).as_posix()
+            assert any(name == dep or name.startswith(f"{dep}/") for dep in deps), name
 
 
 def test_flat() -> None:

@@ -12,11 +12,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import safetensors.torch
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, CoordinateExtra
 from gen.metrics.inception import load_inception
 from gen.metrics.moments import Moments, Part, gather, merge, moments
 from gen.metrics.neighbours import nearest, spans
+from gen.settings import Settings, check
 
 DESCRIPTION = "reference.json"
 FORMAT = 1
@@ -39,6 +41,29 @@ KEPT = 50_000
 """Images of a split whose features are kept; statistics are of all."""
 PIECE = 1000
 """Most images of a piece of work."""
+
+
+class Described(Settings, extra="ignore", strict=True):
+    """What reference.json has to say, besides notes."""
+
+    format: Literal[1]
+    """FORMAT."""
+    extractor: Literal["classifier", "inception_bilinear", "inception_bicubic", "coordinates"]
+    """Whose features these are."""
+    dataset: str
+    """The name of what they are of."""
+    data_digest: str
+    """Of its prepared rows."""
+    classes: list[str]
+    """Names of its labels."""
+    image: list[Annotated[int, Field(gt=0)]] = Field(min_length=3, max_length=3)
+    """Channels, height, width of what the extractor is shown."""
+    rows: dict[str, Annotated[int, Field(ge=0)]]
+    """Images of each split."""
+    test_accuracy: float | None = None
+    """Of a classifier."""
+    sha256: dict[str, str]
+    """Of the other files."""
 
 
 class Piece(NamedTuple):
@@ -87,7 +112,10 @@ class Reference:
 
     @functools.cached_property
     def _features(self) -> dict[str, Tensor]:
-        return _tensors(self.folder, FEATURES, self.described)
+        found = _tensors(self.folder, FEATURES, self.described)
+        for split, (rows, mean, _) in self.moments.items():
+            _check(self.folder / FEATURES, split, found.get(split), (min(rows, KEPT), len(mean)), torch.float32)
+        return found
 
     @functools.cached_property
     def spacing(self) -> float:
@@ -179,23 +207,25 @@ def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -
     path, remedy = folder / DESCRIPTION, _remedy(folder)
     try:
         described = json.loads(path.read_bytes())
-        kinds = {"extractor": str, "data_digest": str, "image": list, "classes": list, "rows": dict, "sha256": dict}
-        complete = described["format"] == FORMAT and all(isinstance(described[key], kinds[key]) for key in kinds)
+        check(Described, described, str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {remedy}") from None
-    except (ValueError, TypeError, KeyError):
-        complete = False
-    if not complete:
-        raise InputError(f"{path}: damaged; {remedy}")
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from None
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{path}: damaged; {remedy}") from None
     for name, expected in described["sha256"].items():
         if name not in (FEATURES, STATISTICS) and _sha256(folder / name) != expected:
             raise InputError(f"{folder / name}: missing or damaged; {remedy}")
+    found = {}
     statistics = _tensors(folder, STATISTICS, described)
-    found = {
-        split: Moments(rows, statistics[f"{split}.mean"], statistics[f"{split}.covariance"])
-        for split, rows in described["rows"].items()
-        if f"{split}.mean" in statistics
-    }
+    for split, rows in described["rows"].items():
+        if rows >= 2:
+            mean, covariance = (statistics.get(f"{split}.{what}") for what in ("mean", "covariance"))
+            width = 0 if mean is None else mean.numel()
+            mean = _check(folder / STATISTICS, split, mean, (width,), torch.float64)
+            covariance = _check(folder / STATISTICS, split, covariance, (width, width), torch.float64)
+            found[split] = Moments(rows, mean, covariance)
     image = ImageShape(*described["image"])
     extract = load_extractor(folder, described["extractor"], image, len(described["classes"]), inception_dtype)
     return Reference(folder, described, extract, found, inception_dtype)
@@ -215,13 +245,14 @@ def load_extractor(
         return InceptionExtractor(
             load_inception(folder / "inception.pth", inception_dtype), name.removeprefix("inception_")
         )
-    model = Classifier(image, classes)
+    with torch.device("meta"):  # neither random weights nor memory for any: it has to fit those of the file first
+        model = Classifier(image, classes)
     path = folder / "classifier.safetensors"
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
+        model.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())[:200]}; {_remedy(folder)}") from None
-    return ClassifierExtractor(model)
+    return ClassifierExtractor(model.float())
 
 
 def images(dataset: Dataset, split: str, size: int | None) -> Iterator[Float[Tensor, "n c h w"]]:
@@ -250,9 +281,19 @@ def _shown(dataset: Dataset, rows: Rows, size: int | None) -> Float[Tensor, "n c
 
 def _tensors(folder: Path, name: str, described: Mapping[str, Any]) -> dict[str, Tensor]:
     path = folder / name
-    if _sha256(path) != described["sha256"].get(name):
-        raise InputError(f"{path}: missing or damaged; {_remedy(folder)}")
-    found: dict[str, Tensor] = safetensors.torch.load_file(path)
+    try:
+        if _sha256(path) == described["sha256"].get(name, ""):
+            found: dict[str, Tensor] = safetensors.torch.load_file(path)
+            return found
+    except SafetensorError:
+        pass
+    raise InputError(f"{path}: missing or damaged; {_remedy(folder)}")
+
+
+def _check(path: Path, split: str, found: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """What a file has of a split, if it is what reference.json and the other file make of it. Raises InputError."""
+    if found is None or found.shape != shape or found.dtype != dtype or not bool(found.isfinite().all()):
+        raise InputError(f"{path}: not of split {split!r} as {DESCRIPTION} has it; {_remedy(path.parent)}")
     return found
 
 

@@ -1,8 +1,11 @@
 """Reference statistics, and what is measured against them, on real digits."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -116,15 +119,74 @@ def test_a_damaged_file_is_named(folder: Path, name: str, damage: str, tmp_path:
         open_reference(copy).features("test")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 99}'])
-def test_a_damaged_description_is_named(folder: Path, text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"format": 1}', "[" * 100_000, None])
+def test_a_damaged_description_is_named(folder: Path, text: str | None, tmp_path: Path) -> None:
     copy = tmp_path / "digits" / "classifier"
     shutil.copytree(folder, copy)
-    (copy / "reference.json").write_text(text)
-    with pytest.raises(InputError, match=r"reference\.json: damaged; run dvc repro reference@digits$"):
+    (copy / "reference.json").unlink()
+    (copy / "reference.json").mkdir() if text is None else (copy / "reference.json").write_text(text)
+    with pytest.raises(
+        InputError, match=r"reference\.json\S* (damaged|expected .*|missing; .*); run dvc repro reference@digits$"
+    ):
         open_reference(copy)
     with pytest.raises(InputError, match=r"reference\.json: missing; run dvc repro"):
         open_reference(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 99}, r"reference\.json\.format: "),
+        ({"extractor": "classifer"}, r"reference\.json\.extractor: "),
+        ({"dataset": None}, r"reference\.json\.dataset: "),
+        ({"image": [1, 16]}, r"reference\.json\.image: "),
+        ({"image": [1, "16", 16]}, r"reference\.json\.image\.1: "),
+        ({"image": [1, -16, 16]}, r"reference\.json\.image\.1: "),
+        ({"image": [1, 10**6, 10**6]}, r"classifier\.safetensors: .*"),
+        ({"rows": {"test": "297"}}, r"reference\.json\.rows\.test: "),
+        ({"rows": {"test": 298}}, r"features\.safetensors: not of split 'test' as "),
+        ({"rows": {"more": 2}}, r"statistics\.safetensors: not of split 'more' as "),
+        ({"test_accuracy": "0.9"}, r"reference\.json\.test_accuracy: "),
+        ({"sha256": {}}, r"statistics\.safetensors: missing or damaged"),
+    ],
+)
+def test_an_edited_description_is_named(folder: Path, changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    copy = tmp_path / "digits" / "classifier"
+    shutil.copytree(folder, copy)
+    describe(copy, changes)
+    (copy / "statistics.safetensors").unlink() if changes == {"sha256": {}} else None
+    with pytest.raises(InputError, match=rf"^\S*/{said}[^\n]*; run dvc repro reference@digits$"):
+        open_reference(copy).features("test")
+
+
+@pytest.mark.parametrize("name", ["statistics", "features"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x[:-1], lambda x: x.half(), lambda x: x * torch.nan, lambda x: x.sum(), lambda x: None, lambda x: b""],
+    ids=["cut", "half", "nan", "scalar", "gone", "empty"],
+)
+def test_an_edited_file_that_has_its_sha256_is_named(
+    folder: Path, name: str, change: Callable[[torch.Tensor], Any], tmp_path: Path
+) -> None:
+    copy = tmp_path / "digits" / "classifier"
+    shutil.copytree(folder, copy)
+    file = copy / f"{name}.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    key = "test" if name == "features" else "test.covariance"
+    tensors[key] = change(tensors[key])
+    whole = {key: tensor for key, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+    file.write_bytes(safetensors.torch.save(whole) if tensors[key] != b"" else b"")
+    sha256 = json.loads((copy / "reference.json").read_text())["sha256"]
+    describe(copy, {"sha256": sha256 | {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}})
+    with pytest.raises(
+        InputError, match=rf"{file.name}: (missing or|not of split 'test') .*; run dvc repro reference@"
+    ):
+        open_reference(copy).features("test")
+
+
+def describe(folder: Path, changes: dict[str, Any]) -> None:
+    said = json.loads((folder / "reference.json").read_text())
+    (folder / "reference.json").write_text(json.dumps(said | changes))
 
 
 def test_what_an_extractor_refuses(reference: Reference) -> None:

@@ -1,11 +1,16 @@
 """The stages reference@, evaluate@ and compare@ for real, on digits; training only where it matters."""
 
 import json
+import math
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -16,6 +21,9 @@ from gen import export
 from gen.config import Run
 from gen.data.dataset import open_dataset
 from gen.training import image_shape, initial_family
+from pipelines import store
+from pipelines.compare import SHOWN
+from pipelines.page import legend
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
 from tests.training.tiny import DIGITS, prepared, run_of
@@ -140,7 +148,9 @@ def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workp
     assert all(np.asarray(Image.open(path).convert("L")).std() > 1 for path in pictures.iterdir())
 
 
-def test_the_comparison_ranks_what_was_evaluated(built: Workplace) -> None:
+@pytest.fixture(scope="module")
+def compared(built: Workplace) -> Workplace:
+    """Both models evaluated, and compared."""
     write(built, REFERENCE)
     for run in ("ali", "dcgan"):
         (built.folder / "models" / "tiny" / run / "curves").mkdir(exist_ok=True)
@@ -150,16 +160,19 @@ def test_the_comparison_ranks_what_was_evaluated(built: Workplace) -> None:
         assert built.here("evaluate", run).returncode == 0
     done = built.here("compare", "tiny")
     assert done.returncode == 0, done.stderr
-    out = built.folder / "comparisons" / "tiny"
+    return built
+
+
+def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
+    out = compared.folder / "comparisons" / "tiny"
     ranking = (out / "ranking.csv").read_text().split()[1:]
     values = [float(line.split(",")[1]) for line in ranking]
     assert values == sorted(values)
     assert {line.split(",")[0] for line in ranking} == {"ali", "dcgan"}
     means = json.loads((out / "metrics.json").read_text())
-    assert means["dcgan"]["fid_classifier"] == evaluated(built, "dcgan")["fid_classifier"]["mean"]
+    assert means["dcgan"]["fid_classifier"] == evaluated(compared, "dcgan")["fid_classifier"]["mean"]
     assert "reconstruction_error" in means["ali"]
     assert "reconstruction_error" not in means["dcgan"]
-    check_what_is_refused(built)
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") >= 4
     assert 'src="http' not in page
@@ -167,45 +180,143 @@ def test_the_comparison_ranks_what_was_evaluated(built: Workplace) -> None:
     assert "memorisation look at 297 of each, KID at 50 subsets of 297" in page
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 5
+    assert "| inception score classifier " in table[0]
     assert table[-1].replace(" ", "").startswith("|200validationimages|real|")
     assert len({len(line) for line in table}) == 1, "columns are aligned"
 
 
-def check_what_is_refused(built: Workplace) -> None:
-    """One run is evaluated otherwise, damaged, or not at all: no comparison, and the old one stays."""
-    home = built.folder / "evaluations" / "tiny" / "dcgan"
-    protocol, metrics = (home / "protocol.json").read_text(), (home / "metrics.json").read_text()
-    for name, text, said in (
-        ("protocol.json", protocol.replace('"samples": 300', '"samples": 301'), "evaluated otherwise than ali"),
-        (
-            "protocol.json",
-            protocol.replace('"weights_sha256"', '"weights"'),
-            "lacks weights_sha256; run dvc repro -s -f",
-        ),
-        ("metrics.json", '{"fid_classifier": {"mean": Infinity, "sd": 0.0}}', "metrics.json: damaged; run dvc repro"),
-        ("metrics.json", '{"fid_classifier": 3.0}', "metrics.json: damaged; run dvc repro"),
-        ("metrics.json", "{}", "metrics.json: damaged; run dvc repro"),
-        ("metrics.json", metrics[: len(metrics) // 2], "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
-        ("metrics.json", None, "metrics.json: missing; run dvc repro evaluate@dcgan"),
-    ):
-        (home / name).unlink() if text is None else (home / name).write_text(text)
-        assert said in built.refused("compare", "tiny")
-        (home / "protocol.json").write_text(protocol)
-        (home / "metrics.json").write_text(metrics)
-    models = built.folder / "models" / "tiny"
-    weights, curve = models / "dcgan" / "weights.safetensors", models / "dcgan" / "curves" / "fid_classifier.csv"
-    for path, said in (
-        (weights, "of other weights than models/tiny/dcgan has; run dvc repro evaluate@dcgan"),
-        (curve, "fid_classifier.csv: damaged; run dvc repro -s -f train@dcgan"),
-    ):
-        sound = path.read_bytes()
-        path.write_bytes(sound[:-1] + b"?" if path == weights else b"")
-        assert said in built.refused("compare", "tiny")
+def test_every_column_people_read_is_explained_to_them() -> None:
+    unexplained = [name for name in SHOWN if not legend(pd.DataFrame(columns=[name.replace("_", " ")]))]
+    assert unexplained == ["kid", "knn"], "these are explained with fid and svm"
+
+
+def test_real_images_have_the_numbers_of_every_extractor(compared: Workplace) -> None:
+    def with_another(name: str, found: dict[str, Any]) -> dict[str, Any]:
+        if name == "metrics.json":
+            return found | {"fid_another": found["fid_classifier"]}
+        another = found["extractors"]["classifier"] | {"validation_images": {"images": 4, "fid_another": 123.0}}
+        return found | {"extractors": found["extractors"] | {"another": another}}
+
+    names = ("metrics.json", "protocol.json")
+    paths = [compared.folder / "evaluations" / "tiny" / run / name for run in ("ali", "dcgan") for name in names]
+    with ExitStack() as changes:
+        for path in paths:
+            changes.enter_context(changed(path, json.dumps(with_another(path.name, json.loads(path.read_text())))))
+        assert compared.here("compare", "tiny").returncode == 0
+    table = [line.split("|") for line in (compared.folder / "comparisons/tiny/table.md").read_text().splitlines()]
+    real = dict(zip(map(str.strip, table[0]), map(str.strip, table[-1]), strict=True))
+    assert real["run"] == "200 validation images"
+    assert real["fid another"] == "123"
+    assert real["fid classifier"]
+
+
+@contextmanager
+def changed(path: Path, text: str | None) -> Iterator[None]:
+    """The file says something else meanwhile; None: it is gone."""
+    sound = path.read_bytes()
+    path.unlink() if text is None else path.write_text(text)
+    try:
+        yield
+    finally:
         path.write_bytes(sound)
-    assert (built.folder / "comparisons" / "tiny" / "index.html").exists()
 
 
-def test_few_labels_on_untrained_features(built: Workplace) -> None:
+def edited(path: Path, address: str, value: Any) -> str:
+    """JSON with another value at a place; ...: with none."""
+    found = json.loads(path.read_text())
+    *sections, last = address.split("/")
+    place = found
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    if value is ...:
+        del place[last]
+    return json.dumps(found)
+
+
+CLASSIFIER = "extractors/classifier"
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "value", "said"),
+    [
+        ("metrics", "fid_classifier", 3.0, ".fid_classifier: expected a section with mean, sd; got 3.0"),
+        ("metrics", "fid_classifier/mean", math.inf, ".fid_classifier.mean: input should be a finite number"),
+        ("metrics", "fid_classifier/mean", "3", ".fid_classifier.mean: input should be a valid number"),
+        ("metrics", "fid_classifier/mean", ..., ".fid_classifier.mean: missing"),
+        ("metrics", "kid_classifier/sd", math.nan, ".kid_classifier.sd: input should be a finite number"),
+        ("metrics", "kid_classifier/sd", -1.0, ".kid_classifier.sd: input should be greater than or equal to 0"),
+        ("metrics", "kid_classifier/sd", True, ".kid_classifier.sd: input should be a number, not yes or no"),
+        ("metrics", "fid_classifier", ..., ": lacks fid_classifier"),
+        ("protocol", "weights_sha256", ..., ".weights_sha256: missing"),
+        ("protocol", "samples", "300", ".samples: input should be a valid integer"),
+        ("protocol", "averaged_weights", 1, ".averaged_weights: input should be a valid boolean"),
+        ("protocol", "extractors", {}, ".extractors: dictionary should have at least 1 item"),
+        ("protocol", "extractors", [], ".extractors: input should be a valid dictionary"),
+        ("protocol", CLASSIFIER, None, ".extractors.classifier: "),
+        ("protocol", f"{CLASSIFIER}/sha256", ..., ".extractors.classifier.sha256: missing"),
+        ("protocol", f"{CLASSIFIER}/reference_sha256", ..., ".extractors.classifier.reference_sha256: missing"),
+        ("protocol", f"{CLASSIFIER}/singular_covariance", ..., ".extractors.classifier.singular_covariance: missing"),
+        ("protocol", f"{CLASSIFIER}/test_accuracy", "high", ".extractors.classifier.test_accuracy: "),
+        ("protocol", f"{CLASSIFIER}/counts/kernel_subset", ..., ".extractors.classifier.counts.kernel_subset: missing"),
+        ("protocol", f"{CLASSIFIER}/validation_images", [], ".extractors.classifier.validation_images: "),
+        ("protocol", f"{CLASSIFIER}/validation_images/images", ..., ".validation_images: lacks images"),
+        ("protocol", f"{CLASSIFIER}/validation_images/images", True, ".validation_images.images: "),
+    ],
+)
+def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: str, value: Any, said: str) -> None:
+    path = compared.folder / "evaluations" / "tiny" / "dcgan" / f"{name}.json"
+    with changed(path, edited(path, address, value)):
+        line = compared.refused("compare", "tiny")
+    assert line.startswith("error: evaluations/tiny/dcgan/")
+    assert f"{name}.json" in line
+    assert said in line
+    assert line.endswith("; run dvc repro -s -f evaluate@dcgan\n")
+
+
+def test_what_is_not_compared(compared: Workplace) -> None:
+    """One run is evaluated otherwise, damaged, or not at all: no comparison, and the old one stays."""
+    home, models = compared.folder / "evaluations" / "tiny", compared.folder / "models" / "tiny"
+    metrics, protocol = home / "dcgan" / "metrics.json", home / "dcgan" / "protocol.json"
+    curve = models / "dcgan" / "curves" / "fid_classifier.csv"
+    for path, text, said in (
+        (protocol, edited(protocol, "samples", 301), "evaluated otherwise than ali; run dvc repro evaluate@dcgan"),
+        (protocol, edited(protocol, "weights_sha256", ""), "dcgan: of other weights than models/tiny/dcgan has; run "),
+        (protocol, "[]", "protocol.json: damaged; run dvc repro -s -f evaluate@dcgan"),
+        (metrics, "{}", "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
+        (metrics, metrics.read_text()[:99], "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
+        (metrics, None, "metrics.json: missing; run dvc repro evaluate@dcgan"),
+        (curve, "", "fid_classifier.csv: damaged; run dvc repro -s -f train@dcgan"),
+    ):
+        with changed(path, text):
+            assert said in compared.refused("compare", "tiny")
+    other = home / "ali" / "metrics.json"
+    with changed(other, edited(other, "fid_classifier", ...)), changed(metrics, edited(metrics, "fid_classifier", ...)):
+        assert "ali/metrics.json: lacks what ranks runs; run dvc repro -s" in compared.refused("compare", "tiny")
+    weights = models / "dcgan" / "weights.safetensors"
+    sound = weights.read_bytes()
+    weights.write_bytes(sound[:-1] + b"?")
+    assert "of other weights than models/tiny/dcgan has; run dvc repro evalu" in compared.refused("compare", "tiny")
+    weights.write_bytes(sound)
+    assert (compared.folder / "comparisons" / "tiny" / "index.html").exists()
+
+
+def test_in_mlflow_few_labels_have_a_folder_beside_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    found = SimpleNamespace(
+        search_runs=lambda *query: [SimpleNamespace(info=SimpleNamespace(run_id="1"))],
+        log_batch=lambda run_id, metrics: None,
+        log_artifacts=lambda run_id, folder, path: logged.append(path),
+    )
+    monkeypatch.setattr(store, "connect", lambda: found)
+    monkeypatch.setattr(store, "experiment_id", lambda found, name: "1")
+    for folder in ("evaluations/tiny/ali", "evaluations/tiny/svm/ali"):
+        store.add_to_run("tiny", "ali", "none", {}, Path(folder))
+    assert logged == ["evaluations", "evaluations/svm"]
+
+
+def test_few_labels_on_untrained_features(compared: Workplace) -> None:
+    built = compared
     write(built, REFERENCE)
     done = built.here("svm", "ali")
     assert done.returncode == 0, done.stderr
@@ -218,10 +329,23 @@ def test_few_labels_on_untrained_features(built: Workplace) -> None:
     ]
     assert sorted(metrics) == sorted(kinds)
     assert all(0 < one["mean"] < 90 for one in metrics.values()), "random features of digits still tell something"
-    first = json.loads((out / "protocol.json").read_text())[0]
+    first = json.loads((out / "protocol.json").read_text())["results"][0]
     assert (first["pool_rows"], first["validation_rows"], first["test_rows"]) == (1300, 200, 297)
     assert first["dimension"] == 4 * 4 * 16 + 32 + 32 + 4  # width 2: the last three hidden layers, and z
     assert "REDUCED protocol 'few'" in (out / "report.md").read_text()
+    assert built.here("compare", "tiny").returncode == 0
+    assert "svm error percent at random few" in (built.folder / "comparisons" / "tiny" / "table.md").read_text()
+    protocol = out / "protocol.json"
+    for text, said in (
+        (
+            edited(protocol, "weights_sha256", "0" * 64),
+            "svm/ali: of other weights than models/tiny/ali has; run dvc repro",
+        ),
+        (json.dumps([first]), "svm/ali/protocol.json: damaged; run dvc repro -s -f svm@ali"),
+        (None, "svm/ali/protocol.json: missing; run dvc repro svm@ali"),
+    ):
+        with changed(protocol, text):
+            assert said in built.refused("compare", "tiny")
     assert "|ALI+L2-SVM|svhn|19.14|0.50|" in (out / "report.md").read_text().replace(" ", "")
     write(built, REFERENCE, FEW | {"name": "half", "labelled": 1000, "validation": 1000})
     assert "protocol 'half' needs 1000: give more, or give params a protocol of its own" in built.refused("svm", "ali")

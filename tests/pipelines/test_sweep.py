@@ -134,6 +134,11 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
     assert set(sweep_trials(parent.info.experiment_id)) == {one.info.run_id for one in children.values()}
     assert "figures/metric.png" in {file.path for file in store.list_artifacts(parent.info.run_id, "figures")}
 
+    workplace.write(sweeps={"clip": sweep_of()}, ring=ring_run("wgan", clip=0.1 if means.idxmin() == 0.01 else 0.01))
+    run(workplace)
+    pd.testing.assert_frame_equal(trials(workplace), found)  # seconds of training too: none is trained again
+    assert {one.info.run_id for one in tracked(workplace)[1].values()} == {one.info.run_id for one in children.values()}
+
 
 def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     write(workplace, sweep_of(steps=1000, evaluate_every=125))
