@@ -68,7 +68,8 @@ class Coordinates:
 class LightFrechet:
     """Frechet distance of a few samples in an extractor's features. Workers share the samples and merge their moments.
 
-    Its bias depends on the number of samples: it ranks the checkpoints of one run, and is no FID to report.
+    Its bias depends on the number of samples: it ranks the checkpoints of one run, and is no FID to report. Beside it
+    stands whether a covariance is singular, 1 or 0: with no more samples, or validation images, than features it is.
     """
 
     def __init__(self, reference: Reference, samples: int) -> None:
@@ -89,4 +90,5 @@ class LightFrechet:
             return {}
         parts = [Part(int(count), mean, scatter) for count, mean, scatter in zip(*told, strict=True)]
         found = frechet_distance(self.reference.moments[SPLIT], moments(merge(parts)))
-        return {f"fid_{self.reference.name}": found.distance}
+        name = self.reference.name
+        return {f"fid_{name}": found.distance, f"singular_covariance_{name}": float(found.singular)}

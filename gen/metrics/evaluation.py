@@ -61,7 +61,8 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 
     Returns:
         The numbers, and whether a covariance was singular: too few samples or images for the Frechet distance to mean
-        what it usually does.
+        what it usually does. Memorisation is left out where most test images are training images too: there is no
+        distance of new images to hold it against.
 
     Raises:
         InputError: too few samples, or features that are not finite.
@@ -77,8 +78,9 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
         "kid_subset_sd": kernel.sd,
         "precision": pair.precision,
         "recall": pair.recall,
-        "memorisation": memorised(said.features, reference),
     }
+    if reference.spacing > 0:
+        found["memorisation"] = memorised(said.features, reference)
     if said.logits.shape[1]:
         found |= classes(said.logits, reference)
     return {f"{name}_{reference.name}": value for name, value in found.items()}, singular
@@ -111,7 +113,7 @@ def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, flo
 def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
     """Median distance of samples to their nearest training image, over that of test images: far below 1, copies.
 
-    In the extractor's features, of as many samples as the test split has images.
+    In the extractor's features, of as many samples as the test split has images. `reference.spacing` is above 0.
     """
     few = samples[: len(reference.features(SPLIT))]
     return float(nearest(few, reference.features("train")).distances.median()) / reference.spacing

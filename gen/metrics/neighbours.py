@@ -2,13 +2,14 @@
 
 Products of matrices find who may be near: fast, but with rounding in proportion to the norms. Distances of those few
 are then taken from the differences themselves, so equal rows are at distance 0 and blocks of any size say the same.
+Where rounding leaves more rows in question than that, as many copies of one row do, differences are taken of all.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float64, Int, Num
+from jaxtyping import Bool, Float64, Int, Num
 from torch import Tensor
 
 from gen.errors import InputError
@@ -49,7 +50,7 @@ def nearest(queries: Num[Tensor, "n d"], base: Num[Tensor, "m width"], k: int = 
     if queries.shape[1] != base.shape[1]:
         raise InputError(f"queries: width {queries.shape[1]}, the base has {base.shape[1]}; use one extractor")
     centre = centre_of(base)
-    found = [_among(rows, _candidates(rows, base, centre, k, block), base, k) for rows in torch.split(queries, block)]
+    found = [_nearest(rows, base, centre, k, block) for rows in torch.split(queries, block)]
     return Neighbours(torch.cat([part.indices for part in found]), torch.cat([part.distances for part in found]))
 
 
@@ -75,20 +76,32 @@ def spans(total: int, block: int) -> Iterator[slice]:
     return (slice(start, min(start + block, total)) for start in range(0, total, block))
 
 
+def _nearest(
+    queries: Num[Tensor, "n d"], base: Num[Tensor, "m d"], centre: Float64[Tensor, " d"], k: int, block: int
+) -> Neighbours:
+    candidates, sure = _candidates(queries, base, centre, k, block)
+    found = _among(queries, candidates, base, k)
+    if not bool(sure.all()):
+        found.indices[~sure], found.distances[~sure] = _among_all(queries[~sure], base, k, block)
+    return found
+
+
 def _candidates(
     queries: Num[Tensor, "n d"], base: Num[Tensor, "m d"], centre: Float64[Tensor, " d"], k: int, block: int
-) -> Int[Tensor, "n c"]:
-    """Rows of the base of which the nearest are surely some."""
+) -> tuple[Int[Tensor, "n c"], Bool[Tensor, " n"]]:
+    """Rows of the base that may be the nearest, and for which queries all that may be are among them."""
     x = queries.double() - centre
-    best = x.new_empty(len(x), 0)
+    best, error = x.new_empty(len(x), 0), x.new_zeros(())
     indices = torch.empty(len(x), 0, dtype=torch.int64, device=x.device)
     for columns in spans(len(base), block):
-        squared = products(x, base[columns].double() - centre).squared
+        squared, rounded = products(x, base[columns].double() - centre)
+        error = torch.maximum(error, rounded)
         near, chosen = squared.topk(min(k + SPARE, squared.shape[1]), largest=False)
         best, indices = torch.cat([best, near], dim=1), torch.cat([indices, chosen + columns.start], dim=1)
         best, chosen = best.topk(min(k + SPARE, best.shape[1]), largest=False)
         indices = indices.gather(1, chosen)
-    return indices.sort(dim=1).values
+    sure = (best[:, -1] - best[:, k - 1] > 2 * error) | (best.shape[1] == len(base))
+    return indices.sort(dim=1).values, sure
 
 
 def _among(queries: Num[Tensor, "n d"], candidates: Int[Tensor, "n c"], base: Num[Tensor, "m d"], k: int) -> Neighbours:
@@ -101,3 +114,18 @@ def _among(queries: Num[Tensor, "n d"], candidates: Int[Tensor, "n c"], base: Nu
     )
     order = distances.argsort(dim=1, stable=True)[:, :k]
     return Neighbours(candidates.gather(1, order), distances.gather(1, order))
+
+
+def _among_all(queries: Num[Tensor, "n d"], base: Num[Tensor, "m d"], k: int, block: int) -> Neighbours:
+    """The k nearest of all rows, by differences alone: slow, until all queries have found k copies of themselves."""
+    x = queries.double()
+    best = x.new_empty(len(x), 0)
+    indices = torch.empty(len(x), 0, dtype=torch.int64, device=x.device)
+    for columns in spans(len(base), block):
+        numbers = torch.arange(columns.start, columns.stop, device=x.device).expand(len(x), -1)
+        best = torch.cat([best, differences(x, base[columns].double())], dim=1)
+        order = best.argsort(dim=1, stable=True)[:, :k]
+        best, indices = best.gather(1, order), torch.cat([indices, numbers], dim=1).gather(1, order)
+        if best.shape[1] == k and not bool(best.any()):
+            break
+    return Neighbours(indices, best)

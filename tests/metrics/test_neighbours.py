@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from gen.errors import InputError
-from gen.metrics.neighbours import nearest
+from gen.metrics import neighbours
+from gen.metrics.neighbours import Neighbours, differences, nearest
 
 
 def draw(rows: int, width: int = 5, seed: int = 0) -> torch.Tensor:
@@ -48,6 +49,55 @@ def test_of_equally_near_rows_the_first_comes_first() -> None:
     found = nearest(torch.tensor([[1.0]]), base, k=4)
     assert found.indices.tolist() == [[0, 1, 2, 3]]
     assert found.distances.tolist() == [[1, 1, 1, 1]]
+
+
+def by_differences(queries: torch.Tensor, base: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    distances = differences(queries.double(), base.double())
+    order = distances.argsort(dim=1, stable=True)[:, :k]
+    return order, distances.gather(1, order)
+
+
+@pytest.mark.parametrize("block", [7, 64, 1000])
+@pytest.mark.parametrize("kinds", [1, 3, 40])
+def test_of_many_copies_the_first_are_found(kinds: int, block: int) -> None:
+    base = draw(kinds, seed=4)[torch.arange(400) ** 2 % kinds]
+    queries = torch.cat([base[:5], draw(20, seed=5)])
+    found, expected = nearest(queries, base, k=6, block=block), by_differences(queries, base, 6)
+    assert torch.equal(found.indices, expected[0])
+    assert torch.equal(found.distances, expected[1])
+
+
+def test_bytes_of_which_many_are_equally_near() -> None:
+    base = torch.randint(0, 3, (3000, 4), generator=torch.Generator().manual_seed(6), dtype=torch.uint8)
+    assert torch.equal(nearest(base, base, k=3).indices, by_differences(base, base, 3)[0])
+
+
+@pytest.mark.parametrize("away", [1e7, 1e9])
+def test_no_neighbour_is_lost_to_rounding_far_from_the_others(away: float) -> None:
+    """Two groups: their mean is far from either, and products of matrices no longer see what is near."""
+    base = draw(300, seed=7).double()
+    base[::2] += away
+    queries = base[:60] + draw(60, seed=8) / 10
+    found, expected = nearest(queries, base, k=4), by_differences(queries, base, 4)
+    assert torch.equal(found.indices, expected[0])
+    assert torch.equal(found.distances, expected[1])
+
+
+def test_only_where_rounding_decides_are_differences_taken_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    of_all = neighbours._among_all
+
+    def counted(queries: torch.Tensor, base: torch.Tensor, k: int, block: int) -> Neighbours:
+        asked.append(len(queries))
+        return of_all(queries, base, k, block)
+
+    monkeypatch.setattr(neighbours, "_among_all", counted)
+    base = draw(500, seed=9)
+    nearest(draw(50), base, k=3)
+    assert not asked
+    base[100:150] = base[0]
+    nearest(torch.cat([base[:1], base[200:220]]), base, k=3)
+    assert asked == [1]
 
 
 def test_pixels_of_bytes() -> None:

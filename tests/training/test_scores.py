@@ -40,7 +40,7 @@ def test_the_light_distance_is_the_distance(score: LightFrechet, datasets: dict[
     seen = score.reference.extract(loop.sample("score", rows=150)).features
     expected = frechet_distance(score.reference.moments["validation"], moments(gather(seen))).distance
     before = torch.random.get_rng_state()
-    assert score(loop) == pytest.approx({"fid_classifier": expected}, rel=1e-12)
+    assert score(loop) == pytest.approx({"fid_classifier": expected, "singular_covariance_classifier": 0}, rel=1e-12)
     assert score(loop) == score(loop)
     assert torch.equal(torch.random.get_rng_state(), before), "a score must not disturb training"
 
@@ -60,7 +60,9 @@ def test_a_rounded_inception_says_so(
     loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
     described = {**score.reference.described, "extractor": extractor}
     looking = LightFrechet(replace(score.reference, described=described, inception_dtype=dtype), samples=20)
-    assert list(looking(loop)) == [told]
+    said = looking(loop)
+    assert list(said) == [told, told.replace("fid", "singular_covariance")], "the first chooses"
+    assert said[told.replace("fid", "singular_covariance")] == 1, "20 samples of 128 features"
     assert dtype is torch.float32 or looks(extractor) == [f"validation/{told}"], "what a sweep may go by"
 
 
