@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from isal.igzip import IGzipFile
+from isal.igzip_lib import IsalError
+
 from gen.data.formats.remedy import said
 from gen.errors import InputError
 
 BLOCK = 1 << 20
 RATIO = 200
 """A zip member that claims to unpack to more than this many times its size (beyond one block) is a bomb."""
-TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError)
+TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, IsalError, ValueError, OverflowError)
 ZIP_FAULTS = (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, NotImplementedError, OverflowError)
 
 
@@ -32,7 +35,7 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
         InputError: it is missing, damaged, over a cap, or has a member that is a link, a device, or named to escape.
     """
     try:
-        with gzip.open(path) as unpacked:
+        with IGzipFile(path) as unpacked:
             capped = _Capped(unpacked, cap, path)
             with tarfile.open(fileobj=capped, mode="r|", bufsize=BLOCK) as archive:
                 for count, member in enumerate(archive, 1):
@@ -43,7 +46,7 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
                         yield member.name, file.read()
             while capped.read(BLOCK):  # the checksum comes last
                 pass
-    except TAR_FAULTS as error:
+    except TAR_FAULTS as error:  # type: ignore[misc]
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: damaged: {said(error)}") from None
