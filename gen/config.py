@@ -20,7 +20,7 @@ class Data(Settings):
     """Section `data`: where published files come from."""
 
     mirror: str | None
-    """Folder or URL that holds <dataset>/<file> and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
+    """Folder or URL that holds <source>/<file> and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
 
 
 class Logging(Settings):
@@ -98,10 +98,14 @@ class Run(Settings):
 class Reference(Settings):
     """One entry of `reference`, named by its data set: what all models of that data set are judged by."""
 
-    extractors: tuple[Literal["classifier", "inception_bilinear", "inception_bicubic", "coordinates"], ...] = Field(
-        min_length=1
-    )
-    """By what features; the first is the one that checkpoints are chosen by. inception needs its weight file."""
+    extractors: tuple[
+        Literal["classifier", "coordinates", "inception_bilinear", "inception_bicubic", "pixels"], ...
+    ] = Field(min_length=1)
+    """By what features; the first is the one that checkpoints are chosen by.
+
+    inception needs its weight file, classifier needs labels, coordinates are of points. pixels, the image averaged down
+    to 8x8, needs nothing, but sees no detail: it ranks checkpoints of one run.
+    """
     size: int | None = Field(gt=0)
     """Images are padded to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(ge=0)

@@ -109,8 +109,9 @@ class Journal:
         return step % every == 0 or step == self.loop.run.steps
 
     def measures(self, step: int) -> bool:
-        """Whether step number `step` is one of those that are recorded: before a checkpoint, always."""
-        return self.due(step, self.logging.metrics_every) or self.due(step, self.logging.checkpoint_every)
+        """Whether step number `step` is one of those that are recorded: before a grid or a checkpoint, always."""
+        logging = self.logging
+        return any(self.due(step, n) for n in (logging.metrics_every, logging.grid_every, logging.checkpoint_every))
 
     def keep(self, losses: Losses) -> None:
         """All that is due after a step. Raises Diverged."""

@@ -4,6 +4,7 @@ A score looks at the validation split alone, with noise of its own, so the numbe
 that chose nothing. It is a function of the weights: a run that is resumed finds the same.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -83,6 +84,8 @@ class LightFrechet:
             return {}
         workers = loop.workers
         images = loop.sample("score", rows=self.samples, take=slice(workers.rank, None, workers.world))
+        if workers.any(not bool(images.isfinite().all()), loop.device):
+            return {f"fid_{self.reference.name}": math.nan}  # the run has diverged, on all workers alike
         extract = self.reference.extract.to(loop.device)
         own = gather(torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)]))
         told = [workers.gather(tensor, loop.device) for tensor in (torch.tensor(own.samples), own.mean, own.scatter)]

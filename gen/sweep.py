@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gen.errors import InputError
+from gen.metrics.extractors import quick
 from gen.settings import Settings, nearest
 
 Value = bool | int | float | str | None
@@ -157,7 +158,7 @@ def looks(extractor: str) -> list[str]:
     if extractor == "coordinates":
         names = ["sliced_wasserstein", "mode_variation", "modes_covered", "high_quality"]
     else:
-        names = [f"fid_{extractor}_bfloat16" if extractor.startswith("inception_") else f"fid_{extractor}"]
+        names = [f"fid_{quick(extractor)}"]
     return [f"validation/{name}" for name in names]
 
 

@@ -17,7 +17,8 @@ def main() -> None:
     parser = command.parser("demo", __doc__ or "", "python -m pipelines.demo")
     parser.parse_args()
     params = config.load(command.PARAMS)
-    with cluster.joined(params.cluster):
+    need = [run.compute.workers * run.compute.threads for run in params.runs.values() if run.group == GROUP]
+    with cluster.joined(params.cluster, max(need, default=1)):
         environment = os.environ | {"RAY_ADDRESS": cluster.address()}
         dvc = [str(Path(sys.executable).with_name("dvc")), "repro", f"compare@{GROUP}"]
         done = subprocess.run(dvc, env=environment, check=False)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ NEIGHBOURS = 5
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
+ANY_NUMBER = ("kid", "memorisation", "confidence", "classes_seen")
+"""Metrics that say the same of few images as of many."""
 
 
 def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
@@ -51,7 +53,10 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
     pictures = out / "pictures"
     pictures.mkdir()
     dataset = open_dataset(Path("data/prepared") / run.dataset)
-    measured: dict[str, Measured] = {}
+    references = [open_reference(Path("data/reference") / run.dataset / one) for one in section.extractors]
+    for reference in references:
+        check_same_data(name, described, reference, dataset)
+    measured, singular = over_seeds(params, run, model, references)
     notes: dict[str, Any] = {
         "run": name,
         "dataset": run.dataset,
@@ -64,23 +69,19 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
         "seeds": section.seeds,
         "extractors": {},
     }
-    for extractor in section.extractors:
-        reference = open_reference(Path("data/reference") / run.dataset / extractor)
-        check_same_data(name, described, reference, dataset)
-        found, singular = over_seeds(params, run, model, reference)
-        measured |= found
+    for reference in references:
         weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
         about = {key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described}
-        notes["extractors"][extractor] = {
+        notes["extractors"][reference.name] = {
             "sha256": "".join(weights),
             "reference_sha256": reference.digest,
-            "singular_covariance": singular,
+            "singular_covariance": reference.name in singular,
             "counts": evaluation.counts(reference, section.samples),
             "validation_images": held_out(reference, section.samples),
             **about,
         }
-        if extractor == section.extractors[0] and dataset.shape.height > 1:
-            (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
+    if dataset.shape.height > 1:
+        (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, references[0], section.samples))
     with concerning(model):
         measured |= particular(family, dataset, section, pictures)
     write(out, measured, notes)
@@ -88,34 +89,40 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
 
 
 def held_out(reference: Reference, samples: int) -> dict[str, float]:
-    """The numbers of validation images, as if a model had drawn them: what a perfect one would have, of so many."""
+    """The numbers of validation images, as if a model had drawn them: what a perfect one would have.
+
+    Where there are fewer than samples, only those that say the same of any number: the Frechet distance of 200 images
+    is larger than that of 1,000 as good ones.
+    """
     if reference.described["rows"].get("validation", 0) < 4:
         return {}
     real = reference.features("validation")[:samples]
-    numbers, _ = evaluation.measure(Extracted(real, real.new_zeros(len(real), 0)), reference, 0)
+    numbers, _ = evaluation.measure(Extracted(real, evaluation.class_logits(real, reference)), reference, 0)
+    if len(real) < samples:
+        told = {f"{name}_{reference.name}" for name in ANY_NUMBER}
+        numbers = {name: value for name, value in numbers.items() if name in told}
     return {"images": len(real), **numbers}
 
 
-def over_seeds(params: Params, run: Run, model: Path, reference: Reference) -> tuple[dict[str, Measured], bool]:
-    """Every metric over the seeds, and whether a covariance was singular."""
+def over_seeds(
+    params: Params, run: Run, model: Path, references: Sequence[Reference]
+) -> tuple[dict[str, Measured], set[str]]:
+    """Every metric over the seeds, and the extractors that had a singular covariance."""
     section = params.reference[run.dataset]
-    found, singular = [], False
-    with progress(f"{model.name}: {reference.name}", "samples", section.samples * section.seeds) as move:
-        for seed in range(section.seeds):
-            with concerning(model):
-                said = extract(
-                    model,
-                    reference.folder,
-                    seed,
-                    section.samples,
-                    workers=section.workers,
-                    where=params.cluster,
-                    move=move,
-                )
-                numbers, flagged = evaluation.measure(said, reference, seed)
-            found.append(numbers)
-            singular |= flagged
-    with concerning(model):
+    found: list[dict[str, float]] = []
+    singular: set[str] = set()
+    with concerning(model), progress(model.name, "samples", section.samples * section.seeds) as move:
+        folders = [reference.folder for reference in references]
+        drawn = extract(
+            model, folders, section.seeds, section.samples, workers=section.workers, where=params.cluster, move=move
+        )
+        for seed, said in enumerate(drawn):
+            found.append({})
+            for one, reference in zip(said, references, strict=True):
+                numbers, flagged = evaluation.measure(one, reference, seed)
+                found[seed] |= numbers
+                if flagged:
+                    singular.add(reference.name)
         return evaluation.over_seeds(found), singular
 
 
@@ -178,7 +185,7 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
 
 
 def check_same_data(name: str, described: Trained, reference: Reference, dataset: Dataset) -> None:
-    """Model, reference and prepared data are of one data set. Raises InputError."""
+    """Model, reference and prepared data are of one data set, and of one size. Raises InputError."""
     digests = {
         "prepared data": dataset.digest,
         "reference": reference.described["data_digest"],
@@ -187,6 +194,9 @@ def check_same_data(name: str, described: Trained, reference: Reference, dataset
     if len(set(digests.values())) > 1:
         said = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
         raise InputError(f"{name}: of different data ({said}); run dvc repro evaluate@{name}")
+    made, seen = ("x".join(map(str, image)) for image in (described.image, reference.described["image"]))
+    if made != seen:
+        raise InputError(f"{name}: makes {made} images, {reference.folder} has {seen}; run dvc repro evaluate@{name}")
 
 
 def write(out: Path, measured: dict[str, Measured], notes: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Samples of a model, or real images, as an extractor sees them: in this process, or shared out to Ray actors."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +26,41 @@ from pipelines import cluster
 
 
 def extract(
-    model: Path, reference: Path, seed: int, samples: int, *, workers: int, where: Cluster, move: Callable[[int], None]
-) -> Extracted:
-    """Features and logits of the samples that `seed` stands for; up to rounding the same for any number of workers.
+    model: Path,
+    references: Sequence[Path],
+    seeds: int,
+    samples: int,
+    *,
+    workers: int,
+    where: Cluster,
+    move: Callable[[int], None],
+) -> Iterator[list[Extracted]]:
+    """What each extractor says of the samples of a seed, one seed after the other; the samples are drawn once for all.
 
-    How many threads share a convolution may change its last bits: one worker has all, each of several has one. With
-    OMP_NUM_THREADS=1 nothing differs.
+    Up to rounding the same for any number of workers: how many threads share a convolution may change its last bits,
+    and one worker has all, each of several has one. With OMP_NUM_THREADS=1 nothing differs.
 
     Args:
         model: the exported folder; every worker's node reaches it.
-        reference: the extractor's folder; so does it.
-        seed: of sampling.
-        samples: how many.
+        references: the extractors' folders; it reaches them, too.
+        seeds: of sampling, from 0.
+        samples: how many, for each seed.
         workers: processes; one needs no Ray.
         where: the Ray to join.
         move: called with the number of samples done since its last call.
     """
-    jobs = [(str(model.absolute()), str(reference.absolute()), seed, rows, samples) for rows in chunks(samples)]
-    found = []
-    for job, part in zip(jobs, _shared(_samples, jobs, workers, where), strict=True):
-        found.append(part)
-        move(job[3].stop - job[3].start)
-    return Extracted(torch.cat([p.features for p in found]), torch.cat([p.logits for p in found]))
+    folders = tuple(str(folder.absolute()) for folder in references)
+    jobs = [(str(model.absolute()), folders, seed, rows, samples) for seed in range(seeds) for rows in chunks(samples)]
+    with closing(_shared(_samples, jobs, workers, where)) as done:
+        for _ in range(seeds):
+            found = []
+            for rows in chunks(samples):
+                found.append(next(done))
+                move(rows.stop - rows.start)
+            yield [
+                Extracted(torch.cat([part.features for part in parts]), torch.cat([part.logits for part in parts]))
+                for parts in zip(*found, strict=True)
+            ]
 
 
 def extract_real(
@@ -74,7 +88,7 @@ def extract_real(
     return _shared(_real, jobs, workers, where)
 
 
-def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cluster) -> Iterator[Any]:
+def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cluster) -> Generator[Any]:
     """What `work` makes of each job, in order; from as many workers as the cluster has places for."""
     if workers == 1:
         yield from map(work, jobs)
@@ -104,11 +118,11 @@ class _Worker:
         return work(job)
 
 
-def _samples(job: tuple[str, str, int, slice, int]) -> Extracted:
-    model, reference, seed, rows, samples = job
-    family, extractor, device = _loaded_model(model, reference)
-    said = extractor(draw(family, seed, rows, samples, device))
-    return Extracted(said.features.cpu(), said.logits.cpu())
+def _samples(job: tuple[str, tuple[str, ...], int, slice, int]) -> list[Extracted]:
+    model, references, seed, rows, samples = job
+    family, extractors, device = _loaded_model(model, references)
+    images = draw(family, seed, rows, samples, device)
+    return [Extracted(*(part.cpu() for part in extractor(images))) for extractor in extractors]
 
 
 def _real(job: tuple[str, str, str, int | None, Piece]) -> Float[Tensor, "n d"]:
@@ -118,9 +132,10 @@ def _real(job: tuple[str, str, str, int | None, Piece]) -> Float[Tensor, "n d"]:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded_model(model: str, reference: str) -> tuple[Family, Extractor, torch.device]:
+def _loaded_model(model: str, references: tuple[str, ...]) -> tuple[Family, list[Extractor], torch.device]:
     device = pick_device("auto")
-    return export.load(model).to(device), open_reference(Path(reference)).extract.to(device), device
+    extractors = [open_reference(Path(folder)).extract.to(device) for folder in references]
+    return export.load(model).to(device), extractors, device
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,9 +1,11 @@
 """Ray Train at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
 
+import shutil
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from ray.exceptions import RayError
@@ -40,6 +42,8 @@ class Fit(threading.Thread):
         super().__init__(daemon=True)
         self.name = job.name
         self.reason = ""
+        self.storage = f"{job.storage}/ray"
+        self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
         self.trainer = TorchTrainer(
             work,
@@ -48,8 +52,8 @@ class Fit(threading.Thread):
                 num_workers=compute.workers, use_gpu=device == "cuda", resources_per_worker={"CPU": compute.threads}
             ),
             run_config=RunConfig(
-                name=f"{job.name}-{uuid.uuid4().hex[:8]}",
-                storage_path=f"{job.storage}/ray",
+                name=self.folder,
+                storage_path=self.storage,
                 failure_config=FailureConfig(max_failures=max_failures),
             ),
         )
@@ -60,6 +64,8 @@ class Fit(threading.Thread):
             self.trainer.fit()
         except Exception as error:  # of a worker; or Ray was left, after a run that diverged, while this still waited
             self.reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        if "://" not in self.storage:  # nobody writes there any more, and what counts is in the checkpoints
+            shutil.rmtree(Path(self.storage) / self.folder, ignore_errors=True)
 
 
 def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
@@ -89,7 +95,7 @@ def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: thre
             else:
                 pass_on(event, listeners)
         if ended and ended.outcome in ("refused", "diverged"):
-            fit.join(GIVEN_UP_SECONDS)  # the first worker has given up; others may wait for it in vain
+            fit.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
     return ended or Ended("failed", fit.reason)
 

@@ -65,17 +65,20 @@ def how(protocols: Mapping[str, Evaluation]) -> str:
     extractors = []
     for name, about in protocol.extractors.items():
         accuracy = "" if about.test_accuracy is None else f" (test accuracy {about.test_accuracy:.1%})"
-        extractors.append(f"{name}{accuracy}, sha256 {about.sha256[:12]}")
+        extractors.append(f"{name}{accuracy}" + (f", sha256 {about.sha256[:12]}" if about.sha256 else ""))
     singular = [run for run, one in protocols.items() if any(e.singular_covariance for e in one.extractors.values())]
     flag = f" Singular covariances, whose distance says less: {', '.join(singular)}." if singular else ""
     averaged = [run for run, one in protocols.items() if one.averaged_weights]
-    flag += f" With averaged weights: {'all' if len(averaged) == len(protocols) else ', '.join(averaged)}."
+    flag += f" With averaged weights: {'all' if len(averaged) == len(protocols) else ', '.join(averaged) or 'none'}."
     counts = next(iter(protocol.extractors.values())).counts
+    parts = counts.inception_score_splits
+    score = f" The Inception score is the mean of {parts} parts of the samples." if parts else ""
     return (
         f"Numbers are mean ± sd over {protocol.seeds} draws of {protocol.samples:,} samples of the best "
         f"checkpoint, against the {protocol.real_images:,} images of the {protocol.split} split. Precision, "
         f"recall (k = 3) and memorisation look at {counts.precision_recall_memorisation:,} of each, KID at "
-        f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Extractors: {'; '.join(extractors)}.{flag}"
+        f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Memorisation, and the pictures for it, look for "
+        f"the nearest of {counts.training_images:,} training images.{score} Extractors: {'; '.join(extractors)}.{flag}"
     )
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from typing import Never
 
 from tqdm import tqdm
 
@@ -10,6 +11,8 @@ from gen.sweep import label
 from pipelines.sweep_table import Table
 
 SECONDS_BETWEEN_LINES = 10.0
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
+"""Without tqdm's own time left, which counts Ray's start, and what is told again as made since."""
 
 
 class Progress:
@@ -19,8 +22,7 @@ class Progress:
         self.name = name
         self.steps = steps
         self.last_line = time.monotonic()  # a run that goes on tells its past at once: not shown
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=steps, desc=name, unit="step", dynamic_ncols=True) if terminal else None
+        self.bar = _bar(name, steps, "step")
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
         """Nothing: it shows numbers."""
@@ -30,20 +32,17 @@ class Progress:
         if "images_per_second" not in values:
             return
         losses = {name.removeprefix("loss/"): value for name, value in values.items() if name.startswith("loss/")}
+        left = (self.steps - step) / values["steps_per_second"]
+        said = f"{values['images_per_second']:.0f} images/s, {_few(losses)}, {left:.0f} s left"
         if self.bar is not None:
             self.bar.n = max(self.bar.n, step)
-            self.bar.set_postfix_str(f"{values['images_per_second']:.0f} images/s, {_few(losses)}")
+            self.bar.set_postfix_str(said)
             return
         now = time.monotonic()
         if now - self.last_line < SECONDS_BETWEEN_LINES and step < self.steps:
             return
         self.last_line = now
-        left = (self.steps - step) / values["steps_per_second"]
-        print(
-            f"{self.name}: step {step}/{self.steps}, {values['images_per_second']:.0f} images/s, {_few(losses)}, "
-            f"{left:.0f} s left",
-            flush=True,
-        )
+        print(f"{self.name}: step {step}/{self.steps}, {said}", flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -68,10 +67,7 @@ class SweepProgress:
         self.recalled = 0
         """Steps made before the sweep was started again: they took none of the time since."""
         self.start = self.last_line = time.monotonic()
-        terminal, unit = sys.stderr.isatty(), "step" if self.budget else "trial"
-        self.bar = (
-            tqdm(total=self.budget or self.trials, desc=name, unit=unit, dynamic_ncols=True) if terminal else None
-        )
+        self.bar = _bar(name, self.budget or self.trials, "step" if self.budget else "trial")
 
     def show(self) -> None:
         """Where the sweep is."""
@@ -99,6 +95,13 @@ class SweepProgress:
         """Leave the terminal as it was."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _bar(name: str, total: int, unit: str) -> "tqdm[Never] | None":
+    """A bar, on a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    return tqdm(total=total, desc=name, unit=unit, dynamic_ncols=True, bar_format=BAR)
 
 
 def _few(losses: Mapping[str, float]) -> str:

@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import safetensors.torch
 import torch
 
 from gen import config
-from gen.config import Reference
+from gen.config import Cluster, Reference
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.fetch import fetch_file
 from gen.data.folder import lock, whole
@@ -19,15 +20,18 @@ from gen.data.progress import progress
 from gen.data.source import Published
 from gen.errors import InputError
 from gen.metrics.classifier import accuracy, train_classifier
+from gen.metrics.extractors import quick
 from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL, load_inception
 from gen.metrics.reference import FEATURES, write_reference
+from gen.scores import SPLIT
 from gen.settings import nearest
 from pipelines import command
 from pipelines.extraction import extract_real
 
 HOME = Path("data/reference")
 SCORING = "scoring"
-"""What training needs of the first extractor: another one beside it then changes nothing that runs depend on."""
+"""What training needs of the first extractor (of an Inception the rounded one): another one beside it then changes
+nothing that runs depend on."""
 INCEPTION = Published(WEIGHTS_URL.rpartition("/")[2], WEIGHTS_URL, f"sha256:{WEIGHTS_SHA256}")
 
 
@@ -38,19 +42,20 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
         InputError: the data set has nothing to train it with, or its weights cannot be had.
     """
     where = f"reference.{dataset.name}"
-    if name == "coordinates":
+    if name in ("coordinates", "pixels"):
         return {}
     if name.startswith("inception_"):
         try:
             weights = fetch_file("inception", INCEPTION, folder, mirror=mirror).rename(folder / "inception.pth")
             load_inception(weights)  # a mirror may vouch for another file
         except InputError as error:
-            remedy = f"keep it as inception/{INCEPTION.path} in the mirror that GEN_MIRROR names, or use classifier"
+            usable = "classifier or pixels" if dataset.classes else "pixels"
+            remedy = f"keep it as inception/{INCEPTION.path} in the mirror that GEN_MIRROR names, or use {usable}"
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
     if not dataset.classes:
         raise InputError(
-            f"{where}.extractors: a classifier needs labels, {dataset.name} has none; use inception_bilinear"
+            f"{where}.extractors: a classifier needs labels, {dataset.name} has none; use inception_bilinear or pixels"
         )
     if not section.classifier_steps:
         raise InputError(f"{where}.classifier_steps: 0; a classifier needs some, such as 1500")
@@ -58,6 +63,42 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
     model = train_classifier(dataset, section.size, section.classifier_steps)
     safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
     return {"test_accuracy": accuracy(model, dataset, section.size)}
+
+
+def look_at(
+    dataset: Dataset,
+    splits: Collection[str],
+    extractor: str,
+    folder: Path,
+    *,
+    notes: dict[str, Any],
+    section: Reference,
+    where: Cluster,
+) -> None:
+    """Write to `folder`, which has the extractor's weights, what it sees in the images of splits."""
+    images = sum(dataset.rows[split] for split in splits)
+    share = functools.partial(
+        extract_real,
+        dataset=dataset.folder,
+        size=section.size,
+        extractor=extractor,
+        weights=folder,
+        workers=section.workers,
+        where=where,
+    )
+    with progress(f"{dataset.name}: {extractor}", "images", images) as move:
+        write_reference(
+            folder,
+            extractor=extractor,
+            dataset=dataset,
+            size=section.size,
+            splits=splits,
+            notes=notes,
+            move=move,
+            share=share,
+        )
+    said = "".join(f", {key.replace('_', ' ')} {value}" for key, value in notes.items())
+    print(f"{HOME / dataset.name / extractor}: {images:,} images{said}")
 
 
 def main() -> None:
@@ -78,29 +119,14 @@ def main() -> None:
             folder = partial / extractor
             folder.mkdir()
             notes = make_extractor(extractor, section, dataset, folder, mirror)
-            share = functools.partial(
-                extract_real,
-                dataset=dataset.folder,
-                size=section.size,
-                extractor=extractor,
-                weights=folder,
-                workers=section.workers,
-                where=params.cluster,
-            )
-            with progress(f"{name}: {extractor}", "images", sum(dataset.rows.values())) as move:
-                write_reference(
-                    folder,
-                    extractor=extractor,
-                    dataset=dataset,
-                    size=section.size,
-                    notes=notes,
-                    move=move,
-                    share=share,
-                )
-            if extractor == section.extractors[0]:
-                shutil.copytree(folder, partial / SCORING, ignore=shutil.ignore_patterns(FEATURES))
-            said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in notes.items())
-            print(f"{HOME / name / extractor}: {sum(dataset.rows.values()):,} images{f', {said}' if said else ''}")
+            look = functools.partial(look_at, dataset, notes=notes, section=section, where=params.cluster)
+            look(dataset.rows, extractor, folder)
+            if (rounded := quick(extractor)) != extractor:
+                (partial / rounded).mkdir()
+                shutil.copy(folder / "inception.pth", partial / rounded)
+                look([SPLIT], rounded, partial / rounded)
+        scoring = partial / quick(section.extractors[0])
+        shutil.copytree(scoring, partial / SCORING, ignore=shutil.ignore_patterns(FEATURES))
 
 
 if __name__ == "__main__":

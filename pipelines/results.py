@@ -32,7 +32,7 @@ class Protocol(Written):
 
 
 class Counts(Written):
-    """How many images some metrics look at."""
+    """How many images, or parts of them, some metrics look at."""
 
     precision_recall_memorisation: int
     """Samples, and as many real images."""
@@ -40,6 +40,10 @@ class Counts(Written):
     """Over which KID is averaged."""
     kernel_subset: int
     """Images of each."""
+    training_images: int
+    """Among which the nearest of a sample are looked for."""
+    inception_score_splits: int | None = None
+    """Parts of the samples over which it is averaged, where the extractor names classes."""
 
 
 class Extractor(Written):

@@ -17,8 +17,8 @@ from gen.sweep import Axis, Sweep, Value
 
 Point = dict[str, Value]
 Rows = Sequence[Mapping[str, Any]]
-ATTEMPTS = 1000
-"""How often a point that was there before is drawn again."""
+ATTEMPTS, MANY = 1000, 10**6
+"""How often a point that was there before is drawn again; and more points than any sweep has."""
 
 
 class Trial(NamedTuple):
@@ -49,14 +49,9 @@ class Points:
         self.grid = list(sweep.grid()) if sweep.search == "grid" else []
         self.asked: list[optuna.Trial] = []
         self.exhausted = False
-        seed = len(known)  # else it would draw again what it drew
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.random = optuna.samplers.RandomSampler(seed)
-        self.sampler = (
-            optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, constant_liar=True)
-            if sweep.search == "tpe"
-            else self.random
-        )
+        seed = len(known)  # else it would draw again what it drew
+        self.tpe = optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, constant_liar=True)
         self.study = optuna.create_study(direction="minimize" if sweep.mode == "min" else "maximize")
 
     @property
@@ -73,7 +68,10 @@ class Points:
         if fixed is not None:
             self.study.enqueue_trial(fixed)
         for attempt in range(ATTEMPTS):
-            self.study.sampler = self.random if attempt else self.sampler  # TPE would ask for the same point again
+            # A random point depends on its number alone: a search that was killed ends with those of any other. TPE's
+            # depend on what was known when; asked again for one that was there before, it would only repeat it.
+            by_tpe = self.sweep.search == "tpe" and not attempt
+            self.study.sampler = self.tpe if by_tpe else optuna.samplers.RandomSampler(number + attempt * MANY)
             asked = self.study.ask({path: distribution(axis) for path, axis in self.sweep.space.items()})
             point = dict(asked.params)
             if point not in self.known[:number]:

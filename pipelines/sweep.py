@@ -23,6 +23,7 @@ from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.family import load_family
+from gen.metrics.extractors import quick
 from gen.sweep import label, looks
 from gen.training import image_shape
 from pipelines import above, cluster, command, stage
@@ -41,8 +42,8 @@ HOME = Path("sweeps")
 
 def extractor_of(metric: str, extractors: Sequence[str]) -> str:
     """The extractor that a sweep's trials are scored by: the one whose distance its metric is, or that of training."""
-    distances = {metric: extractor for extractor in extractors for metric in looks(extractor) if "/fid_" in metric}
-    return distances.get(metric, SCORING)
+    told = {metric: quick(extractor) for extractor in extractors for metric in looks(extractor) if "/fid_" in metric}
+    return told.get(metric, SCORING)
 
 
 def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
@@ -120,16 +121,17 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
 
 
 def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
-    """Write the results, or say which trials could not be trained."""
+    """Write the results, and say which trials could not be trained."""
     out = HOME / plan.name
     try:
+        if len(table.failed) < len(table.records):
+            with lock(out), whole(out) as partial:
+                best = write_report(plan.name, params, table, partial)
         if table.failed:
             raise InputError(
                 f"{plan.name}: {len(table.failed)} of {len(table.records)} trials failed, the first with: "
-                f"{table.failed[0]}; start it again to train what is missing"
+                f"{table.failed[0]}; start it again to train what is missing; {out} has what there is"
             )
-        with lock(out), whole(out) as partial:
-            best = write_report(plan.name, params, table, partial)
     except BaseException:
         tracker.end("FAILED")
         tracker.close()

@@ -16,6 +16,13 @@ from pipelines.search import Point, Trial
 from pipelines.tracking import Facts, facts_of, where_from
 
 
+def deciding_files() -> tuple[Path, ...]:
+    """The source files that decide what becomes of a sweep's trials, besides those that decide their weights."""
+    here, gen = Path(__file__).parent, Path(__file__).parent.parent / "gen"
+    own = [here / name for name in ("search.py", "sweep_plan.py", "sweep_watch.py", "trial.py")]
+    return (*score_files(), gen / "journal.py", gen / "sweep.py", *own)
+
+
 class Plan:
     """All that the trials of a sweep have in common, and the job of each."""
 
@@ -30,7 +37,7 @@ class Plan:
         base = params.trial(name, next(self.sweep.grid()), 0)
         settings = self.sweep.model_dump(exclude={"concurrency"})
         self.score_samples = params.reference[self.sweep.dataset].score_samples
-        code = code_digest(score_files())
+        code = code_digest(deciding_files())
         parts = [settings, identity(base, dataset.digest, device), judge.digest, self.score_samples, code]
         self.identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self.storage = storage_of(params.cluster)

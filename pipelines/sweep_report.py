@@ -91,14 +91,14 @@ def text(name: str, params: Path, table: Table) -> str:
 
 
 def metric_figure(name: str, table: Table, trials: pd.DataFrame, points: pd.DataFrame) -> bytes:
-    """The metric against each swept value: trials as dots, mean ± sd over the trials of a value."""
+    """The metric against each swept value: trials as dots, and where one thing is swept mean ± sd over the seeds."""
     sweep = table.sweep
     axes_of = list(sweep.space.items())
     figure = Figure(figsize=(4.6 * len(axes_of) + 0.6, 3.8), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(axes_of), sharey=True))
     for panel, (path, axis) in zip(panels, axes_of, strict=True):
         values = trials["point"].map(lambda point, path=path: str(table.values(point)[path]))
-        draw_axis(panel, axis, values, trials)
+        draw_axis(panel, axis, values, trials, averaged=sweep.seeds > 1 and len(axes_of) == 1)
         panel.set_xlabel(path)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel(
@@ -114,7 +114,7 @@ def metric_figure(name: str, table: Table, trials: pd.DataFrame, points: pd.Data
     return figure_png(figure, dpi=110)
 
 
-def draw_axis(panel: Axes, axis: Axis, values: "pd.Series[str]", trials: pd.DataFrame) -> None:
+def draw_axis(panel: Axes, axis: Axis, values: "pd.Series[str]", trials: pd.DataFrame, averaged: bool) -> None:
     """One panel of the trials' values: what is no number stands in their order, what is pruned is hollow."""
     numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in axis.candidates)
     if numeric:
@@ -130,15 +130,16 @@ def draw_axis(panel: Axes, axis: Axis, values: "pd.Series[str]", trials: pd.Data
         panel.scatter(
             places[~whole], trials["best"][~whole], s=18, alpha=0.6, facecolors="none", edgecolors="C0", label="pruned"
         )
-    by = trials.assign(place=places).groupby("place")["best"]
-    mean, sd = by.mean(), by.std().fillna(0.0)
-    if axis.values is not None or len(mean) < len(trials):
+    if averaged:
+        by = trials.assign(place=places).groupby("place")["best"]
+        mean, sd = by.mean(), by.std().fillna(0.0)
         line = "-" if axis.values is not None else "none"  # drawn values of a range have no neighbours to be joined to
         panel.errorbar(
             mean.index, mean, yerr=sd, color="C1", ls=line, marker="_", capsize=4, zorder=2, label="mean ± sd"
         )
-    if axis.values is not None and numeric and len(mean) <= 10:
-        panel.set_xticks(mean.index.tolist(), [f"{place:g}" for place in mean.index])
+    if axis.values is not None and numeric and len(axis.values) <= 10:
+        ticks = sorted(float(value) for value in axis.values if isinstance(value, int | float))
+        panel.set_xticks(ticks, [f"{place:g}" for place in ticks])
         panel.minorticks_off()
     for place in places[trials["outcome"] == "diverged"].unique():
         panel.axvline(place, color="C3", alpha=0.4, linestyle=":", label="diverged")
@@ -176,7 +177,10 @@ def best_so_far(name: str, table: Table) -> bytes:
 
 
 def joint_figures(name: str, table: Table, folder: Path) -> None:
-    """Parallel coordinates of all trials, and how much of the metric's variance each hyperparameter explains."""
+    """Parallel coordinates of all trials, and what sets the best quarter of them apart from the others.
+
+    By PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv:2304.10255).
+    """
     sweep = table.sweep
     study = optuna.create_study(direction="minimize" if sweep.mode == "min" else "maximize", study_name=name)
     distributions = {path: distribution(axis) for path, axis in sweep.space.items()}
@@ -192,7 +196,10 @@ def joint_figures(name: str, table: Table, folder: Path) -> None:
             folder / "parallel.png",
         )
         if len(study.trials) > 1:
-            save(optuna.visualization.matplotlib.plot_param_importances(study), folder / "importance.png")
+            quarter = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+            target = f"{sweep.metric} among the best quarter"
+            axes = optuna.visualization.matplotlib.plot_param_importances(study, quarter, target_name=target)
+            save(axes, folder / "importance.png")
 
 
 def save(axes: Axes, path: Path) -> None:

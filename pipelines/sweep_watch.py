@@ -81,9 +81,8 @@ class Watch(tune.Callback):
         if self.table.begin(trial.trial_id, one):
             facts = self.plan.trial_facts(one)
             self.children[trial.trial_id] = Tracker(facts, self.tracker.background, self.tracker)
-            # What it went on from, it may not lose again; only of its newest evaluation no judgement may be on record.
-            if self.halving is not None:
-                self.compare_with(trial.trial_id, history(self.plan.checkpoints(one))[:-1])
+            if self.halving is not None:  # what it has on record, it has passed, and is not judged by again
+                self.compare_with(trial.trial_id, history(self.plan.checkpoints(one)))
         self.progress.show()
 
     def on_trial_result(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import requests
 from mlflow.entities import Dataset as TrackedDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, ViewType
 from mlflow.entities import Run as TrackedRun
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -92,6 +92,8 @@ class Tracker:
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
         """Names and steps of the metrics and grids that the run has."""
+        self.ended_at: int | None = None
+        """When the run ended, in milliseconds, if it had ended before and nothing new has been measured since."""
         self.measured: list[Metric] = []
         self.flush_waits = False
         self.monitor: SystemMetricsMonitor | None = None
@@ -168,20 +170,23 @@ class Tracker:
                 for trial in self.store.search_runs([experiment], trials):
                     self.store.set_terminated(trial.info.run_id, "KILLED")
         if same:
-            run_id = same[0].info.run_id
-            self.store.update_run(run_id, status="RUNNING")
-            for tag in WHY_ENDED & same[0].data.tags.keys():
-                self.store.delete_tag(run_id, tag)
-            self.logged = self._logged_before(same[0])
+            run = same[0]
+            self.store.update_run(run.info.run_id, status="RUNNING")
+            for tag in WHY_ENDED & run.data.tags.keys():
+                self.store.delete_tag(run.info.run_id, tag)
+            self.logged = self._logged_before(run)
+            self.ended_at = run.info.end_time
         else:
-            run_id = self.store.create_run(experiment, run_name=self.facts.name).info.run_id
-            self._describe(run_id)
+            tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
+            run = self.store.create_run(experiment, run_name=self.facts.name, tags=tags)
+        if not (run.inputs and run.inputs.dataset_inputs):  # described last: an outage may have left out some of it
+            self._describe(run)
         if self.parent is None:  # one of them watches the machine
             self.monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                run_id, resume_logging=bool(same), tracking_uri=tracking_uri()
+                run.info.run_id, resume_logging=bool(same), tracking_uri=tracking_uri()
             )
             self.monitor.start()  # type: ignore[no-untyped-call]
-        self.run_id = run_id
+        self.run_id = run.info.run_id
 
     def _logged_before(self, run: TrackedRun) -> set[tuple[str, int]]:
         """Names and steps of the metrics and grids that the run has."""
@@ -192,11 +197,12 @@ class Tracker:
         found = {(metric.key, metric.step) for history in histories for metric in history}
         return found | {(step[1], int(step[2])) for step in steps if step}
 
-    def _describe(self, run_id: str) -> None:
-        tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
-        params = [Param(key, str(value)) for key, value in flat(self.facts.params).items()]
-        self.store.log_batch(run_id, params=params, tags=[RunTag(key, value) for key, value in tags.items()])
-        manifest = dict(self.facts.dataset.manifest)
+    def _describe(self, run: TrackedRun) -> None:
+        """Tell what it was made with and of; again, as far as it is lacking."""
+        told = flat(self.facts.params).items()
+        params = [Param(key, str(value)) for key, value in told if key not in run.data.params]
+        self.store.log_batch(run.info.run_id, params=params)
+        self.store.log_dict(run.info.run_id, dict(self.facts.dataset.manifest), "dataset/MANIFEST.json")
         used = TrackedDataset(
             name=self.facts.dataset.name,
             digest=self.facts.dataset.digest[:36],
@@ -204,8 +210,7 @@ class Tracker:
             source=json.dumps({"uri": str(self.facts.dataset.folder)}),
             profile=json.dumps({"rows": self.facts.dataset.rows, "shape": list(self.facts.dataset.shape)}),
         )
-        self.store.log_inputs(run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
-        self.store.log_dict(run_id, manifest, "dataset/MANIFEST.json")
+        self.store.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
 
     def _flush(self) -> None:
         self.flush_waits = False  # before looking: what is measured from now on asks for another
@@ -215,6 +220,7 @@ class Tracker:
             if new:
                 self.store.log_batch(self.run_id, metrics=list(new.values()), synchronous=True)
                 self.logged |= new.keys()
+                self.ended_at = None
             del self.measured[: len(some)]
 
     def _log_model(self, folder: Path) -> None:
@@ -249,4 +255,4 @@ class Tracker:
             self.store.set_tag(self.run_id, key, value)
         if self.monitor is not None:
             self.monitor.finish()  # type: ignore[no-untyped-call]
-        self.store.set_terminated(self.run_id, status)
+        self.store.set_terminated(self.run_id, status, self.ended_at)

@@ -49,7 +49,8 @@ def several(job: Job, reports: "Reports", max_failures: int) -> Ended:
     posted = dataclasses.replace(job, mailbox=mailbox.handle)
     device = job.run.compute.device
     ended = follow(mailbox, Fit(posted, max_failures, device), [reports], reports.stopped)
-    reports.tell([])
+    if ended.outcome in ("finished", "stopped"):  # else the last losses may have no evaluation beside them
+        reports.tell([])
     return ended
 
 

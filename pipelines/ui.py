@@ -21,19 +21,24 @@ def main() -> None:
     if embedded():
         check_free(port)
     base = f"http://{HOST}:{port}" if embedded() else tracking_uri()
-    groups = [e for e in connect().search_experiments() if e.name != "Default"]
-    for group in groups:
-        trials = sweep_trials(group.experiment_id)
-        page = (
-            f"compare-runs?runs={quote(json.dumps(trials))}&experiments={quote(json.dumps([group.experiment_id]))}"
-            if trials
-            else f"experiments/{group.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        )
-        print(f"{group.name}: {base}/#/{page}")
-    if not groups:
+    found = pages()
+    for name, page in found.items():
+        print(f"{name}: {base}/#/{page}")
+    if not found:
         print("no runs yet: make demo")
     if embedded():
         serve(port)
+
+
+def pages() -> dict[str, str]:
+    """By its name, the page where a group of runs has its charts, or a sweep its newest trials side by side."""
+    groups = {e.name: e.experiment_id for e in connect().search_experiments() if e.name != "Default"}
+    return {
+        name: f"compare-runs?runs={quote(json.dumps(trials))}&experiments={quote(json.dumps([group]))}"
+        if (trials := sweep_trials(group))
+        else f"experiments/{group}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        for name, group in groups.items()
+    }
 
 
 def check_free(port: int) -> None:

@@ -47,7 +47,7 @@ def work(config: dict[str, Job]) -> None:
     workers = Workers(context.get_world_rank(), context.get_world_size())
     observer = MailboxObserver(job.mailbox)
     ended = perform(job, observer, workers)
-    if workers.first:
+    if workers.first or ended.outcome == "refused":  # the first may wait in vain for one that was refused
         observer.ended(ended)
 
 
@@ -78,7 +78,7 @@ def score_of(job: Job) -> Score:
     Raises:
         InputError: the reference is missing or damaged.
     """
-    reference = open_reference(job.reference, torch.bfloat16)
+    reference = open_reference(job.reference)
     if reference.name == "coordinates":
         return Coordinates(job.score_samples)
     return LightFrechet(reference, job.score_samples)

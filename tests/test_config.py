@@ -10,6 +10,7 @@ import yaml
 from gen.config import Run, flat, load
 from gen.errors import InputError
 from gen.identity import code_files, identity, score_files
+from pipelines.sweep_plan import deciding_files
 
 ROOT = Path(__file__).parent.parent
 Edit = Callable[[dict[str, Any]], object]
@@ -231,12 +232,16 @@ def test_code_and_starting_weights_are_in_the_identity(
 
 @pytest.mark.parametrize("file", ["dvc.yaml", "paper/dvc.yaml"])
 def test_dvc_knows_the_code_of_the_identity(file: str, params: dict[str, Any]) -> None:
-    for stage in ("train", "sweep"):
+    deciding = {"train": (*code_files("dcgan"), *score_files()), "sweep": (*code_files("dcgan"), *deciding_files())}
+    for stage, files in deciding.items():
         deps = yaml.safe_load((ROOT / file).read_text())["stages"][stage]["do"]["deps"]
         deps = [dep.replace("${item.family}", "dcgan") for dep in deps]
-        for code in (*code_files("dcgan"), *score_files()):
-            name = code.relative_to(ROOT).as_posix()
+        names = [code.relative_to(ROOT).as_posix() for code in files]
+        for name in names:
             assert any(name == dep or name.startswith(f"{dep}/") for dep in deps), name
+    shown_only = {"pipelines/sweep_report.py", "pipelines/sweep_table.py"}
+    code = {dep for dep in deps if dep.endswith(".py")} - shown_only
+    assert code <= set(names), "a sweep that is started again with other code trains anew"
 
 
 def test_flat() -> None:

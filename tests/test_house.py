@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 import gen
 import gen.families
+from pipelines import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = [module.name for module in pkgutil.iter_modules(gen.families.__path__)]
@@ -81,8 +82,11 @@ def test_constraints_pin_every_dependency_within_its_range() -> None:
 
 
 def test_usage_statistics_are_off() -> None:
+    """By `make`, and by a plain `dvc repro`, which relies on what `pipelines` sets."""
     config = (ROOT / ".dvc/config").read_text()
     assert re.search(r"analytics = false", config)
     makefile = (ROOT / "Makefile").read_text()
     for switch in ("RAY_USAGE_STATS_ENABLED := 0", "MLFLOW_DISABLE_TELEMETRY := true", "DVC_NO_ANALYTICS := 1"):
         assert switch in makefile
+    switches = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+    assert switches.items() <= SETTINGS.items()

@@ -131,9 +131,10 @@ class Dataset:
         Raises:
             InputError: it is missing or damaged.
         """
-        rows = shards.read(self.folder / shard.file, shard.sha256, _remedy(self.folder))
+        rows = shards.read(self.folder / shard.file, shard.sha256, _remedy(self.folder, damaged=True))
         if rows.images.shape != (shard.rows, *self.shape) or rows.images.dtype != self.dtype:
-            raise InputError(f"{self.folder / shard.file}: not what the manifest says; {_remedy(self.folder)}")
+            remedy = _remedy(self.folder, damaged=True)
+            raise InputError(f"{self.folder / shard.file}: not what the manifest says; {remedy}")
         return rows
 
     def stream(self, split: str) -> Iterator[Rows]:
@@ -157,7 +158,7 @@ def open_dataset(folder: Path) -> Dataset:
     Raises:
         InputError: the manifest or a shard is missing or damaged.
     """
-    path = folder / MANIFEST
+    path, again = folder / MANIFEST, _remedy(folder, damaged=True)
     if not path.is_file():
         raise InputError(f"{path}: missing; {_remedy(folder)}")
     blob = path.read_bytes()
@@ -165,17 +166,18 @@ def open_dataset(folder: Path) -> Dataset:
         values = json.loads(blob)
         parsed = check(Manifest, values, str(path))
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged ({str(error).removeprefix(f'{path}: ')}); {_remedy(folder)}") from None
+        raise InputError(f"{path}: damaged ({str(error).removeprefix(f'{path}: ')}); {again}") from None
     for shard in (shard for parts in parsed.splits.values() for shard in parts):
         if Path(shard.file).name != shard.file:
-            raise InputError(f"{path}: damaged (a shard is named {shard.file!r}); {_remedy(folder)}")
+            raise InputError(f"{path}: damaged (a shard is named {shard.file!r}); {again}")
         file = folder / shard.file
         if not file.is_file():
             raise InputError(f"{file}: missing; {_remedy(folder)}")
         if (size := file.stat().st_size) != shard.bytes:
-            raise InputError(f"{file}: damaged ({size} bytes, the manifest says {shard.bytes}); {_remedy(folder)}")
+            raise InputError(f"{file}: damaged ({size} bytes, the manifest says {shard.bytes}); {again}")
     return Dataset(folder, values, shards.digest(blob), parsed)
 
 
-def _remedy(folder: Path) -> str:
-    return f"run dvc repro prepare@{folder.name}"
+def _remedy(folder: Path, damaged: bool = False) -> str:
+    """What is missing DVC makes or has; what is damaged it has to make anew: its cache may hold the same."""
+    return f"run dvc repro {'-s -f ' if damaged else ''}prepare@{folder.name}"

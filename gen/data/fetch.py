@@ -76,19 +76,20 @@ def verify(raw: Path, name: str) -> list[dict[str, Any]]:
     Raises:
         InputError: PROVENANCE.json or a file is missing or damaged.
     """
-    path, remedy = raw / PROVENANCE, f"run dvc repro fetch@{name}"
+    path = raw / PROVENANCE
+    remedy, again = (f"run dvc repro {force}fetch@{name}" for force in ("", "-s -f "))  # DVC's cache may hold damage
     if not path.is_file():
         raise InputError(f"{path}: missing; {remedy}")
     try:
         files = json.loads(path.read_bytes())["files"]
         expected = [(raw / str(entry["file"]), int(entry["bytes"]), str(entry["sha256"])) for entry in files]
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {remedy}") from None
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {again}") from None
     for file, size, sha256 in expected:
         if not file.is_file():
             raise InputError(f"{file}: missing; {remedy}")
         if file.stat().st_size != size or _digest(file, "sha256") != sha256:
-            raise InputError(f"{file}: changed since it was fetched (size or sha256); {remedy}")
+            raise InputError(f"{file}: changed since it was fetched (size or sha256); {again}")
     return list(files)
 
 
@@ -109,7 +110,7 @@ def _sums(mirror: str) -> dict[str, str]:
     elif Path(place).is_file():
         text = Path(place).read_text(errors="replace")
     else:
-        raise InputError(f"{place}: missing; a mirror is a folder or URL with {SUMS} and <dataset>/<file>")
+        raise InputError(f"{place}: missing; a mirror is a folder or URL with {SUMS} and <source>/<file>")
     sums = {}
     for number, line in enumerate(text.splitlines(), 1):
         digest, _, path = line.partition(" ")

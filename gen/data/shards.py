@@ -91,7 +91,7 @@ def decode(blob: bytes | memoryview, where: str) -> Rows:
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         said = str(error).split("\n")[0]
-        raise InputError(f"{where}: not a shard of images ({said}); run dvc repro to prepare it again") from None
+        raise InputError(f"{where}: not a shard of images ({said})") from None
 
 
 def digest(blob: bytes | memoryview) -> str:
@@ -108,7 +108,10 @@ def read(path: Path, sha256: str, remedy: str) -> Rows:
     blob = path.read_bytes()
     if digest(blob) != sha256:
         raise InputError(f"{path}: damaged (its sha256 is not the manifest's); {remedy}")
-    return decode(blob, str(path))
+    try:
+        return decode(blob, str(path))
+    except InputError as error:
+        raise InputError(f"{error}; {remedy}") from None
 
 
 def _pixels(column: pa.ChunkedArray, dtype: np.dtype) -> Shaped[ndarray, " all"]:

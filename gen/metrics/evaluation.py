@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gen.errors import InputError
 from gen.family import Family, Inference, Noise
-from gen.metrics.extractors import AT_ONCE, Extracted
+from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extracted, InceptionExtractor
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.inception_score import inception_score
 from gen.metrics.kernel_distance import SUBSET, kernel_distance
@@ -30,6 +30,8 @@ SPLIT = "test"
 
 KERNEL_SUBSETS = 50
 """Random subsets of both sides over which the kernel distance is averaged."""
+SCORE_SPLITS = 10
+"""Parts of the samples over which the Inception score is averaged; fewer of fewer samples."""
 
 
 class Measured(NamedTuple):
@@ -87,33 +89,55 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 
 
 def counts(reference: Reference, samples: int) -> dict[str, int]:
-    """How many of the samples, and as many real images, some metrics look at; the others look at all."""
+    """How many of the samples, and as many real images, some metrics look at; the others look at all.
+
+    And among how many training images the nearest are looked for; and where the extractor names classes, how many parts
+    of the samples have an Inception score.
+    """
     few = min(len(reference.features(SPLIT)), samples)
-    return {
+    found = {
         "precision_recall_memorisation": few,
         "kernel_subsets": KERNEL_SUBSETS,
         "kernel_subset": min(SUBSET, few),
+        "training_images": len(reference.features("train")),
     }
+    if isinstance(reference.extract, ClassifierExtractor | InceptionExtractor):
+        found["inception_score_splits"] = min(SCORE_SPLITS, samples)
+    return found
 
 
 def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
-    """What can be said where the extractor names classes; coverage, where they are those of the data set."""
-    found = {"inception_score": inception_score(logits, splits=min(10, len(logits))).mean}
+    """What can be said where the extractor names classes; coverage, where they are those of the data set.
+
+    Frequencies are held against those the classifier finds in the test split, which need not be equal.
+    """
+    found = {"inception_score": inception_score(logits, splits=min(SCORE_SPLITS, len(logits))).mean}
     if reference.name == "classifier":
-        sure, label = logits.softmax(dim=1).max(dim=1)
-        seen = class_coverage(torch.bincount(label, minlength=logits.shape[1]).tolist())
+        real = class_logits(reference.features(SPLIT), reference)
+        drawn, held = (torch.bincount(x.argmax(dim=1), minlength=x.shape[1]).tolist() for x in (logits, real))
+        seen = class_coverage(drawn, reference=held)
         found |= {
-            "confidence": float(sure.mean()),
+            "confidence": float(logits.softmax(dim=1).amax(dim=1).mean()),
             "classes_seen": float(seen.seen),
             "class_variation": seen.variation,
         }
     return found
 
 
+@torch.inference_mode()
+def class_logits(features: Float[Tensor, "n d"], reference: Reference) -> Float[Tensor, "n k"]:
+    """What a classifier says of images from their features; of another extractor's, no columns."""
+    if not isinstance(reference.extract, ClassifierExtractor):
+        return features.new_empty(len(features), 0)
+    logits: Tensor = reference.extract.model.head(features)
+    return logits
+
+
 def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
     """Median distance of samples to their nearest training image, over that of test images: far below 1, copies.
 
-    In the extractor's features, of as many samples as the test split has images. `reference.spacing` is above 0.
+    In the extractor's features, of as many samples as the test split has images, and among the training images whose
+    features are kept: the first 50,000 (`counts` says how many). `reference.spacing` is above 0.
     """
     few = samples[: len(reference.features(SPLIT))]
     return float(nearest(few, reference.features("train")).distances.median()) / reference.spacing

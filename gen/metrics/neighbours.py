@@ -1,8 +1,9 @@
 """Nearest neighbours by Euclidean distance, in blocks: of samples among training images (is a model memorising?).
 
-Products of matrices find who may be near: fast, but with rounding in proportion to the norms. Distances of those few
-are then taken from the differences themselves, so equal rows are at distance 0 and blocks of any size say the same.
-Where rounding leaves more rows in question than that, as many copies of one row do, differences are taken of all.
+Products of matrices find who may be near: fast, but with rounding in proportion to the norms. Of points a tree finds
+them, which looks at few. Distances of those are then taken from the differences themselves, so equal rows are at
+distance 0 and blocks of any size say the same. Where more rows remain in question than that, as many copies of one row
+do, differences are taken of all.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float64, Int, Num
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from gen.errors import InputError
@@ -18,6 +20,8 @@ from gen.metrics.checks import CHUNK, check_features, check_positive, rounding
 BLOCK = 1024
 SPARE = 8
 """Candidates beyond k, for those that rounding has put in the wrong order."""
+POINTS = 3
+"""Most coordinates of rows that a tree is built of: with more of them it soon looks at all."""
 AT_ONCE = 64
 """Queries whose candidates are looked at together."""
 
@@ -50,7 +54,13 @@ def nearest(queries: Num[Tensor, "n d"], base: Num[Tensor, "m width"], k: int = 
     if queries.shape[1] != base.shape[1]:
         raise InputError(f"queries: width {queries.shape[1]}, the base has {base.shape[1]}; use one extractor")
     centre = centre_of(base)
-    found = [_nearest(rows, base, centre, k, block) for rows in torch.split(queries, block)]
+    tree = KDTree(base.double().cpu().numpy()) if base.shape[1] <= POINTS else None
+    found = []
+    for rows in torch.split(queries, block):
+        candidates, sure = _by_tree(rows, tree, k) if tree else _candidates(rows, base, centre, k, block)
+        found.append(_among(rows, candidates, base, k))
+        if not bool(sure.all()):
+            found[-1].indices[~sure], found[-1].distances[~sure] = _among_all(rows[~sure], base, k, block)
     return Neighbours(torch.cat([part.indices for part in found]), torch.cat([part.distances for part in found]))
 
 
@@ -76,14 +86,13 @@ def spans(total: int, block: int) -> Iterator[slice]:
     return (slice(start, min(start + block, total)) for start in range(0, total, block))
 
 
-def _nearest(
-    queries: Num[Tensor, "n d"], base: Num[Tensor, "m d"], centre: Float64[Tensor, " d"], k: int, block: int
-) -> Neighbours:
-    candidates, sure = _candidates(queries, base, centre, k, block)
-    found = _among(queries, candidates, base, k)
-    if not bool(sure.all()):
-        found.indices[~sure], found.distances[~sure] = _among_all(queries[~sure], base, k, block)
-    return found
+def _by_tree(queries: Num[Tensor, "n d"], tree: KDTree, k: int) -> tuple[Int[Tensor, "n c"], Bool[Tensor, " n"]]:
+    """What `_candidates` says, by a tree of the base's rows."""
+    wanted = min(k + SPARE, tree.n)
+    distances, indices = tree.query(queries.double().cpu().numpy(), range(1, wanted + 1))
+    sure = (distances[:, -1] > distances[:, k - 1] * (1 + 1e-12)) | (wanted == tree.n)
+    found = torch.from_numpy(indices).to(queries.device)
+    return found.sort(dim=1).values, torch.from_numpy(sure).to(queries.device)
 
 
 def _candidates(

@@ -1,6 +1,6 @@
 """What models of a data set are held against: features of its real images, computed once and kept.
 
-<folder>/classifier.safetensors    the extractor's weights (or inception.pth; none for coordinates)
+<folder>/classifier.safetensors    the extractor's weights (or inception.pth; none for pixels and coordinates)
          features.safetensors      float32 features of every split
          statistics.safetensors    float64 mean and covariance of every split
          reference.json            what they are of and by; sha256 of the others; written last
@@ -9,7 +9,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -25,10 +25,19 @@ from gen.data.dataset import Dataset
 from gen.data.loader import padded
 from gen.data.sections import Store
 from gen.data.shards import Rows
+from gen.data.source import SPLITS
 from gen.errors import InputError
 from gen.family import ImageShape
 from gen.metrics.classifier import Classifier
-from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, CoordinateExtractor, Extractor, InceptionExtractor
+from gen.metrics.extractors import (
+    AT_ONCE,
+    ROUNDED,
+    ClassifierExtractor,
+    CoordinateExtractor,
+    Extractor,
+    InceptionExtractor,
+    PixelExtractor,
+)
 from gen.metrics.inception import load_inception
 from gen.metrics.moments import Moments, Part, gather, merge, moments
 from gen.metrics.neighbours import nearest, spans
@@ -48,7 +57,15 @@ class Described(Settings, extra="ignore", strict=True):
 
     format: Literal[1]
     """FORMAT."""
-    extractor: Literal["classifier", "inception_bilinear", "inception_bicubic", "coordinates"]
+    extractor: Literal[
+        "classifier",
+        "coordinates",
+        "inception_bilinear",
+        "inception_bicubic",
+        "inception_bilinear_bfloat16",
+        "inception_bicubic_bfloat16",
+        "pixels",
+    ]
     """Whose features these are."""
     dataset: str
     """The name of what they are of."""
@@ -84,15 +101,11 @@ class Reference:
     extract: Extractor
     moments: Mapping[str, Moments]
     """Of every split that has two rows."""
-    inception_dtype: torch.dtype = torch.float32
-    """What an Inception network computes in."""
 
     @property
     def name(self) -> str:
-        """The extractor's; metrics carry it in theirs. Rounded features are another extractor's."""
-        name = str(self.described["extractor"])
-        rounded = name.startswith("inception_") and self.inception_dtype is torch.bfloat16
-        return f"{name}_bfloat16" if rounded else name
+        """The extractor's; metrics carry it in theirs."""
+        return str(self.described["extractor"])
 
     @property
     def digest(self) -> str:
@@ -129,17 +142,19 @@ def write_reference(
     extractor: str,
     dataset: Dataset,
     size: int | None,
+    splits: Collection[str] = SPLITS,
     notes: Mapping[str, Any],
     move: Callable[[int], None],
     share: Callable[[Sequence[Piece]], Iterable[Float[Tensor, "n d"]]] | None = None,
 ) -> None:
-    """Extract the features of every split with the extractor whose weights lie in `folder`, and describe all of it.
+    """Extract the features of splits with the extractor whose weights lie in `folder`, and describe all of it.
 
     Args:
         folder: holds the weights; the rest is written to it.
         extractor: its name.
         dataset: the real images.
         size: images are padded to it; None: as prepared.
+        splits: whose images.
         notes: whatever else reference.json shall say.
         move: called with the number of images done since its last call.
         share: gives `piece_features` of each piece, in order; None: they are computed here.
@@ -154,6 +169,7 @@ def write_reference(
     pieces = [
         Piece(split, index, rows)
         for split in dataset.rows
+        if split in splits
         for index, shard in enumerate(dataset.shards(split))
         for rows in spans(shard.rows, PIECE)
     ]
@@ -167,7 +183,7 @@ def write_reference(
         "data_digest": dataset.digest,
         "classes": list(dataset.classes),
         "image": list(image),
-        "rows": dataset.rows,
+        "rows": {split: rows for split, rows in dataset.rows.items() if split in splits},
         **notes,
         "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
     }
@@ -194,12 +210,8 @@ def _by_split(
     return {split: torch.cat(kept[split])[:KEPT] for split in enough}, statistics
 
 
-def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -> Reference:
-    """What `write_reference` wrote; features are read when they are asked for.
-
-    Args:
-        folder: it was written to.
-        inception_dtype: what an Inception network computes in: bfloat16, three times as fast, for looks in training.
+def open_reference(folder: Path) -> Reference:
+    """What `write_reference` wrote to `folder`; features are read when they are asked for.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -227,13 +239,11 @@ def open_reference(folder: Path, inception_dtype: torch.dtype = torch.float32) -
             covariance = _check(folder / STATISTICS, split, covariance, (width, width), torch.float64)
             found[split] = Moments(rows, mean, covariance)
     image = ImageShape(*described["image"])
-    extract = load_extractor(folder, described["extractor"], image, len(described["classes"]), inception_dtype)
-    return Reference(folder, described, extract, found, inception_dtype)
+    extract = load_extractor(folder, described["extractor"], image, len(described["classes"]))
+    return Reference(folder, described, extract, found)
 
 
-def load_extractor(
-    folder: Path, name: str, image: ImageShape, classes: int, inception_dtype: torch.dtype = torch.float32
-) -> Extractor:
+def load_extractor(folder: Path, name: str, image: ImageShape, classes: int) -> Extractor:
     """The extractor of that name, with the weights in `folder`.
 
     Raises:
@@ -241,10 +251,12 @@ def load_extractor(
     """
     if name == "coordinates":
         return CoordinateExtractor()
+    if name == "pixels":
+        return PixelExtractor(image)
     if name.startswith("inception_"):
-        return InceptionExtractor(
-            load_inception(folder / "inception.pth", inception_dtype), name.removeprefix("inception_")
-        )
+        dtype = torch.bfloat16 if name.endswith(ROUNDED) else torch.float32
+        resizer = name.removeprefix("inception_").removesuffix(ROUNDED)
+        return InceptionExtractor(load_inception(folder / "inception.pth", dtype), resizer)
     with torch.device("meta"):  # neither random weights nor memory for any: it has to fit those of the file first
         model = Classifier(image, classes)
     path = folder / "classifier.safetensors"

@@ -68,15 +68,16 @@ class Protocol(Settings):
             raise ValueError("neighbour_draws is at most draws: they are the first of them")
         return self
 
-    def reduced(self, test_rows: int) -> bool:
+    def reduced(self, pool_rows: int, test_rows: int) -> bool:
         """Whether its results are no full protocol's; the baseline's two sizes have no part in that."""
         sizes = ("labelled", "draws", "validation", "costs")
-        return test_rows < FULL_TEST or any(getattr(self, size) < getattr(FULL, size) for size in sizes)
+        few = pool_rows < FULL_POOL or test_rows < FULL_TEST
+        return few or any(getattr(self, size) < getattr(FULL, size) for size in sizes)
 
 
 FULL = Protocol(name="full", labelled=1000, draws=100, validation=10_000, costs=50, neighbours=1, neighbour_draws=10)
-FULL_TEST = 10_000
-"""Test rows below which a protocol is reduced, whatever its name: CIFAR-10's (SVHN has 26,032)."""
+FULL_POOL, FULL_TEST = 40_000, 10_000
+"""Rows that the full protocol needs to draw from and to test on: CIFAR-10's (SVHN has 63,257 and 26,032)."""
 
 
 class Labelled(NamedTuple):
@@ -147,12 +148,15 @@ def semi_supervised_svm(
     """The whole protocol, on as many cores as torch has threads; the result is the same on any number.
 
     Raises:
-        InputError: the pool has fewer rows than the protocol needs, the validation rows are not as many as it says, a
-            feature is not finite, the parts differ in width, or a labelled set misses a class.
+        InputError: pool or test have fewer rows than the protocol needs, the validation rows are not as many as it
+            says, a feature is not finite, or the parts differ in width.
     """
     _check(classes, pool=pool, validation=validation, test=test)
     if len(validation.labels) != protocol.validation:
         raise _too_few("validation", len(validation.labels), f"exactly {protocol.validation}", protocol)
+    for where, rows, needed in (("pool", len(pool.labels), FULL_POOL), ("test", len(test.labels), FULL_TEST)):
+        if protocol.name == FULL.name and rows < needed:
+            raise _too_few(where, rows, f"{needed}", protocol)
     select, *draws = draw(pool.labels, classes, rule, protocol, seed)
     costs: list[float] = torch.linspace(-20, 20, protocol.costs, dtype=torch.float64).exp().tolist()
 
@@ -166,7 +170,7 @@ def semi_supervised_svm(
     together = Machines(*map(torch.cat, zip(*machines, strict=True)))
     return Result(
         protocol=protocol.name,
-        reduced=protocol.reduced(len(test.labels)),
+        reduced=protocol.reduced(len(pool.labels), len(test.labels)),
         rule=rule,
         labelled=protocol.labelled,
         test_error=_summary(error_percents(predict(together, test.features), test.labels)),

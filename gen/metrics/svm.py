@@ -57,23 +57,25 @@ class Machines(NamedTuple):
 def fit(
     features: Float[Tensor, "n d"], labels: Int[Tensor, " n_labels"], classes: int, costs: Sequence[float]
 ) -> Machines:
-    """One classifier for each C of `costs`. Computed in float64, to the minimum.
+    """One classifier for each C of `costs`. Computed in float64, to the minimum. An absent class is never said.
 
     In ascending order each C starts from the solution of the one before. Time grows as n^2 d, and for each C and class
     as s^3 with s examples inside the margin. At large C, where LIBLINEAR stops at its limit of iterations short of the
     minimum, this goes on to it.
 
     Raises:
-        InputError: a feature that is not finite, a label that is no class, a class without an example, or a C that is
-            not positive.
+        InputError: a feature that is not finite, a label that is no class, or a C that is not positive.
     """
-    _check(features, labels, classes, costs)
+    check_rows(features, labels, classes, "training examples")
+    if not all(0 < C < math.inf for C in costs):
+        raise InputError(f"costs: {list(costs)}; every C has to be positive")
     X = features.double()
     y = torch.where(labels[:, None] == torch.arange(classes, device=labels.device), 1.0, -1.0).double()
     beta = solve(gram(X), y, costs)
     together = beta.movedim(0, 1).flatten(1)
     weights = (X.T @ together).reshape(-1, len(costs), classes)
-    return Machines(weights.movedim(1, 0), beta.sum(1))
+    absent = torch.bincount(labels, minlength=classes) == 0
+    return Machines(weights.movedim(1, 0), beta.sum(1).masked_fill(absent, -math.inf))
 
 
 def predict(machines: Machines, features: Float[Tensor, "n d"]) -> Int[Tensor, "m n"]:
@@ -203,15 +205,3 @@ def _line_search(y: Float64[Tensor, "n k"], ridge: float, now: _Point, goal: _Po
 
 def _between(now: _Point, goal: _Point, share: Float64[Tensor, " k"]) -> _Point:
     return _Point(*(a + share * (b - a) for a, b in zip(now, goal, strict=True)))
-
-
-def _check(
-    features: Float[Tensor, "n d"], labels: Int[Tensor, " n_labels"], classes: int, costs: Sequence[float]
-) -> None:
-    check_rows(features, labels, classes, "training examples")
-    if len(missing := (torch.bincount(labels, minlength=classes) == 0).nonzero()[:, 0]):
-        raise InputError(
-            f"training examples: none of {len(labels)} is of class {int(missing[0])}; give some of each class"
-        )
-    if not all(0 < C < math.inf for C in costs):
-        raise InputError(f"costs: {list(costs)}; every C has to be positive")

@@ -147,7 +147,7 @@ def test_a_damaged_shard(dataset: Dataset, resident: bool) -> None:
     blob = bytearray(path.read_bytes())
     blob[len(blob) // 2] ^= 1
     path.write_bytes(blob)
-    with pytest.raises(InputError, match=f"{path.name}: damaged .*; run dvc repro prepare@numbered"):
+    with pytest.raises(InputError, match=f"{path.name}: damaged .*; run dvc repro -s -f prepare@numbered"):
         labels(Loader(dataset, "train", batch=ROWS, seed=0, resident=resident), range(1))
 
 

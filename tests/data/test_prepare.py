@@ -148,10 +148,12 @@ def test_raw_files_that_changed(workplace: Path) -> None:
     with pytest.raises(InputError, match=r"raw/a.gz: missing; run dvc repro fetch@digits"):
         prepare("digits", DIGITS, "digits", Path("raw"), Path("digits"))
     Path("raw/a.gz").write_text("abc")
-    with pytest.raises(InputError, match=r"raw/a.gz: changed since it was fetched .*; run dvc repro fetch@digits"):
+    with pytest.raises(
+        InputError, match=r"raw/a.gz: changed since it was fetched .*; run dvc repro -s -f fetch@digits"
+    ):
         prepare("digits", DIGITS, "digits", Path("raw"), Path("digits"))
     Path("raw/PROVENANCE.json").write_text("{}")
-    with pytest.raises(InputError, match=r"PROVENANCE.json: damaged .*; run dvc repro fetch@digits"):
+    with pytest.raises(InputError, match=r"PROVENANCE.json: damaged .*; run dvc repro -s -f fetch@digits"):
         prepare("digits", DIGITS, "digits", Path("raw"), Path("digits"))
 
 

@@ -71,11 +71,14 @@ def test_any_flipped_bit_is_found(tmp_path: Path, at: int, bit: int) -> None:
         shards.read(tmp_path / "shard.parquet", sha256, "prepare it")
 
 
-def test_not_a_shard() -> None:
+def test_not_a_shard(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x: not a shard"):
         shards.decode(b"PAR1" * 10, "x")
     with pytest.raises(InputError, match="x: not a shard"):
         shards.decode(b"", "x")
+    (tmp_path / "x").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"x: not a shard of images .*; prepare it$"):
+        shards.read(tmp_path / "x", shards.digest(b"PAR1"), "prepare it")
 
 
 def test_dataset_reads_all_rows_in_order(numbered: Callable[..., Dataset]) -> None:
@@ -93,7 +96,7 @@ def test_truncated_shard(numbered: Callable[..., Dataset]) -> None:
     shard = dataset.folder / dataset.shards("train")[1].file
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(
-        InputError, match=r"train-00001.parquet: damaged \(\d+ bytes, .*; run dvc repro prepare@numbered"
+        InputError, match=r"train-00001.parquet: damaged \(\d+ bytes, .*; run dvc repro -s -f prepare@numbered"
     ):
         open_dataset(dataset.folder)
     shard.unlink()
@@ -109,7 +112,7 @@ def test_missing_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"name": 1}', "\xff", "null"])
 def test_damaged_manifest(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST).write_bytes(content.encode("latin1"))
-    with pytest.raises(InputError, match=r"MANIFEST.json: damaged .*; run dvc repro prepare@"):
+    with pytest.raises(InputError, match=r"MANIFEST.json: damaged .*; run dvc repro -s -f prepare@"):
         open_dataset(tmp_path)
 
 

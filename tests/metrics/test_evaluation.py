@@ -1,12 +1,14 @@
-"""What is measured of a model where some number does not exist."""
+"""What is measured of a model where some number does not exist, and what is said of how it was measured."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
+from gen.family import ImageShape
 from gen.metrics import evaluation
-from gen.metrics.extractors import CoordinateExtractor, Extracted
+from gen.metrics.classifier import FEATURES, Classifier
+from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference
 
@@ -26,3 +28,34 @@ def test_memorisation_is_told_where_most_test_images_are_new(
         assert ("memorisation_coordinates" in numbers) == told
     measured = evaluation.over_seeds(found)
     assert {"fid_coordinates", "kid_coordinates", "recall_coordinates"} < measured.keys()
+
+
+def test_class_frequencies_are_held_against_those_of_real_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the test split's own features nothing varies, however uneven its classes are."""
+    torch.manual_seed(0)
+    model = Classifier(ImageShape(1, 16, 16), 3)
+    train, test = torch.randn(2, 40, FEATURES)
+    splits = {"train": train, "test": test}
+    monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
+    described = {"extractor": "classifier"}
+    reference = Reference(Path(), described, ClassifierExtractor(model), {"test": moments(gather(test))})
+    logits = evaluation.class_logits(test, reference)
+    assert torch.equal(logits, model.head(test))
+    frequencies = torch.bincount(logits.argmax(1), minlength=3) / 40
+    assert frequencies.max() > 0.4, "uneven"
+    own, _ = evaluation.measure(Extracted(test, logits), reference, 0)
+    assert own["class_variation_classifier"] == 0
+    one = evaluation.classes(torch.eye(3)[:1].expand(40, 3), reference)
+    assert one["class_variation"] == pytest.approx(1 - frequencies[0].item())
+
+
+def test_how_many_images_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = {"train": torch.zeros(40, 2), "test": torch.zeros(30, 2)}
+    monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
+    points = Reference(Path(), {"extractor": "coordinates"}, CoordinateExtractor(), {})
+    digits = Reference(Path(), {}, ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 3)), {})
+    expected = {"precision_recall_memorisation": 30, "kernel_subsets": 50, "kernel_subset": 30, "training_images": 40}
+    assert evaluation.counts(points, 35) == expected
+    assert evaluation.counts(digits, 35) == expected | {"inception_score_splits": 10}
+    assert evaluation.counts(digits, 7)["inception_score_splits"] == 7
+    assert evaluation.class_logits(splits["test"], points).shape == (30, 0)

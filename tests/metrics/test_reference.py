@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import pytest
 import safetensors.torch
 import torch
 
+from gen import config
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import ImageShape
 from gen.metrics import evaluation
 from gen.metrics.classifier import accuracy, train_classifier
-from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, exact
+from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, PixelExtractor, exact
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference, images, open_reference, write_reference
+from pipelines.reference import make_extractor
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,46 @@ def test_the_real_images_measure_best(reference: Reference, datasets: dict[str, 
     assert found[0]["recall_classifier"] > found[2]["recall_classifier"]
     assert found[0]["precision_classifier"] > found[1]["precision_classifier"]
     assert evaluation.measure(reference.extract(zeros), reference, 0)[1], "fewer samples than features: flagged"
+
+
+def test_pictures_without_labels_are_judged_by_their_pixels(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a download, too. An extractor that cannot be had names them."""
+    monkeypatch.chdir(tmp_path)
+    mirror, weights = tmp_path / "mirror", "inception/pt_inception-2015-12-05-6726825d.pth"
+    (mirror / weights).parent.mkdir(parents=True)
+    (mirror / weights).write_bytes(b"not weights")
+    (mirror / "SHA256SUMS").write_text(f"{'0' * 64}  {weights}\n")
+    parsed = datasets["digits"].parsed.model_copy(update={"classes": ()})
+    unlabelled = replace(datasets["digits"], parsed=parsed)
+    section = config.Reference(
+        extractors=("pixels",), size=16, classifier_steps=9, samples=9, seeds=1, score_samples=9, workers=1
+    )
+    for name, usable in (("classifier", "inception_bilinear or pixels"), ("inception_bilinear", "pixels")):
+        with pytest.raises(InputError, match=rf"^reference\.digits\.extractors: [^\n]*[;,] (or )?use {usable}$"):
+            make_extractor(name, section, unlabelled, tmp_path, str(mirror))
+    made = tmp_path / "pixels"
+    made.mkdir()
+    notes = make_extractor("pixels", section, unlabelled, made, None)
+    write_reference(made, extractor="pixels", dataset=unlabelled, size=16, notes=notes, move=lambda n: None)
+    reference = open_reference(made)
+    assert reference.features("test").shape == (297, 64)
+    real = torch.cat(list(images(unlabelled, "validation", 16)))
+    noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
+    noisy = [(real + strength * noise).clamp(-1, 1) for strength in (0, 0.25, 0.5)]
+    distances = [evaluation.measure(reference.extract(x), reference, 0)[0]["fid_pixels"] for x in noisy]
+    assert distances == sorted(set(distances))
+
+
+def test_pixels_are_means_of_rounded_images() -> None:
+    extract = PixelExtractor(ImageShape(3, 4, 16))
+    drawn = torch.rand(5, 3, 4, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rounded = ((drawn + 1) * 127.5).round() / 127.5 - 1
+    found, logits = extract(drawn)
+    assert torch.equal(found, extract(rounded).features)
+    torch.testing.assert_close(found, rounded.unflatten(3, (8, 2)).mean(4).flatten(1))
+    assert logits.shape == (5, 0)
 
 
 def test_memorised_images_are_found_out(reference: Reference) -> None:
@@ -196,8 +239,9 @@ def test_what_an_extractor_refuses(reference: Reference) -> None:
     for bad, said in ((good[:, :, :8], "of shape 1x8x16"), (good + 2, r"values up to 2"), (broken, "not finite")):
         with pytest.raises(InputError, match=said):
             reference.extract(bad)
-    with pytest.raises(InputError, match="of shape 1x16x16"):
-        CoordinateExtractor()(good)
+    for extract in (CoordinateExtractor(), PixelExtractor(ImageShape(3, 16, 16))):
+        with pytest.raises(InputError, match="of shape 1x16x16"):
+            extract(good)
 
 
 def test_too_few_samples(reference: Reference) -> None:

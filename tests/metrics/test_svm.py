@@ -15,6 +15,7 @@ from torch import Tensor
 from gen.errors import InputError
 from gen.metrics.semi_supervised import (
     FULL,
+    FULL_POOL,
     FULL_TEST,
     Labelled,
     Protocol,
@@ -163,14 +164,21 @@ def test_many_machines_say_what_each_says() -> None:
     assert predict(Machines(*(part.float() for part in machines)), x.float()).shape == (2, 5000)
 
 
+def test_a_class_without_examples_is_never_said() -> None:
+    """As with LinearSVC, which does not know of it."""
+    x, labels = problem(300, 6, 3)
+    known = torch.where(labels == 2, 3, labels)
+    machines = fit(x[:60], known[:60], 5, [1.0])
+    svc = LinearSVC(C=1.0, tol=1e-8, max_iter=100_000, random_state=0).fit(x[:60].numpy(), known[:60].numpy())
+    assert predict(machines, x)[0].tolist() == svc.predict(x.numpy()).tolist()
+
+
 def test_bad_input_of_the_solver() -> None:
     x, labels = problem(20, 3, 3)
     broken = x.clone()
     broken[7, 1] = math.inf
     with pytest.raises(InputError, match=r"^training examples: row 7 is not finite"):
         fit(broken, labels, 3, [1.0])
-    with pytest.raises(InputError, match=r"^training examples: none of 20 is of class 3; give some of each class$"):
-        fit(x, labels, 4, [1.0])
     with pytest.raises(InputError, match=r"^training examples: labels from 0 to 2; expected 0 to 1$"):
         fit(x, labels, 2, [1.0])
     with pytest.raises(InputError, match=r"^training examples: 20 rows of features and 19 labels"):
@@ -226,11 +234,12 @@ def test_sets_depend_on_seed_rule_and_number_alone(rule: Rule) -> None:
 
 
 def test_what_is_reduced() -> None:
-    assert not FULL.reduced(FULL_TEST)
-    assert FULL.reduced(FULL_TEST - 1)
+    assert not FULL.reduced(FULL_POOL, FULL_TEST)
+    assert FULL.reduced(FULL_POOL, FULL_TEST - 1)
+    assert FULL.reduced(FULL_POOL - 1, FULL_TEST)
     for size in ("labelled", "draws", "validation", "costs"):
-        assert FULL.model_copy(update={size: getattr(FULL, size) - 1}).reduced(26_032), size
-    assert not FULL.model_copy(update={"neighbours": 3, "neighbour_draws": 100}).reduced(26_032)
+        assert FULL.model_copy(update={size: getattr(FULL, size) - 1}).reduced(63_257, 26_032), size
+    assert not FULL.model_copy(update={"neighbours": 3, "neighbour_draws": 100}).reduced(63_257, 26_032)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -318,6 +327,7 @@ def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) 
 
     remedy = "give more, or give params a protocol of its own name and size$"
     refused(f"^pool: 700 rows; protocol 'tiny' needs 701: {remedy}", labelled=701)
+    refused(f"^pool: 700 rows; protocol 'full' needs {FULL_POOL}: {remedy}", name="full")
     refused(f"^validation: 300 rows; protocol 'tiny' needs exactly 10000: {remedy}", validation=10_000)
     refused(
         rf"^pool, class \d: \d+ rows; protocol 'tiny' needs 70 of each class: {remedy}",
@@ -327,7 +337,6 @@ def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) 
     refused(
         "^protocol tiny: labelled: 201 is no multiple of 10 classes; take 200$", rule="class_balanced", labelled=201
     )
-    refused("^training examples: none of 2 is of class", labelled=2)
     narrow = Labelled(test.features[:, 1:], test.labels)
     refused("^test: 63 features; the pool has 64: use one model for all$", test=narrow)
     bad = test.features.clone()

@@ -16,13 +16,18 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from gen import export
-from gen.config import Run
+from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
+from gen.family import Family
+from gen.metrics.extractors import Extracted
+from gen.metrics.reference import open_reference
 from gen.training import image_shape, initial_family
-from pipelines import store
+from pipelines import extraction, store
 from pipelines.compare import SHOWN
+from pipelines.evaluate import held_out
 from pipelines.page import legend
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
@@ -78,8 +83,8 @@ def write(place: Workplace, reference: dict[str, Any], protocol: dict[str, Any] 
     (place.folder / "params.yaml").write_text(yaml.safe_dump(params | {"runs": runs}))
 
 
-def untrained(folder: Path, family: str) -> None:
-    run = Run(**digits_run(family))
+def untrained(folder: Path, family: str, **changes: Any) -> None:
+    run = Run(**digits_run(family) | changes)
     dataset = open_dataset(folder / "data" / "prepared" / "digits")
     export.save(
         folder / "models" / "tiny" / family,
@@ -127,6 +132,54 @@ def test_what_a_worker_finds_wrong_is_one_line(built: Workplace) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each seed's in parts, which every extractor looks at; what it says of them is put together in its own place."""
+
+    class Times(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, images: torch.Tensor) -> Extracted:
+            return Extracted(self.factor * images, -images)
+
+    def draw(family: Family, seed: int, rows: slice, samples: int, device: torch.device) -> torch.Tensor:
+        drawn.append((seed, rows))
+        return torch.arange(samples)[rows, None] + 1000.0 * seed
+
+    drawn: list[tuple[int, slice]] = []
+    moved: list[int] = []
+    monkeypatch.setattr(extraction, "draw", draw)
+    monkeypatch.setattr(extraction, "open_reference", lambda folder: SimpleNamespace(extract=Times(float(folder.name))))
+    monkeypatch.setattr(export, "load", lambda folder: nn.Identity())
+    where = Cluster(**PARAMS["cluster"])
+    extraction._loaded_model.cache_clear()
+    found = list(
+        extraction.extract(Path("m"), [Path("2"), Path("3")], 2, 300, workers=1, where=where, move=moved.append)
+    )
+    assert drawn == [(seed, rows) for seed in (0, 1) for rows in (slice(0, 250), slice(250, 300))]
+    assert moved == [250, 50, 250, 50]
+    assert extraction._loaded_model.cache_info().misses == 1
+    for seed, said in enumerate(found):
+        images = torch.arange(300.0)[:, None] + 1000 * seed
+        for factor, one in zip((2, 3), said, strict=True):
+            assert torch.equal(one.features, factor * images)
+            assert torch.equal(one.logits, -images)
+
+
+def test_real_images_stand_beside_numbers_of_as_many_samples(built: Workplace) -> None:
+    """200 validation images: of more samples only what does not depend on the number is told."""
+    reference = open_reference(built.folder / "data/reference/digits/classifier")
+    few, enough = (held_out(reference, samples) for samples in (201, 150))
+    any_number = {f"{name}_classifier" for name in ("kid", "memorisation", "confidence", "classes_seen")}
+    assert few.keys() == {"images"} | any_number
+    assert few["images"] == 200
+    assert few["confidence_classifier"] > 0.3
+    assert few["classes_seen_classifier"] == 10
+    assert enough["images"] == 150
+    assert any_number | {f"{name}_classifier" for name in ("fid", "recall", "inception_score")} < enough.keys()
+
+
 def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
     found = []
     for workers in (1, 2):
@@ -143,6 +196,7 @@ def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workp
     extractor = protocol["extractors"]["classifier"]
     assert len(extractor["sha256"]) == 64
     assert extractor["test_accuracy"] > 0.5
+    assert (extractor["counts"]["training_images"], extractor["counts"]["inception_score_splits"]) == (1300, 10)
     pictures = built.folder / "evaluations" / "tiny" / "ali" / "pictures"
     assert sorted(path.name for path in pictures.iterdir()) == ["neighbours.png", "reconstructions.png"]
     assert all(np.asarray(Image.open(path).convert("L")).std() > 1 for path in pictures.iterdir())
@@ -178,6 +232,7 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     assert 'src="http' not in page
     assert "over 2 draws of 300 samples of the best checkpoint, against the 297 images of the test split" in page
     assert "memorisation look at 297 of each, KID at 50 subsets of 297" in page
+    assert "look for the nearest of 1,300 training images. The Inception score is the mean of 10 parts" in page
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 5
     assert "| inception score classifier " in table[0]
@@ -207,7 +262,8 @@ def test_real_images_have_the_numbers_of_every_extractor(compared: Workplace) ->
     real = dict(zip(map(str.strip, table[0]), map(str.strip, table[-1]), strict=True))
     assert real["run"] == "200 validation images"
     assert real["fid another"] == "123"
-    assert real["fid classifier"]
+    assert real["kid classifier"]
+    assert not real["fid classifier"], "there are fewer of them than samples"
 
 
 @contextmanager
@@ -259,6 +315,8 @@ CLASSIFIER = "extractors/classifier"
         ("protocol", f"{CLASSIFIER}/singular_covariance", ..., ".extractors.classifier.singular_covariance: missing"),
         ("protocol", f"{CLASSIFIER}/test_accuracy", "high", ".extractors.classifier.test_accuracy: "),
         ("protocol", f"{CLASSIFIER}/counts/kernel_subset", ..., ".extractors.classifier.counts.kernel_subset: missing"),
+        ("protocol", f"{CLASSIFIER}/counts/training_images", ..., ".counts.training_images: missing"),
+        ("protocol", f"{CLASSIFIER}/counts/inception_score_splits", "10", ".counts.inception_score_splits: input "),
         ("protocol", f"{CLASSIFIER}/validation_images", [], ".extractors.classifier.validation_images: "),
         ("protocol", f"{CLASSIFIER}/validation_images/images", ..., ".validation_images: lacks images"),
         ("protocol", f"{CLASSIFIER}/validation_images/images", True, ".validation_images.images: "),
@@ -369,6 +427,13 @@ def test_a_model_of_other_data_is_refused(built: Workplace) -> None:
     path.write_text(was)
     if before is not None:
         assert evaluated(built, "dcgan") == before
+
+
+def test_a_model_of_another_size_is_refused(built: Workplace) -> None:
+    untrained(built.folder, "dcgan", size=32)
+    said = built.refused("evaluate", "dcgan")
+    untrained(built.folder, "dcgan")
+    assert "dcgan: makes 1x32x32 images, data/reference/digits/classifier has 1x16x16; run dvc repro evalu" in said
 
 
 def test_a_diverged_model_gets_no_number(built: Workplace) -> None:

@@ -1,14 +1,40 @@
 """What the progress lines say."""
 
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from gen import config
-from pipelines.progress import SweepProgress
+from pipelines.progress import Progress, SweepProgress
 from pipelines.search import Trial
 from pipelines.sweep_table import Table
+
+SAID = {"images_per_second": 640.0, "loss/generator": 0.5}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_time_left_is_of_the_speed_now(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    progress = Progress("ring", 1000)
+    for step in (200, 400, 600):  # of a run that goes on, at once
+        progress.metrics(step, {**SAID, "steps_per_second": 40.0})
+    monkeypatch.setattr(time, "monotonic", lambda: 120.0)
+    progress.metrics(800, {**SAID, "steps_per_second": 20.0})
+    progress.close()
+    told = "640 images/s, generator 0.5, 10 s left"
+    out, err = capsys.readouterr()
+    if terminal:
+        assert not out
+        assert err.endswith(f"| 800/1000 steps, {told}\n")
+        assert "?" not in err
+        assert "step/s" not in err
+    else:
+        assert (out, err) == (f"ring: step 800/1000, {told}\n", "")
 
 
 def test_what_was_on_record_took_none_of_the_time(

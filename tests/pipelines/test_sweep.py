@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 import ray
+import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -70,12 +71,12 @@ def trials(workplace: Workplace) -> pd.DataFrame:
 
 
 def tracked(workplace: Workplace) -> tuple[Run, dict[str, Run], MlflowClient]:
-    """The newest sweep, its trials by their names, and the store."""
+    """The only sweep there is, its trials by their names, and the store."""
     store = MlflowClient(f"sqlite:///{workplace.folder}/tracking/mlflow.db")
     experiment = store.get_experiment_by_name("sweep-clip")
     assert experiment is not None
     runs = store.search_runs([experiment.experiment_id])
-    parent = next(run for run in runs if run.info.run_name == "clip")
+    (parent,) = (run for run in runs if run.info.run_name == "clip")
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len({run.info.run_name for run in children}) == len(children), "a trial is tracked twice"
     return parent, {str(run.info.run_name): run for run in children}, store
@@ -84,6 +85,13 @@ def tracked(workplace: Workplace) -> tuple[Run, dict[str, Run], MlflowClient]:
 def logged_steps(store: MlflowClient, run: Run) -> list[int]:
     history = store.get_metric_history(run.info.run_id, "validation/sliced_wasserstein")
     return [metric.step for metric in history]
+
+
+def seconds_on_record(folder: Path) -> dict[int, float]:
+    """How long a trial had been trained at each evaluation that its newest whole checkpoint tells of."""
+    whole = sorted(manifest.parent / "state.pt" for manifest in folder.glob("step_*/manifest.json"))
+    history = torch.load(whole[-1], weights_only=True)["history"] if whole else []
+    return {int(row["step"]): row["seconds"] for row in history}
 
 
 def trial_processes() -> list[psutil.Process]:
@@ -137,7 +145,9 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
     workplace.write(sweeps={"clip": sweep_of()}, ring=ring_run("wgan", clip=0.1 if means.idxmin() == 0.01 else 0.01))
     run(workplace)
     pd.testing.assert_frame_equal(trials(workplace), found)  # seconds of training too: none is trained again
-    assert {one.info.run_id for one in tracked(workplace)[1].values()} == {one.info.run_id for one in children.values()}
+    recalled = tracked(workplace)[1].values()
+    before = {one.info.run_id: one.info.end_time for one in children.values()}
+    assert {one.info.run_id: one.info.end_time for one in recalled} == before, "nor does it seem to have taken longer"
 
 
 def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
@@ -145,9 +155,11 @@ def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     process = workplace.start("sweep", "clip")
     over = "storage/sweep_clip-*/*/run.json"
     wait_for(lambda: any("finished" in note.read_text() for note in workplace.folder.glob(over)), process)
-    before = {note.parent.name for note in workplace.folder.glob(over)}
     process.kill()
     process.communicate()
+    ended = {note: note.stat().st_mtime_ns for note in workplace.folder.glob(over) if "finished" in note.read_text()}
+    begun = {folder: seconds_on_record(folder) for folder in workplace.folder.glob("storage/sweep_clip-*/0*")}
+    assert any(seconds and len(seconds) < 8 for seconds in begun.values()), "one was in the middle"
     end = time.monotonic() + 60
     while ray.available_resources().get("CPU") != 4:
         assert time.monotonic() < end, "CPUs of a killed sweep come back within a minute"
@@ -161,8 +173,11 @@ def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     evaluated = pd.read_parquet(workplace.folder / "sweeps" / "clip" / "results.parquet")
     assert evaluated["validation/sliced_wasserstein"].notna().all()
     assert all(seconds.is_monotonic_increasing for _, seconds in evaluated.groupby("trial")["seconds"])
-    after = {note.parent.name for note in workplace.folder.glob(over)}
-    assert before <= after, "what was begun is gone on with"
+    assert {note: note.stat().st_mtime_ns for note in ended} == ended, "what was over is not trained again"
+    told = evaluated.set_index(["trial", "step"])["seconds"].to_dict()
+    for folder, seconds in begun.items():
+        for step, value in seconds.items():
+            assert told[folder.name.rpartition("-")[0], step] == value, "what was begun is gone on with"
     parent, children, store = tracked(workplace)
     assert len(children) == 4
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
@@ -229,7 +244,7 @@ def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
         return [halving.on_trial_result(None, going, result) for result in told]  # type: ignore[arg-type]
 
     assert decisions(50, 100) == ["CONTINUE", "CONTINUE"]
-    assert decisions(50) == ["CONTINUE", "STOP"], "of its newest evaluation no judgement was on record"
+    assert decisions(50) == ["CONTINUE", "STOP"], "what is new is judged"
     assert decisions()[0] == "STOP"
 
 
@@ -238,6 +253,17 @@ def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) 
     told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
     checkpoints.save(50, {"history": told}, keep=1, best=None)
     assert history(checkpoints) == [{"step": 50.0, "loss/critic": 1.0, "validation/fid": 3.0, "seconds": 2.5}]
+
+
+def test_a_trial_that_failed_does_not_withhold_the_others(tmp_path: Path) -> None:
+    table = Table(Sweep.model_validate(sweep_of(seeds=1)))
+    for number, clip in enumerate((0.01, 0.1)):
+        table.begin(str(number), Trial(number, {"model.clip": clip}, 0))
+    table.add("1", EVERY, {table.sweep.metric: 0.5, "seconds": 1.0})
+    table.records["0"].outcome, table.records["1"].outcome = "failed", "finished"
+    write_report("clip", Path("params.yaml"), table, tmp_path)
+    assert pd.read_csv(tmp_path / "trials.csv")["outcome"].tolist() == ["failed", "finished"]
+    assert yaml.safe_load((tmp_path / "best.yaml").read_text())["values"] == {"model.clip": 0.1}
 
 
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:
@@ -359,6 +385,9 @@ def test_points_go_on_where_they_were(search: str) -> None:
     assert whole[:5] == first
     assert len(whole) == 12
     assert len({point["model.lr"] for point in whole}) == 12
+    assert search == "tpe" or whole == draw(Points(sweep, []), 100), (
+        "killed or not, a random search has the same points"
+    )
 
 
 @pytest.mark.slow

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from mlflow import MlflowClient
 
-from gen.config import Run
+from gen.config import Run, flat
 from gen.data.dataset import Dataset
 from gen.grid import grid, png
 from pipelines import background
@@ -108,6 +110,42 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
     assert "outcome" not in after.data.tags
     assert after.data.tags["identity"] == said.tags["identity"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "mlflow.db"], "no ./mlruns"
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_dict", "log_inputs"])
+def test_a_run_is_described_whole_though_an_outage_came_between(
+    call: str, datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    failures = fail_once(call, monkeypatch)
+    said = facts(run_of("gan"), datasets["digits"])
+    tracker = Tracker(said)
+    tracker.end("FINISHED")
+    tracker.close()
+    assert failures == [call]
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = store.search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert tracker.tags.items() <= run.data.tags.items()
+    assert run.data.params == {key: str(value) for key, value in flat(said.params).items()}
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits"]
+    assert [file.path for file in store.list_artifacts(run.info.run_id, "dataset")] == ["dataset/MANIFEST.json"]
+
+
+def fail_once(call: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have the first such call of a store go unanswered; it then stands in the list."""
+    answer: Callable[..., Any] = getattr(MlflowClient, call)
+    failures: list[str] = []
+
+    def once(*arguments: Any, **named: Any) -> Any:
+        if not failures:
+            failures.append(call)
+            raise requests.ConnectionError
+        return answer(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, call, once)
+    return failures
 
 
 def test_runs_of_an_experiment_deleted_in_mlflows_pages_are_tracked(

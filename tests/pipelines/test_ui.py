@@ -1,5 +1,6 @@
 """The pages of MLflow, served for real."""
 
+import json
 import os
 import signal
 import socket
@@ -7,11 +8,38 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import psutil
+import pytest
+from mlflow import MlflowClient
+
+from pipelines.ui import pages
 
 CHECKOUT = Path(__file__).parents[2]
+
+
+def test_each_group_has_its_charts_and_a_sweep_its_newest_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert pages() == {}
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    digits, sweep = (store.create_experiment(name, tmp_path.as_uri()) for name in ("digits", "sweep-clip"))
+    store.create_run(digits, run_name="gan")
+    trials = []
+    for start in (1000, 2000):  # of the earlier sweep nothing is shown
+        parent = store.create_run(sweep, start, run_name="clip").info.run_id
+        tags = {"mlflow.parentRunId": parent}
+        trials = [store.create_run(sweep, start + more, tags).info.run_id for more in (1, 2)]
+    found = pages()
+    assert found.keys() == {"digits", "sweep-clip"}
+    assert found["digits"] == f"experiments/{digits}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    address = urlsplit(found["sweep-clip"])
+    asked = {key: json.loads(value) for key, (value,) in parse_qs(address.query).items()}
+    assert address.path == "compare-runs"
+    assert (sorted(asked["runs"]), asked["experiments"]) == (sorted(trials), [sweep])
 
 
 def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:

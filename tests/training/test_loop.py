@@ -51,7 +51,7 @@ class Watcher:
     def losses(self) -> list[tuple[int, dict[str, float]]]:
         """What does not depend on the clock."""
         return [
-            (step, {k: v for k, v in values.items() if "per_second" not in k and "time" not in k})
+            (step, {k: v for k, v in values.items() if "second" not in k and "time" not in k})
             for step, values in self.said
         ]
 
@@ -116,6 +116,13 @@ def test_losses_and_norms_are_said_with_images_seen(datasets: Datasets) -> None:
     assert values["images_seen"] == 2 * 3 * run.batch  # the generator's updates see no images
     assert all(math.isfinite(value) for _, said in watcher.said for value in said.values())
     assert "validation/sliced_wasserstein" in watcher.said[-1][1]
+
+
+def test_a_grid_comes_when_it_is_due(datasets: Datasets) -> None:
+    watcher = Watcher()
+    often = logging(metrics_every=2, grid_every=3, checkpoint_every=100)
+    train(run_of("gan", POINTS), datasets["ring8"], logging=often, observer=watcher)
+    assert [step for step, _ in watcher.grids] == [0, 3, 6, 8]
 
 
 def test_a_diverged_run_ends_with_its_last_good_checkpoint(datasets: Datasets, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from gen.errors import InputError
 BLOCK = 1 << 20
 RATIO = 200
 """A zip member that claims to unpack to more than this many times its size (beyond one block) is a bomb."""
-TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, IsalError, ValueError, OverflowError)
+TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, IsalError, ValueError, OverflowError, RecursionError)
 ZIP_FAULTS = (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, NotImplementedError, OverflowError)
 
 
@@ -32,7 +32,8 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
         members: the most members it may have.
 
     Raises:
-        InputError: it is missing, damaged, over a cap, or has a member that is a link, a device, or named to escape.
+        InputError: it is missing, damaged, over a cap, or has a member that is a link, a device, sparse, or named
+            to escape.
     """
     try:
         with IGzipFile(path) as unpacked:
@@ -41,8 +42,10 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
                 for count, member in enumerate(archive, 1):
                     if count > members:
                         raise InputError(f"{path}: more than {members} members")
-                    _safe(path, member.name, member.isreg() or member.isdir())
-                    if member.isreg() and (file := archive.extractfile(member)):
+                    plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+                    _safe(path, member.name, plain or member.isdir())
+                    capped.check(member.size)
+                    if plain and (file := archive.extractfile(member)):
                         yield member.name, file.read()
             while capped.read(BLOCK):  # the checksum comes last
                 pass
@@ -62,16 +65,19 @@ class _Capped(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         blob = self.file.read(size)
         self.count += len(blob)
-        if self.count > self.cap:
-            raise InputError(f"{self.path}: unpacks to more than the {self.cap} bytes it should hold")
+        self.check(self.count)
         return blob
+
+    def check(self, size: int) -> None:
+        if size > self.cap:
+            raise InputError(f"{self.path}: unpacks to more than the {self.cap} bytes it should hold")
 
 
 def _safe(path: Path, name: str, plain: bool) -> None:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
         raise InputError(f"{path}: member {name!r}: its name leads out of the archive; remove it")
     if not plain:
-        raise InputError(f"{path}: member {name!r}: a link or device, expected only files; remove it")
+        raise InputError(f"{path}: member {name!r}: a link, a device or sparse, expected only plain files; remove it")
 
 
 class Zip:

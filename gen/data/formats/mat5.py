@@ -116,7 +116,10 @@ def _check_header(file: BinaryIO, path: Path) -> None:
 def _array(element: _Element, wanted: Wanted, where: str) -> Num[ndarray, "..."] | None:
     """The element's array, or None when it has another name."""
     flags = _part(element, UINT32, 8, where)
-    shape = tuple(np.frombuffer(_part(element, INT32, 4 * 32, where), "<i4").tolist())
+    lengths = _part(element, INT32, 4 * 32, where)
+    if len(lengths) % 4:
+        raise InputError(f"{where}: a shape of {len(lengths)} bytes, expected 4 for each dimension")
+    shape = tuple(np.frombuffer(lengths, "<i4").tolist())
     if (name := _part(element, INT8, 64, where)) != wanted.name.encode():
         return None
     where = f"{where}: array {name.decode()!r}"

@@ -17,7 +17,7 @@ def fetch_again(raw: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{plain(str(error), 800)}; to get it again: dvc repro -f fetch@{raw.name}") from None
+        raise InputError(f"{plain(str(error), 800)}; to get it again: dvc repro -s -f fetch@{raw.name}") from None
 
 
 def said(error: BaseException) -> str:

@@ -72,9 +72,26 @@ def mnist_cases() -> list[Case]:
     ]
 
 
-def _info(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
+def _info(name: str, kind: bytes, link: str = "", size: int = 0) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
+    info.type, info.linkname, info.size = kind, link, size
+    return info
+
+
+def _sparse() -> bytes:
+    """A member of 512 bytes that unpacks to a hundred million, as GNU's sparse files of old."""
+    header = bytearray(_info("x", tarfile.GNUTYPE_SPARSE, size=512).tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (99_999_488, 512)
+    header[483:495] = b"%011o\0" % 100_000_000
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return gzip.compress(bytes(header) + bytes(512 + 1024))
+
+
+def _with_holes(told: dict[str, str]) -> tarfile.TarInfo:
+    """A sparse member of a PAX archive."""
+    info = _info("x", tarfile.REGTYPE)
+    info.pax_headers = {f"GNU.sparse.{name}": value for name, value in told.items()}
     return info
 
 
@@ -99,9 +116,15 @@ def cifar_cases() -> list[Case]:
             (targz(without), "members missing: data_batch_3, batches.meta"),
             (targz(cifar_members(), _info("../evil", tarfile.REGTYPE)), r"'\.\./evil': its name leads out"),
             (targz(cifar_members(), _info("/etc/passwd", tarfile.REGTYPE)), "'/etc/passwd': its name leads out"),
-            (targz(cifar_members(), _info(f"{folder}x", tarfile.SYMTYPE, "/etc/passwd")), "a link or device"),
-            (targz(cifar_members(), _info(f"{folder}x", tarfile.LNKTYPE, "y")), "a link or device"),
-            (targz(cifar_members(), _info(f"{folder}x", tarfile.CHRTYPE)), "a link or device"),
+            (targz(cifar_members(), _info(f"{folder}x", tarfile.SYMTYPE, "/etc/passwd")), "a link, a device or sparse"),
+            (targz(cifar_members(), _info(f"{folder}x", tarfile.LNKTYPE, "y")), "a link, a device or sparse"),
+            (targz(cifar_members(), _info(f"{folder}x", tarfile.CHRTYPE)), "a link, a device or sparse"),
+            (targz(cifar_members(), _info(f"{folder}x", tarfile.CONTTYPE)), "a link, a device or sparse"),
+            (_sparse(), "'x': a link, a device or sparse"),
+            (targz(cifar_members(), _with_holes({"map": "0,0", "size": "9999999"})), "a link, a device or sparse"),
+            (targz(cifar_members(), _with_holes({"size": "9999999", "numblocks": "0"})), "a link, a device or sparse"),
+            (gzip.compress(_info("x", tarfile.GNUTYPE_LONGLINK).tobuf() * 600), "damaged: maximum recursion depth"),
+            (gzip.compress(_info("x", tarfile.REGTYPE, size=1 << 40).tobuf()), "unpacks to more than the 1048576"),
             (targz(cifar_members(), *[_info(f"{n}", tarfile.REGTYPE) for n in range(40)]), "more than 32 members"),
             (targz({**cifar_members(), "big": bytes(2 << 20)}), "unpacks to more than the 1048576 bytes"),
             (targz(cifar_members())[:-8] + bytes(8), "damaged: CRC check failed"),
@@ -139,6 +162,7 @@ def svhn_cases() -> list[Case]:
     ten = digits(10)
     other_labels = ten["y"].copy()
     other_labels[7] = 11
+    stored, shape = mat(ten, packed=False), struct.pack("<II", 5, 16)
     return [
         ("svhn", svhn.TRAIN, content, said)
         for content, said in (
@@ -150,6 +174,7 @@ def svhn_cases() -> list[Case]:
             (b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI", "byte 124: '01004d49'"),
             (sound[:128] + b"\x07" + sound[129:], "byte 128: element of type 7, expected an array"),
             (sound[:-40] + bytes(40), "damaged: "),
+            (stored.replace(shape, struct.pack("<II", 5, 13), 1), "byte 128: a shape of 13 bytes, expected 4 for each"),
             (mat({"X": ten["X"]}), "no array 'y'"),
             (mat({"y": ten["y"]}), "no array 'X'"),
             (mat({**ten, "X": ten["X"].transpose(3, 0, 1, 2)}), "'X': shape 10x32x32x3, expected 32x32x3xn"),
@@ -208,7 +233,7 @@ def celeba_zip_cases() -> list[Case]:
             (_zip_with("../evil.jpg"), "'../evil.jpg': its name leads out"),
             (_zip_with("/etc/evil.jpg"), "'/etc/evil.jpg': its name leads out"),
             (_zip_with("a\\..\\evil.jpg"), "its name leads out"),
-            (_zip_with("link.jpg", b"/etc/passwd", 0o777 | stat.S_IFLNK), "'link.jpg': a link or device"),
+            (_zip_with("link.jpg", b"/etc/passwd", 0o777 | stat.S_IFLNK), "'link.jpg': a link, a device or sparse"),
             (_zip_with("big.jpg", bytes(2 << 20)), "'big.jpg': 2097152 bytes, expected at most 1048576"),
             (_zip_with("a.jpg", b"x" * 99, method=zipfile.ZIP_BZIP2), "'a.jpg': encrypted or of an unusual"),
             (bytes(encrypted), "000006.jpg': encrypted or of an unusual"),
@@ -317,7 +342,7 @@ def test_fault(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     line = fault(name, write(files, tmp_path / name))
     assert re.search(said, line), line
     assert f"{tmp_path / name}" in line
-    assert line.endswith(f"dvc repro -f fetch@{name}")
+    assert line.endswith(f"dvc repro -s -f fetch@{name}")
 
 
 def test_svhn_rows_beyond_the_last_are_a_matter_of_params(tmp_path: Path) -> None:

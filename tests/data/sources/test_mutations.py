@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gen.data.formats.archives import Zip, tar_members
 from gen.data.formats.idx import read_idx
 from gen.data.formats.lmdb_file import Lmdb
-from gen.data.formats.mat5 import Wanted, read_mat
+from gen.data.formats.mat5 import HEADER, Wanted, read_mat
 from gen.data.formats.restricted_pickle import unpickle
 from gen.data.sources import celeba, cifar10, svhn
 from gen.errors import InputError
@@ -24,7 +24,9 @@ from tests.data.sources.published import (
     batch,
     cifar_members,
     database,
+    digits,
     fewer_rows,
+    mat,
     pickled,
     published,
     read_files,
@@ -188,6 +190,21 @@ def reread(content: bytes, read: Callable[[Path], Any]) -> Callable[[], Any]:
             path.unlink()
 
     return run
+
+
+@cache
+def mat_files() -> tuple[bytes, bytes]:
+    """Neither packed nor, so, with a checksum; of the second hardly anything is values."""
+    return mat(digits(10), packed=False), mat({"x": np.arange(8, dtype=np.uint8).reshape(2, 2, 2)}, packed=False)
+
+
+@examples(500)
+@given(edits=EDITS)
+def test_a_mutated_mat_file_that_is_not_packed(edits: list[Edit]) -> None:
+    long, short = mat_files()
+    survives(lambda: read_files("svhn", published("svhn") | {svhn.TRAIN: edited(long, edits)}), None, None)
+    content = short[:HEADER] + edited(short[HEADER:], edits)
+    survives(reread(content, lambda path: read_mat(path, Wanted("x", (2, 2, 2), 8))), None, None)
 
 
 @examples(25)
