@@ -1,6 +1,7 @@
 """The FID Inception and its resizers: against the published port, Pillow, and themselves."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gen.data.fetch import fetch
+from gen.data.prepare import prepare
 from gen.errors import InputError
 from gen.metrics import inception
+from gen.metrics.extractors import InceptionExtractor, quick
 from gen.metrics.inception import Inception, fuse, load_inception
+from gen.metrics.reference import images, open_reference, write_reference
 from gen.metrics.resize import RESIZERS, bicubic, bilinear
 from tests.metrics import port
 
@@ -157,6 +162,26 @@ def test_loading_and_a_half_precision_that_is_close(accepted: Path, network: Inc
     rough = half(images)
     assert {part.dtype for part in rough} == {torch.float32}
     assert 1e-4 < float((rough.pooled - exact.pooled).norm() / exact.pooled.norm()) < 0.02
+
+
+def test_a_rounded_one_has_statistics_of_its_own(accepted: Path, tmp_path: Path) -> None:
+    """Looks in training compare what the same network says of real images and of samples."""
+    section = {"source": "digits", "size": 16, "validation": 4, "test": 297}
+    fetch("digits", section, "digits", tmp_path / "raw", mirror=None)
+    digits = prepare("digits", section, "digits", tmp_path / "raw", tmp_path / "digits")
+    name = quick("inception_bilinear")
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(accepted, folder / "inception.pth")
+    write_reference(
+        folder, extractor=name, dataset=digits, size=16, splits=["validation"], notes={}, move=lambda n: None
+    )
+    reference = open_reference(folder)
+    assert reference.name == "inception_bilinear_bfloat16"
+    assert list(reference.moments) == ["validation"]
+    (real,) = images(digits, "validation", 16)
+    half = InceptionExtractor(load_inception(accepted, torch.bfloat16), "bilinear")
+    torch.testing.assert_close(reference.moments["validation"].mean, half(real).features.double().mean(0))
 
 
 def test_other_weight_files_are_refused_unread(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
