@@ -37,8 +37,8 @@ def extract(
 ) -> Iterator[list[Extracted]]:
     """What each extractor says of the samples of a seed, one seed after the other; the samples are drawn once for all.
 
-    Up to rounding the same for any number of workers: how many threads share a convolution may change its last bits,
-    and one worker has all, each of several has one. With OMP_NUM_THREADS=1 nothing differs.
+    The same numbers for any number of workers: a worker has one thread, since how many share a convolution may change
+    its last bits.
 
     Args:
         model: the exported folder; every worker's node reaches it.
@@ -73,7 +73,7 @@ def extract_real(
     workers: int,
     where: Cluster,
 ) -> Iterator[Float[Tensor, "n d"]]:
-    """Features of the real images of each piece, in order; up to rounding the same for any number of workers.
+    """Features of the real images of each piece, in order; the same for any number of workers.
 
     Args:
         pieces: of the data set.
@@ -91,7 +91,7 @@ def extract_real(
 def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cluster) -> Generator[Any]:
     """What `work` makes of each job, in order; from as many workers as the cluster has places for."""
     if workers == 1:
-        yield from map(work, jobs)
+        yield from (_by_one_thread(work, job) for job in jobs)
         return
     with cluster.joined(where, workers):
         have: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
@@ -114,8 +114,16 @@ class _Worker:
     """What a Ray actor does: what it has loaded for one job stays for the next."""
 
     def do(self, work: Callable[[Any], Any], job: Any) -> Any:
-        torch.set_num_threads(1)
+        return _by_one_thread(work, job)
+
+
+def _by_one_thread(work: Callable[[Any], Any], job: Any) -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         return work(job)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _samples(job: tuple[str, tuple[str, ...], int, slice, int]) -> list[Extracted]:
