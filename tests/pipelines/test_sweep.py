@@ -20,10 +20,13 @@ from mlflow.entities import Run
 from PIL import Image
 
 from gen.checkpoint import Checkpoints
+from gen.config import load
 from gen.errors import InputError
 from gen.sweep import Sweep
+from pipelines.jobs import open_inputs
 from pipelines.search import Point, Points, Trial
 from pipelines.store import sweep_trials
+from pipelines.sweep_plan import Plan
 from pipelines.sweep_report import write_report
 from pipelines.sweep_table import Table
 from pipelines.sweep_watch import Halving
@@ -225,6 +228,33 @@ def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> No
     assert len(children) == len(clips)
     statuses = {one.data.tags["outcome"]: one.info.status for one in children.values()}
     assert statuses == {"finished": "FINISHED", "pruned": "KILLED"}
+
+
+def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan(sweep: dict[str, Any], ring: dict[str, Any], fresh: bool = False, score_samples: int = 100) -> Plan:
+        workplace.write(sweeps={"clip": sweep}, ring=ring)
+        params = load(workplace.folder / "params.yaml")
+        judged = params.reference["ring8"].model_copy(update={"score_samples": score_samples})
+        params = params.model_copy(update={"reference": {"ring8": judged}})
+        return Plan(params, "clip", open_inputs("ring8"), "cpu", fresh)
+
+    ring = ring_run("wgan")
+    first = plan(sweep_of(), ring)
+    same = [plan(sweep_of(), ring), plan(sweep_of(), ring_run("wgan", clip=0.5)), plan(sweep_of(concurrency=1), ring)]
+    assert {(one.identity, one.attempt) for one in same} == {(first.identity, first.attempt)}
+    forced = plan(sweep_of(), ring, fresh=True)
+    assert forced.identity == first.identity
+    assert forced.attempt != first.attempt, "all trials are trained anew"
+    others = [
+        plan(sweep_of(seeds=3), ring),
+        plan(sweep_of(steps=2 * STEPS), ring),
+        plan(sweep_of(changes={"batch": 16}), ring),
+        plan(sweep_of(), ring_run("wgan", lr=1e-3)),
+        plan(sweep_of(), ring, score_samples=99),
+    ]
+    monkeypatch.setattr("pipelines.sweep_plan.code_digest", lambda files: "other code")
+    others.append(plan(sweep_of(), ring))
+    assert len({first.identity, *(one.identity for one in others)}) == 1 + len(others)
 
 
 def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
