@@ -3,8 +3,8 @@
     python -m benchmarks.sweep
 
 Overhead is (slots x wall - sum of training) / sum of training. Wall is that of the whole stage, from its first import
-to its figures, Ray included; a trial's training is its time in `gen.training.train` and what that needs, as Ray Tune
-has it. ASHA and none search the same space at random with the same budget of steps: how many trials they make of it and
+to its figures, Ray included; a trial's training is what gen/journal.py counts from its first step to its last, looks and
+checkpoints included, and the column `seconds` of trials.csv. ASHA and none search the same space at random with the same budget of steps: how many trials they make of it and
 the best that each finds.
 """
 
@@ -30,7 +30,7 @@ SWEEP: dict[str, Any] = {
     "changes": {},
     "space": {"model.lr": {"values": [2.5e-4, 5e-4, 1e-3, 2e-3], "log": True}},
     "seeds": 3,
-    "steps": 3000,
+    "steps": 2000,
     "evaluate_every": 500,
     "metric": "validation/sliced_wasserstein",
     "mode": "min",

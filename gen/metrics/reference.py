@@ -317,4 +317,5 @@ def _sha256(path: Path) -> str | None:
 
 
 def _remedy(folder: Path) -> str:
-    return f"run dvc repro reference@{folder.parent.name}"
+    """What is missing DVC makes or has; what is damaged it has to make anew: its cache may hold the same."""
+    return f"run dvc repro {'-s -f ' if (folder / DESCRIPTION).exists() else ''}reference@{folder.parent.name}"

@@ -158,7 +158,7 @@ def test_a_damaged_file_is_named(folder: Path, name: str, damage: str, tmp_path:
     else:
         cut = content[:-1] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1])
         (copy / name).write_bytes(cut)
-    with pytest.raises(InputError, match=rf"{name}: missing or damaged; run dvc repro reference@digits$"):
+    with pytest.raises(InputError, match=rf"{name}: missing or damaged; run dvc repro -s -f reference@digits$"):
         open_reference(copy).features("test")
 
 
@@ -169,7 +169,7 @@ def test_a_damaged_description_is_named(folder: Path, text: str | None, tmp_path
     (copy / "reference.json").unlink()
     (copy / "reference.json").mkdir() if text is None else (copy / "reference.json").write_text(text)
     with pytest.raises(
-        InputError, match=r"reference\.json\S* (damaged|expected .*|missing; .*); run dvc repro reference@digits$"
+        InputError, match=r"reference\.json\S* (damaged|expected .*|missing; .*); run dvc repro -s -f reference@digits$"
     ):
         open_reference(copy)
     with pytest.raises(InputError, match=r"reference\.json: missing; run dvc repro"):
@@ -198,7 +198,7 @@ def test_an_edited_description_is_named(folder: Path, changes: dict[str, Any], s
     shutil.copytree(folder, copy)
     describe(copy, changes)
     (copy / "statistics.safetensors").unlink() if changes == {"sha256": {}} else None
-    with pytest.raises(InputError, match=rf"^\S*/{said}[^\n]*; run dvc repro reference@digits$"):
+    with pytest.raises(InputError, match=rf"^\S*/{said}[^\n]*; run dvc repro -s -f reference@digits$"):
         open_reference(copy).features("test")
 
 
@@ -222,7 +222,7 @@ def test_an_edited_file_that_has_its_sha256_is_named(
     sha256 = json.loads((copy / "reference.json").read_text())["sha256"]
     describe(copy, {"sha256": sha256 | {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}})
     with pytest.raises(
-        InputError, match=rf"{file.name}: (missing or|not of split 'test') .*; run dvc repro reference@"
+        InputError, match=rf"{file.name}: (missing or|not of split 'test') .*; run dvc repro -s -f reference@"
     ):
         open_reference(copy).features("test")
 
