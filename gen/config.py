@@ -174,7 +174,7 @@ class Params(Settings):
         section = lay(sweep.changes, base.model_dump(), f"{where}.changes")
         section = lay(values, section, f"{where}.space")
         section |= {"seed": base.seed + seed, "steps": sweep.steps}
-        where = f"{where}: {label(values)}" if values else f"{where}.changes"
+        where = f"{where}[{label(values)}]" if values else f"{where}.changes"
         run = check(Run, section, where)
         check_run(run, self, where)
         return run

@@ -1,6 +1,7 @@
 """The base of every section of params.yaml: typed, frozen, and readable when wrong."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar, get_args
 
@@ -48,7 +49,14 @@ def check(kind: type[S], values: object, where: str) -> S:
             meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
             raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
         said = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{place}: {said[:1].lower()}{said[1:]}; got {problem['input']!r}") from None
+        raise InputError(f"{place}: {said[:1].lower()}{said[1:]}{_got(problem['input'], said)}") from None
+
+
+def _got(value: object, said: str) -> str:
+    """What was found; of a whole section the fields that `said` speaks of."""
+    if isinstance(value, dict):
+        value = {name: each for name, each in value.items() if name in re.findall(r"\w+", said)}
+    return "" if value == {} else f"; got {value!r}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

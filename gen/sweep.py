@@ -57,9 +57,9 @@ class Axis(Settings):
         elif self.low is not None or self.high is not None:
             raise ValueError("give values or a range, not both")
         elif len(set(self.values)) < len(self.values):  # 1, 1.0 and true are one value, too
-            raise ValueError("a value is there twice; name each once")
+            raise ValueError("one of the values is there twice; name each once")
         if self.log and not all(isinstance(v, int | float) and v is not True and v > 0 for v in self.candidates):
-            raise ValueError("log needs numbers above 0")
+            raise ValueError("log needs values, low and high above 0")
         return self
 
     @property

@@ -83,7 +83,7 @@ def check_networks(params: Params, name: str, dataset: Dataset) -> None:
             with torch.device("meta"):
                 load_family(run.family, run.model, image_shape(run, dataset))
         except InputError as error:
-            raise InputError(f"sweeps.{name}: {label(values)}: {error}") from None
+            raise InputError(f"sweeps.{name}[{label(values)}]: {error}") from None
 
 
 def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) -> None:

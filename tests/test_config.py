@@ -74,11 +74,11 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": [0.1, -1]}}),
-            "sweeps.ring8_clip: clip=-1.model.clip: input should be greater than 0; got -1",
+            "sweeps.ring8_clip[clip=-1].model.clip: input should be greater than 0; got -1",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": -1.0, "high": 1.0}}),
-            "sweeps.ring8_joint: lr=-1 n_critic=1 penalty_weight=0.01.model.lr: input should be greater than 0",
+            "sweeps.ring8_joint[lr=-1 n_critic=1 penalty_weight=0.01].model.lr: input should be greater than 0",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 1.0, "high": 0.1}}),
@@ -86,7 +86,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 0.0, "high": 0.1, "log": True}}),
-            "sweeps.ring8_joint.space.model.lr: log needs numbers above 0",
+            "sweeps.ring8_joint.space.model.lr: log needs values, low and high above 0; got {'high': 0.1, 'log': True, 'low': 0.0}",
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(run="ring8_wgam"),
@@ -102,11 +102,11 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_joint"].update(
                 changes={"compute.microbatches": 2}, space={"batch": {"low": 254, "high": 258}}
             ),
-            "sweeps.ring8_joint: batch=255.batch: 255",
+            "sweeps.ring8_joint[batch=255].batch: 255",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
-            "n_critic=5.326 penalty_weight=0.01.model.n_critic: input should be a valid integer",
+            "n_critic=5.326 penalty_weight=0.01].model.n_critic: input should be a valid integer",
         ),
         (lambda p: p["sweeps"]["ring8_joint"].update(grace=800), "grace is less than steps"),
         (
@@ -115,7 +115,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [1, 1.0]}}),
-            "a value is there twice",
+            "one of the values is there twice",
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [True, 2]}}),
@@ -138,7 +138,10 @@ RUN = "digits_dcgan"
             "ring8_clip.metric: validation/fid_coordinate: nothing that the extractors of reference.ring8 tell; known",
         ),
         (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
-        (lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300), "are multiples of evaluate_every"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300),
+            "multiples of evaluate_every; got {'evaluate_every': 300, 'grace': 200, 'steps': 800}",
+        ),
         (lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.clip": 1}), "model.clip is swept; name it once"),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"compute.workers": {"values": [1, 2]}}),
@@ -146,7 +149,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": ["1e-2", 0.01]}}),
-            "a value is there twice",
+            "one of the values is there twice",
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
