@@ -115,7 +115,9 @@ class Reference(Settings):
     seeds: int = Field(ge=1)
     """How many times they are drawn: the spread of a metric."""
     score_samples: int = Field(ge=2)
-    """Images drawn at each checkpoint of a training, by which the best one is chosen."""
+    """Images drawn when a checkpoint of a training is scored, by which the best one is chosen."""
+    score_every: int = Field(gt=0)
+    """Steps between scores, a multiple of `logging.checkpoint_every`; seldom enough, they cost next to nothing."""
     workers: int = Field(ge=1)
     """Processes that draw samples and extract features, of real images too; the numbers do not depend on it."""
 
@@ -240,6 +242,9 @@ def check_names(params: Params, where: str) -> None:
     for name in params.reference:
         if name not in params.datasets:
             raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
+        if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
+            said = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
+            raise InputError(f"{where}: reference.{name}.score_every: {said}")
     for name, entry in params.svm.items():
         if name not in params.runs:
             raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")

@@ -122,7 +122,7 @@ class Journal:
         self.record(losses)
         if self.due(step, self.logging.grid_every):
             self.show_grid()
-        if self.due(step, self.logging.checkpoint_every):
+        if self.due(step, self.logging.checkpoint_every) and self.due(step, self.score.every):
             self.judge()
         asked = self.loop.workers.first and self.observer.stop()
         self.stopped = step < self.loop.run.steps and self.loop.workers.any(asked, self.loop.device)

@@ -1,4 +1,4 @@
-"""How far a run has come, measured at each of its checkpoints: the one with the smallest score is the best.
+"""How far a run has come, measured at some of its checkpoints: the one with the smallest score is the best.
 
 A score looks at the validation split alone, with noise of its own, so the numbers reported in the end are of images
 that chose nothing. It is a function of the weights: a run that is resumed finds the same.
@@ -30,6 +30,8 @@ class Score(Protocol):
 
     digest: str
     """Of all that a value depends on besides the weights and the data; values of another digest are not compared."""
+    every: int
+    """Of the checkpoints, those after a multiple of so many steps are scored, and the last."""
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
         """Numbers by name, on the first worker; the first chooses. None where there are too few validation rows.
@@ -47,8 +49,9 @@ class Coordinates:
     of a mode, that number stays the same.
     """
 
-    def __init__(self, samples: int = 512) -> None:
+    def __init__(self, samples: int = 512, every: int = 1) -> None:
         self.samples = samples
+        self.every = every
         self.digest = f"coordinates/{samples}"
         self.real: Tensor | None = None
 
@@ -73,9 +76,10 @@ class LightFrechet:
     stands whether a covariance is singular, 1 or 0: with no more samples, or validation images, than features it is.
     """
 
-    def __init__(self, reference: Reference, samples: int) -> None:
+    def __init__(self, reference: Reference, samples: int, every: int = 1) -> None:
         self.reference = reference
         self.samples = samples
+        self.every = every
         self.digest = f"{reference.digest}/{samples}"
 
     def __call__(self, loop: "Loop") -> Mapping[str, float]:

@@ -2,11 +2,14 @@
 
 import base64
 import html
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
+from gen.errors import InputError
 from pipelines.results import Evaluation
 from pipelines.tables import published
 
@@ -45,7 +48,7 @@ def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Eva
         shown = [(run, path) for run, path in found if path.exists()]
         if shown:
             figures = "".join(
-                f"<figure>{image(path.read_bytes())}<figcaption>{html.escape(run)}</figcaption></figure>"
+                f"<figure>{image(whole_picture(path, run))}<figcaption>{html.escape(run)}</figcaption></figure>"
                 for run, path in shown
             )
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2><div class=row>{figures}</div>")
@@ -97,7 +100,10 @@ MEANINGS = {
     "memorisation": "Memorisation: distance of samples to the nearest training image over that of test images: about 1 "
     "for new real images, far below for copies, above for what is far from everything.",
     "reconstruction error": "Reconstruction error: mean square per pixel of test images and their reconstructions.",
-    "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 2 by chance.",
+    "unexplained variance": "Unexplained variance: that error over the one of answering each image with the mean of "
+    "all; 0 is perfect, 1 no better than the mean.",
+    "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 1 for an "
+    "encoder that always says 0.",
     "svm": "svm, knn: test error in percent with few labels, ± over labelled sets.",
 }
 
@@ -105,6 +111,16 @@ MEANINGS = {
 def legend(table: pd.DataFrame) -> str:
     """What the columns there are say, and which way is good."""
     return " ".join(said for name, said in MEANINGS.items() if any(column.startswith(name) for column in table.columns))
+
+
+def whole_picture(path: Path, run: str) -> bytes:
+    """A picture of the run's evaluation. Raises InputError when it is damaged."""
+    content = path.read_bytes()
+    try:
+        Image.open(io.BytesIO(content)).load()
+    except OSError:
+        raise InputError(f"{path}: damaged; run dvc repro -s -f evaluate@{run}") from None
+    return content
 
 
 def image(png: bytes) -> str:

@@ -137,7 +137,9 @@ def main() -> None:
     from pipelines.store import add_to_run
 
     _, model = trained(group, name)
-    add_to_run(group, name, model.attempt, {metric: one["mean"] for metric, one in metrics.items()}, out)
+    told = {metric: one["mean"] for metric, one in metrics.items()}
+    told |= {f"{metric}_sd": one["sd"] for metric, one in metrics.items()}
+    add_to_run(group, name, model.attempt, told, out)
     print((out / "report.md").read_text())
 
 

@@ -72,6 +72,7 @@ class Plan:
             self.inputs,
             device=self.device,
             score_samples=self.score_samples,
+            score_every=every,
             logging=often,
             storage=self.home,
             identity=checkpoints.identity,

@@ -46,6 +46,7 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
             (dataset, judge),
             device=device,
             score_samples=params.reference[run.dataset].score_samples,
+            score_every=params.reference[run.dataset].score_every,
             logging=params.logging,
             storage=storage,
             identity=digest,

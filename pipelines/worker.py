@@ -34,6 +34,7 @@ class Job:
     reference: Path
     """The folder of the extractor that checkpoints are chosen by."""
     score_samples: int
+    score_every: int
     logging: Logging
     storage: str
     identity: str
@@ -80,8 +81,8 @@ def score_of(job: Job) -> Score:
     """
     reference = open_reference(job.reference)
     if reference.name == "coordinates":
-        return Coordinates(job.score_samples)
-    return LightFrechet(reference, job.score_samples)
+        return Coordinates(job.score_samples, job.score_every)
+    return LightFrechet(reference, job.score_samples, job.score_every)
 
 
 class MailboxObserver:

@@ -155,6 +155,10 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
             "sweeps.ring8_clip.metric: string should match pattern",
         ),
+        (
+            lambda p: p["reference"]["digits"].update(score_every=300),
+            "reference.digits.score_every: 300 is no multiple of logging.checkpoint_every, 250",
+        ),
         (lambda p: p.pop("cluster"), "cluster: missing"),
         (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
         (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),

@@ -107,7 +107,14 @@ def test_pictures_without_labels_are_judged_by_their_pixels(
     parsed = datasets["digits"].parsed.model_copy(update={"classes": ()})
     unlabelled = replace(datasets["digits"], parsed=parsed)
     section = config.Reference(
-        extractors=("pixels",), size=16, classifier_steps=9, samples=9, seeds=1, score_samples=9, workers=1
+        extractors=("pixels",),
+        size=16,
+        classifier_steps=9,
+        samples=9,
+        seeds=1,
+        score_samples=9,
+        score_every=1,
+        workers=1,
     )
     for name, usable in (("classifier", "inception_bilinear or pixels"), ("inception_bilinear", "pixels")):
         with pytest.raises(InputError, match=rf"^reference\.digits\.extractors: [^\n]*[;,] (or )?use {usable}$"):

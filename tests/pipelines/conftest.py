@@ -42,6 +42,7 @@ PARAMS: dict[str, Any] = {
             "samples": 200,
             "seeds": 2,
             "score_samples": 100,
+            "score_every": 200,
             "workers": 1,
         }
     },

@@ -40,6 +40,7 @@ REFERENCE = {
     "samples": 300,
     "seeds": 2,
     "score_samples": 100,
+    "score_every": 200,
     "workers": 1,
 }
 

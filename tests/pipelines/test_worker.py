@@ -22,6 +22,7 @@ def job(folder: Path, run: Run) -> Job:
         data=folder / "nowhere",
         reference=folder,
         score_samples=8,
+        score_every=1,
         logging=logging(),
         storage=str(folder / "storage"),
         identity="0" * 64,

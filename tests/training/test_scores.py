@@ -131,6 +131,7 @@ def test_of_a_mixture_its_modes_choose_the_best(datasets: dict[str, Dataset]) ->
 def test_the_first_number_chooses_and_the_last_of_equals(datasets: dict[str, Dataset], tmp_path: Path) -> None:
     class Falling:
         digest = "falling"
+        every = 1
 
         def __call__(self, loop: Loop) -> dict[str, float]:
             return {"chooses": max(3.0, 10.0 - loop.steps_done), "told": float(loop.steps_done)}
@@ -141,3 +142,24 @@ def test_the_first_number_chooses_and_the_last_of_equals(datasets: dict[str, Dat
     last = checkpoints.newest()
     assert last is not None
     assert last["best"] == (24, 3.0)
+
+
+def test_scores_are_as_rare_as_asked_for_and_the_last_checkpoint_has_one(
+    datasets: dict[str, Dataset], tmp_path: Path
+) -> None:
+    class Counting:
+        digest = "counting"
+        every = 8
+
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        def __call__(self, loop: Loop) -> dict[str, float]:
+            self.seen.append(loop.steps_done)
+            return {"steps": float(loop.steps_done)}
+
+    score, run = Counting(), run_of("gan", IMAGES, steps=20)
+    checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
+    train(run, datasets["digits"], logging=logging(), checkpoints=checkpoints, score=score)
+    assert score.seen == [8, 16, 20]
+    assert 8 in checkpoints.steps(), "the best is kept, though newer ones have no score"
