@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gen.family import ImageShape
+from gen.family import ImageShape, Noise
 from gen.metrics import evaluation
 from gen.metrics.classifier import FEATURES, Classifier
 from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted
@@ -59,3 +59,27 @@ def test_how_many_images_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert evaluation.counts(digits, 35) == expected | {"inception_score_splits": 10}
     assert evaluation.counts(digits, 7)["inception_score_splits"] == 7
     assert evaluation.class_logits(splits["test"], points).shape == (30, 0)
+
+
+class Silly:
+    """It encodes all images as 0, and decodes everything to one image."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        self.answer = answer
+
+    def prior(self, noise: Noise) -> torch.Tensor:
+        return noise.normal(5)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(images), 5)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return self.answer.expand(len(z), 1, 4, 4)
+
+
+def test_who_answers_with_the_mean_image_explains_nothing() -> None:
+    images = torch.rand(500, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    errors = evaluation.inference_errors(Silly(images.mean(dim=0)), images, 0)  # type: ignore[arg-type]
+    assert errors["unexplained_variance"] == pytest.approx(1)
+    assert errors["reconstruction_error"] == pytest.approx(images.var(dim=0, correction=0).mean().item())
+    assert errors["round_trip_error"] == pytest.approx(1, abs=0.1), "the variance of the prior"

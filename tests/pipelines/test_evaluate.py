@@ -356,7 +356,11 @@ def test_what_is_not_compared(compared: Workplace) -> None:
     other = home / "ali" / "metrics.json"
     with changed(other, edited(other, "fid_classifier", ...)), changed(metrics, edited(metrics, "fid_classifier", ...)):
         assert "ali/metrics.json: lacks what ranks runs; run dvc repro -s" in compared.refused("compare", "tiny")
-    weights = models / "dcgan" / "weights.safetensors"
+    weights, picture = models / "dcgan" / "weights.safetensors", home / "ali" / "pictures" / "reconstructions.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:200])
+    assert "reconstructions.png: damaged; run dvc repro -s -f evaluate@ali" in compared.refused("compare", "tiny")
+    picture.write_bytes(whole)
     sound = weights.read_bytes()
     weights.write_bytes(sound[:-1] + b"?")
     assert "of other weights than models/tiny/dcgan has; run dvc repro evalu" in compared.refused("compare", "tiny")
