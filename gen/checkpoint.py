@@ -61,11 +61,13 @@ class Checkpoints:
         """
         note = self.read_json("run.json") or {}
         ended, reached = note.get("ended"), self.steps()
-        unfinished = note and ended is None and (not reached or reached[-1] <= steps)
+        begun = note or self.has("run.json")  # a power cut may have emptied it; the checkpoints are verified themselves
+        unfinished = begun and ended is None and (not reached or reached[-1] <= steps)
         extended = ended is not None and note["outcome"] == "finished" and ended < steps
         if not fresh and (unfinished or extended):
-            self.put("run.json", json.dumps({"attempt": note["attempt"]}).encode())
-            return Start(note["attempt"], continued=True)
+            attempt = note.get("attempt") or uuid.uuid4().hex
+            self.put("run.json", json.dumps({"attempt": attempt}).encode())
+            return Start(attempt, continued=True)
         if self.fs.get_file_info(self.root).type != pyarrow.fs.FileType.NotFound:
             self.fs.delete_dir(self.root)
         attempt = uuid.uuid4().hex

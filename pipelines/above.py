@@ -5,6 +5,7 @@ the process tree tells.
 """
 
 import os
+import re
 import signal
 import threading
 import time
@@ -63,7 +64,7 @@ def forced() -> bool:
     with suppress(psutil.Error):
         found = above()
         return found is not None and any(
-            word == "--force" or (word.startswith("-") and not word.startswith("--") and "f" in word)
+            word == "--force" or re.match("-[^-Snj]*f", word) is not None  # -sf says it; -Sclip=fff and -nfix do not
             for word in found.words
         )
     return False

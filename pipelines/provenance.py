@@ -9,12 +9,15 @@ import ray
 import torch
 import yaml
 
+NEW = ("ls-files", "--others", "--exclude-standard", "--", "gen", "pipelines")
+"""Code that no commit has, such as a new family's; what else lies about decides nothing."""
+
 
 def provenance(device: str, data: Path) -> dict[str, str]:
     """Tags that let somebody find out later what exactly was run."""
     return {
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
-        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no") or _git(*NEW))).lower(),
         "dvc_data_hash": _dvc_hash(data) or "unknown",
         "device_name": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else _cpu(),
         "python": platform.python_version(),

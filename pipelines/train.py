@@ -78,7 +78,8 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
             checkpoints.end(max(checkpoints.steps(), default=0), "diverged")
             tracker.end("FAILED", diverged=ended.reason)
             tracker.close()
-            raise InputError(f"{checkpoints.run}: diverged: {ended.reason}; last good checkpoint in {checkpoints.root}")
+            kept = f"last good checkpoint in {checkpoints.root}" if checkpoints.steps() else "before any checkpoint"
+            raise InputError(f"{checkpoints.run}: diverged: {ended.reason}; {kept}")
         case _:
             tracker.end("FAILED")
             tracker.close()

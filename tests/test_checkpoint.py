@@ -107,11 +107,15 @@ def test_a_run_past_its_new_end_or_diverged_starts_anew(checkpoints: Checkpoints
     assert not checkpoints.begin(8, fresh=False).continued
 
 
-def test_a_damaged_note_starts_anew(checkpoints: Checkpoints) -> None:
-    checkpoints.begin(8, fresh=False)
+def test_a_damaged_note_costs_no_checkpoint(checkpoints: Checkpoints) -> None:
+    first = checkpoints.begin(8, fresh=False)
     save(checkpoints, 4)
     file(checkpoints, "run.json").write_text('{"attempt"')
-    assert not checkpoints.begin(8, fresh=False).continued
+    again = checkpoints.begin(8, fresh=False)
+    assert again.continued
+    assert again.attempt != first.attempt
+    assert newest(checkpoints) == 4
+    assert checkpoints.begin(8, fresh=False) == again
 
 
 def test_code_in_a_checkpoint_does_not_run(checkpoints: Checkpoints, tmp_path: Path) -> None:

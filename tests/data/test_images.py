@@ -94,7 +94,7 @@ def test_without_classes(name: str, workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("red/x.jpg", b"", "pictures.zip: red/x.jpg: not a whole picture"),
+        ("red/x.jpg", b"", "red/x.jpg: not a whole .*; mend or remove it in mine, then dvc repro -s -f fetch@raw$"),
         ("red/x.jpg", b"GIF89a", "pictures.zip: red/x.jpg: not a whole picture"),
         ("red/x.png", png(noise(50, 50))[:-2000], "pictures.zip: red/x.png: not a whole picture"),
         ("red/notes.txt", b"hello", r"mine/red/notes.txt: not a picture \(.jpg, .*\); move it out"),
@@ -217,3 +217,15 @@ def test_parallel_ends_with_the_first_error() -> None:
     results = parallel(fail, range(10**9), workers=2)
     with pytest.raises(InputError, match="forty"):
         list(results)
+
+
+def test_shares_that_leave_nothing_to_train_on(mine: Path) -> None:
+    with pytest.raises(InputError, match=r"validation 0.5 and test 0.49 leave none of \d+ pictures to train on"):
+        build(section(validation=0.5, test=0.49))
+    assert not Path("own").exists()
+
+
+def test_a_link_to_nothing(mine: Path) -> None:
+    (mine / "red" / "link.png").symlink_to("/nonexistent.png")
+    with pytest.raises(InputError, match=r"red/link.png: a link to what is not there; take it out"):
+        build(section())

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from gen.errors import InputError
-from pipelines import command
+from pipelines import above, command
 
 
 @pytest.mark.parametrize("library", ["libtorch_cpu", "_raylet"])
@@ -42,3 +42,20 @@ def test_remedies_name_the_stages_of_the_params_file_in_use(
         monkeypatch.setattr(sys, "argv", ["train", "mnist_gan", "--params", params])
         assert command.run(main) == 1
         assert capsys.readouterr().err == f"error: mnist/MANIFEST.json: missing; run dvc repro -s -f {stage}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "forced"),
+    [
+        (["repro", "-f"], True),
+        (["repro", "--force", "train@x"], True),
+        (["repro", "-sf", "train@x"], True),
+        (["exp", "run", "-fSmodel.clip=1"], True),
+        (["exp", "run", "-Sruns.x.model.clip=fff"], False),
+        (["exp", "run", "-nfix", "train@f"], False),
+        (["repro", "--single-item"], False),
+    ],
+)
+def test_whether_dvc_was_told_to_force(words: list[str], forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(above, "above", lambda: above.Above(psutil.Process(), words, psutil.Process()))
+    assert above.forced() == forced

@@ -8,16 +8,16 @@ from gen.errors import InputError
 
 
 @contextmanager
-def fetch_again(raw: Path) -> Iterator[None]:
+def fetch_again(raw: Path, first: str = "to get it again:") -> Iterator[None]:
     """Appends the remedy to every InputError about a file of the folder `raw`, which bears its data set's name.
 
     Raises:
-        InputError: the same line, with the command that gets the files again.
+        InputError: the same line, with the command that gets the files again after what is to be done `first`.
     """
     try:
         yield
     except InputError as error:
-        raise InputError(f"{plain(str(error), 800)}; to get it again: dvc repro -s -f fetch@{raw.name}") from None
+        raise InputError(f"{plain(str(error), 800)}; {first} dvc repro -s -f fetch@{raw.name}") from None
 
 
 def said(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from numpy import ndarray
 from pydantic import Field, model_validator
 
 from gen.data.formats.archives import Zip
+from gen.data.formats.remedy import fetch_again
 from gen.data.pictures import decode, fit, parallel
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError
@@ -109,15 +110,19 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     """
     listed = _listed(raw / LABELS)
     numbers = {name: number for number, name in enumerate(classes(raw, config) or ("",))}
-    where = raw / PICTURES
+    where, splits = raw / PICTURES, _splits(listed, config)
+    if not splits["train"]:
+        shares = f"validation {config.validation} and test {config.test}"
+        raise InputError(f"{where}: {shares} leave none of {len(listed)} pictures to train on; give smaller shares")
 
     def pixels(item: tuple[str, bytes]) -> UInt8[ndarray, "c h w"]:
         place = f"{where}: {item[0]}"
         picture = decode(item[1], place)
         return fit(picture if config.channels == 3 else picture.convert("L"), None, config.size, place)
 
-    with Zip(where, LARGEST, MOST) as archive:
-        for split, entries in _splits(listed, config).items():
+    first = f"mend or remove it in {config.csv or config.folder}, then"
+    with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
+        for split, entries in splits.items():
             images = parallel(pixels, ((entry.path, archive.read(entry.path)) for entry in entries))
             for start in range(0, len(entries), ROWS):
                 part = entries[start : start + ROWS]
@@ -148,6 +153,8 @@ def _from_folder(root: Path) -> tuple[Path, list[Listed]]:
         inner = path.relative_to(root)
         if path.is_dir() or any(part.startswith(".") for part in inner.parts):
             continue
+        if not path.is_file():
+            raise InputError(f"{path}: a link to what is not there; take it out of the folder")
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path}: not a picture ({', '.join(SUFFIXES)}); move it out of the folder")
         listed.append(Listed(inner.as_posix(), inner.parts[0] if len(inner.parts) > 1 else ""))

@@ -82,7 +82,9 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     """
     with fetch_again(raw), _database(raw, _folder(config)) as database:
         if database.entries < config.images:
-            raise InputError(f"{database.where}: {database.entries} images, but `images` asks for {config.images}")
+            raise InputError(
+                f"{database.where}: {database.entries} images, but `images` asks for {config.images}: ask for no more"
+            )
         keys: list[str] = []
         pictures = parallel(partial(_picture, size=config.size), _jobs(database, config.images, keys))
         train = config.images - config.validation - config.test
