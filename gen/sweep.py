@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from random import Random
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,12 @@ SHARED = ("compute.device", "compute.threads", "compute.workers")
 
 MANY = 1000
 """Points that are checked before a sweep starts take less than a second."""
+
+
+OF_MIXTURES = ("validation/mode_variation", "validation/modes_covered", "validation/high_quality")
+"""What training tells of the validation split only where the data has modes."""
+DRAWS = 200
+"""Of the points that are checked, those drawn at random: hyperparameters may be legal one by one and not together."""
 
 
 class Axis(Settings):
@@ -66,6 +73,14 @@ class Axis(Settings):
     def candidates(self) -> tuple[Value, ...]:
         """All values, or the ends of the range."""
         return self.values if self.values is not None else (self.low, self.high)
+
+    def draw(self, random: Random) -> Value:
+        """One of its values, or a number of its range."""
+        if self.low is None or self.high is None:
+            return random.choice(self.candidates)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return random.randint(self.low, self.high)
+        return random.uniform(self.low, self.high)
 
     @property
     def to_check(self) -> tuple[Value, ...]:
@@ -131,17 +146,20 @@ class Sweep(Settings):
     def points_to_check(self) -> Iterator[dict[str, Value]]:
         """Points that show whether a space is legal: all of a grid, or all of such values if there are few enough.
 
-        Else each of those values once.
+        Else each of those values once. And, but for a grid, some points at random.
         """
         values = {path: axis.to_check for path, axis in self.space.items()}
         if self.search == "grid" or math.prod(map(len, values.values())) <= MANY:
             for chosen in itertools.product(*values.values()):
                 yield dict(zip(values, chosen, strict=True))
-            return
-        first = {path: of_axis[0] for path, of_axis in values.items()}
-        for path, of_axis in values.items():
-            for value in of_axis:
-                yield first | {path: value}
+        else:
+            first = {path: of_axis[0] for path, of_axis in values.items()}
+            for path, of_axis in values.items():
+                for value in of_axis:
+                    yield first | {path: value}
+        random = Random(0)
+        for _ in range(0 if self.search == "grid" else DRAWS):
+            yield {path: axis.draw(random) for path, axis in self.space.items()}
 
     def grid(self) -> Iterator[dict[str, Value]]:
         """All combinations of the candidates, the last hyperparameter changing fastest."""
@@ -156,10 +174,8 @@ class Sweep(Settings):
 def looks(extractor: str) -> list[str]:
     """What training tells of the validation split by an extractor (gen/scores.py); modes only of mixtures."""
     if extractor == "coordinates":
-        names = ["sliced_wasserstein", "mode_variation", "modes_covered", "high_quality"]
-    else:
-        names = [f"fid_{quick(extractor)}"]
-    return [f"validation/{name}" for name in names]
+        return ["validation/sliced_wasserstein", *OF_MIXTURES]
+    return [f"validation/fid_{quick(extractor)}"]
 
 
 def number(value: object) -> object:
@@ -190,6 +206,6 @@ def lay(values: Mapping[str, Value], over: Mapping[str, Any], where: str) -> dic
 def label(values: Mapping[str, Value]) -> str:
     """A point in few words: `clip=0.01 n_critic=5`."""
     return " ".join(
-        f"{path.rpartition('.')[2]}={value:.4g}" if isinstance(value, float) else f"{path.rpartition('.')[2]}={value}"
+        f"{path.rpartition('.')[2]}={value:.6g}" if isinstance(value, float) else f"{path.rpartition('.')[2]}={value}"
         for path, value in values.items()
     )

@@ -86,12 +86,19 @@ class Points:
             self.known.append(point)
         return point
 
-    def tell(self, number: int, values: list[float]) -> None:
-        """The metric of a point's trials, without those that have none; when all of them have none, it failed."""
-        if values:
-            self.study.tell(self.asked[number], statistics.fmean(values))
+    def tell(self, number: int, values: list[float], ended_at: int) -> None:
+        """The metric of a point's trials, without those that have none; when all of them have none, it failed.
+
+        Of trials that were ended early, after `ended_at` steps, TPE knows that it is no result of a whole one.
+        """
+        asked, states = self.asked[number], optuna.trial.TrialState
+        if not values:
+            self.study.tell(asked, state=states.FAIL)
+        elif ended_at < self.sweep.steps:
+            asked.report(statistics.fmean(values), ended_at)
+            self.study.tell(asked, state=states.PRUNED)
         else:
-            self.study.tell(self.asked[number], state=optuna.trial.TrialState.FAIL)
+            self.study.tell(asked, statistics.fmean(values))
 
 
 class Search(Searcher):
@@ -177,7 +184,9 @@ class Search(Searcher):
         self.left[number] -= 1
         if self.left[number] == 0:
             ids = [one for one, trial in self.begun.items() if trial.point == number]
-            self.points.tell(number, [self.best[one] for one in ids if one in self.best])
+            known = [one for one in ids if one in self.best]
+            ended_at = min((self.reached[one] for one in known), default=0)
+            self.points.tell(number, [self.best[one] for one in known], ended_at)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the points are written down by `prepare`."""

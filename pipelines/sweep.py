@@ -24,7 +24,7 @@ from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.family import load_family
 from gen.metrics.extractors import quick
-from gen.sweep import label, looks
+from gen.sweep import OF_MIXTURES, label, looks
 from gen.training import image_shape
 from pipelines import above, cluster, command, stage
 from pipelines.jobs import open_inputs
@@ -55,13 +55,16 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     sweep = params.sweep(name)
     HOME.mkdir(exist_ok=True)  # or say now, not after hours, that nothing can be written there
     inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric, params.reference[sweep.dataset].extractors))
+    if sweep.metric in OF_MIXTURES and inputs[0].mixture is None:
+        said = f"{sweep.dataset} is no mixture of modes; use validation/sliced_wasserstein"
+        raise InputError(f"{path}: sweeps.{name}.metric: {sweep.metric}: {said}")
     check_networks(params, name, inputs[0])
     compute = params.trial(name, next(sweep.grid()), 0).compute
     with cluster.joined(params.cluster, sweep.concurrency * compute.workers * compute.threads):
         device = cluster.resolve_device(compute)
         plan = Plan(params, name, inputs, device, fresh)
         tracker = Tracker(plan.facts())
-        table = Table(sweep)
+        table = Table(sweep, params.run(sweep.run).seed)
         watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
         search = Search(sweep, plan.known, plan.configure, plan.diverged, watch.recall)
         watch.search = search

@@ -29,8 +29,9 @@ def write_report(name: str, params: Path, table: Table, folder: Path) -> dict[st
     """
     sweep = table.sweep
     results, trials, points = table.results(), table.trials(), table.points()
-    if (trials["outcome"] == "diverged").all():
-        raise InputError(f"sweeps.{name}: all {len(trials)} trials diverged; MLflow has their losses (make ui)")
+    if (ends := set(trials["outcome"])) <= {"diverged", "failed"}:
+        said = f"all {len(trials)} trials {' or '.join(sorted(ends))}"
+        raise InputError(f"sweeps.{name}: {said}; MLflow has their losses (make ui)")
     if trials["best"].isna().all():
         known = sorted(column for column in results.columns if "/" in column)
         raise InputError(f"sweeps.{name}.metric: no trial has {sweep.metric}; they report {', '.join(known)}")
@@ -83,7 +84,7 @@ def text(name: str, params: Path, table: Table) -> str:
     lines = [f"{name}: {sweep.metric}, best of each trial, {'small' if sweep.mode == 'min' else 'large'} is good"]
     for _, row in points.head(12).iterrows():
         value = number(row["mean"], row["sd"]) if pd.notna(row["mean"]) else "none"
-        notes = [f"{int(row[what])} {what}" for what in ("diverged", "pruned") if row[what]]
+        notes = [f"{int(row[what])} {what}" for what in ("diverged", "failed", "pruned") if row[what]]
         lines.append(f"  {label(table.values(int(row['point']))):32} {value:24} {', '.join(notes)}".rstrip())
     lines += [f"adopt the best: {adopt(sweep, params, table.values(int(points['point'].iloc[0])))}"]
     lines += [f"found with {label(sweep.changes)}, which the command leaves as the run has it"] if sweep.changes else []

@@ -41,9 +41,9 @@ class Record:
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Step and value of its best evaluation; none of a trial that diverged, or was never evaluated."""
+        """Step and value of its best evaluation; none of a trial that diverged or failed, or was never evaluated."""
         found = {step: row[self.sweep.metric] for step, row in self.rows.items() if self.sweep.metric in row}
-        if self.outcome == "diverged" or not found:
+        if self.outcome in ("diverged", "failed") or not found:
             return None
         step = (min if self.sweep.mode == "min" else max)(found, key=found.__getitem__)
         return step, found[step]
@@ -52,8 +52,10 @@ class Record:
 class Table:
     """The trials of a sweep in the order in which they began, by their identifiers."""
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, first_seed: int = 0) -> None:
+        """`first_seed` is the run's own, which a trial's seed is counted from."""
         self.sweep = sweep
+        self.first_seed = first_seed
         self.records: dict[str, Record] = {}
         self.told: list[tuple[str, float, float | None]] = []
         """Every evaluation as it came: whose, after how many more seconds of training, and the metric."""
@@ -132,20 +134,21 @@ class Table:
                     "seeds": len(values),
                     "diverged": int((group["outcome"] == "diverged").sum()),
                     "pruned": int((group["outcome"] == "pruned").sum()),
+                    "failed": int((group["outcome"] == "failed").sum()),
                 }
             )
         table = pd.DataFrame(rows)
-        # A point that one seed diverges at is not to be recommended while another holds for all of its seeds.
-        table["none"] = table["mean"].isna()
-        order, ascending = ["none", "diverged", "mean"], [True, True, self.sweep.mode == "min"]
-        return table.sort_values(order, ascending=ascending, ignore_index=True).drop(columns="none")
+        # A point that one seed has no value at is not to be recommended while another holds for all of its seeds.
+        table["none"], table["lost"] = table["mean"].isna(), table["diverged"] + table["failed"]
+        order, ascending = ["none", "lost", "mean"], [True, True, self.sweep.mode == "min"]
+        return table.sort_values(order, ascending=ascending, ignore_index=True).drop(columns=["none", "lost"])
 
     def _about(self, record: Record) -> dict[str, Any]:
         trial = record.trial
         return {
             "trial": record.name,
             "point": trial.point,
-            "seed": trial.seed,
+            "seed": self.first_seed + trial.seed,
             **trial.values,
             "outcome": record.outcome,
         }

@@ -105,6 +105,18 @@ RUN = "digits_dcgan"
             "sweeps.ring8_joint[batch=255].batch: 255",
         ),
         (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                space={"batch": {"low": 12, "high": 512}, "compute.microbatches": {"low": 1, "high": 4}}
+            ),
+            "cannot be cut evenly",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                changes={"compute.microbatches": 2}, space={"batch": {"low": 32, "high": 4096}}
+            ),
+            "cannot be cut evenly over 1 workers x 2 microbatches",
+        ),
+        (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
             "n_critic=5.326 penalty_weight=0.01].model.n_critic: input should be a valid integer",
         ),

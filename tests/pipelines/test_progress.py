@@ -45,11 +45,11 @@ def test_what_was_on_record_took_none_of_the_time(
     progress = SweepProgress("ring8_k", table)
     for name in ("old", "new"):
         table.begin(name, Trial(0, {"model.k": 1}, 0))
-    table.add("old", 2000, {table.sweep.metric: 0.5})
-    assert (table.sweep.trials(), table.sweep.steps) == (12, 2000)
+    table.add("old", 1000, {table.sweep.metric: 0.5})
+    assert (table.sweep.trials(), table.sweep.steps) == (12, 1000)
     table.records["old"].outcome = "finished"
-    progress.recalled = 2000
+    progress.recalled = 1000
     monkeypatch.setattr(time, "monotonic", lambda: 120.0)
     table.add("new", 500, {table.sweep.metric: 0.25})
     progress.show()
-    assert capsys.readouterr().out == "ring8_k: 1/12 trials, 1 running, best 0.25 (k=1), 860 s left\n"
+    assert capsys.readouterr().out == "ring8_k: 1/12 trials, 1 running, best 0.25 (k=1), 420 s left\n"

@@ -1,5 +1,6 @@
 """The stage sweep@<name> for real: Ray Tune, an MLflow database, kills."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import ray
 import torch
 import yaml
+from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -22,16 +24,16 @@ from PIL import Image
 from gen.checkpoint import Checkpoints
 from gen.config import load
 from gen.errors import InputError
-from gen.sweep import Sweep
+from gen.sweep import Sweep, number
 from pipelines.jobs import open_inputs
 from pipelines.search import Point, Points, Trial
 from pipelines.store import sweep_trials
 from pipelines.sweep_plan import Plan
-from pipelines.sweep_report import write_report
+from pipelines.sweep_report import adopt, write_report
 from pipelines.sweep_table import Table
 from pipelines.sweep_watch import Halving
 from pipelines.trial import history
-from tests.pipelines.conftest import Workplace, cmdline, ring_run
+from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
 
@@ -290,8 +292,10 @@ def test_a_trial_that_failed_does_not_withhold_the_others(tmp_path: Path) -> Non
     for number, clip in enumerate((0.01, 0.1)):
         table.begin(str(number), Trial(number, {"model.clip": clip}, 0))
     table.add("1", EVERY, {table.sweep.metric: 0.5, "seconds": 1.0})
+    table.add("0", EVERY, {table.sweep.metric: 0.1, "seconds": 1.0})
     table.records["0"].outcome, table.records["1"].outcome = "failed", "finished"
     write_report("clip", Path("params.yaml"), table, tmp_path)
+    assert pd.read_csv(tmp_path / "trials.csv")["best"].isna().tolist() == [True, False], "it may have become worse"
     assert pd.read_csv(tmp_path / "trials.csv")["outcome"].tolist() == ["failed", "finished"]
     assert yaml.safe_load((tmp_path / "best.yaml").read_text())["values"] == {"model.clip": 0.1}
 
@@ -402,7 +406,7 @@ def test_points_go_on_where_they_were(search: str) -> None:
         drawn: list[Point] = []
         while len(drawn) < most and (point := points.next()) is not None:
             (value,) = point.values()
-            points.tell(len(drawn), [abs(np.log10(float(value)) + 2)])  # type: ignore[arg-type]
+            points.tell(len(drawn), [abs(np.log10(float(value)) + 2)], STEPS)  # type: ignore[arg-type]
             drawn.append(point)
         return drawn
 
@@ -418,6 +422,37 @@ def test_points_go_on_where_they_were(search: str) -> None:
     assert search == "tpe" or whole == draw(Points(sweep, []), 100), (
         "killed or not, a random search has the same points"
     )
+
+
+def test_the_search_knows_a_trial_that_was_ended_early_from_a_whole_one() -> None:
+    space = {"model.lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+    points = Points(Sweep.model_validate(sweep_of(space, search="tpe", points=3)), [])
+    for number, (values, ended_at) in enumerate([([0.5], STEPS), ([0.3, 0.5], EVERY), ([], 0)]):
+        points.next()
+        points.tell(number, values, ended_at)
+    assert [trial.state.name for trial in points.study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert points.study.trials[1].intermediate_values == {EVERY: 0.4}
+
+
+def test_trials_are_told_with_the_seeds_that_they_had() -> None:
+    table = Table(Sweep.model_validate(sweep_of(seeds=2)), first_seed=7)
+    for seed in range(2):
+        table.begin(str(seed), Trial(0, {"model.clip": 0.01}, seed))
+    assert table.trials()["seed"].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml"])
+def test_what_a_sweep_recommends_can_be_adopted_and_changes_that_run_alone(file: str, tmp_path: Path) -> None:
+    before, copy = load(ROOT / file), tmp_path / "params.yaml"
+    for name, sweep in before.sweeps.items():
+        values = dict(next(sweep.grid()))
+        shutil.copy(ROOT / file, copy)
+        sets = adopt(sweep, Path("params.yaml"), values).split(" -S ")[1:]
+        apply_overrides(str(copy), [one.split()[0] for one in sets])  # what `dvc exp run` does with them
+        after = load(copy)
+        assert {run for run in before.runs if after.runs[run] != before.runs[run]} <= {sweep.run}, name
+        for path, value in values.items():
+            assert number(after.runs[sweep.run].model[path.removeprefix("model.")]) == value, name
 
 
 @pytest.mark.slow
