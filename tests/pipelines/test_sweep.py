@@ -289,8 +289,8 @@ def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) 
 
 def test_a_trial_that_failed_does_not_withhold_the_others(tmp_path: Path) -> None:
     table = Table(Sweep.model_validate(sweep_of(seeds=1)))
-    for number, clip in enumerate((0.01, 0.1)):
-        table.begin(str(number), Trial(number, {"model.clip": clip}, 0))
+    for place, clip in enumerate((0.01, 0.1)):
+        table.begin(str(place), Trial(place, {"model.clip": clip}, 0))
     table.add("1", EVERY, {table.sweep.metric: 0.5, "seconds": 1.0})
     table.add("0", EVERY, {table.sweep.metric: 0.1, "seconds": 1.0})
     table.records["0"].outcome, table.records["1"].outcome = "failed", "finished"
@@ -427,9 +427,9 @@ def test_points_go_on_where_they_were(search: str) -> None:
 def test_the_search_knows_a_trial_that_was_ended_early_from_a_whole_one() -> None:
     space = {"model.lr": {"low": 1e-4, "high": 1e-1, "log": True}}
     points = Points(Sweep.model_validate(sweep_of(space, search="tpe", points=3)), [])
-    for number, (values, ended_at) in enumerate([([0.5], STEPS), ([0.3, 0.5], EVERY), ([], 0)]):
+    for place, (values, ended_at) in enumerate([([0.5], STEPS), ([0.3, 0.5], EVERY), ([], 0)]):
         points.next()
-        points.tell(number, values, ended_at)
+        points.tell(place, values, ended_at)
     assert [trial.state.name for trial in points.study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
     assert points.study.trials[1].intermediate_values == {EVERY: 0.4}
 
