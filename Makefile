@@ -35,7 +35,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(SETUP) ## train the families on real digits (nine minutes on two cores) and show the runs
+demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs
 	@$(RUN) pipelines.demo
 
 ui: $(SETUP) ## look at the runs in MLflow on localhost

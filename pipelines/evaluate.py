@@ -219,9 +219,7 @@ def main() -> None:
     from pipelines.store import add_to_run
 
     _, model = trained(run.group, name)
-    told = {metric: one.mean for metric, one in measured.items()}
-    told |= {f"{metric}_sd": one.sd for metric, one in measured.items()}
-    add_to_run(run.group, name, model.attempt, told, out)
+    add_to_run(run.group, name, model.attempt, {metric: one._asdict() for metric, one in measured.items()}, out)
     for metric, one in measured.items():
         print(f"{name}: {metric} {one.mean:.4g}" + (f" ± {one.sd:.2g}" if one.sd else ""))
 

@@ -118,7 +118,7 @@ def whole_picture(path: Path, run: str) -> bytes:
     content = path.read_bytes()
     try:
         Image.open(io.BytesIO(content)).load()
-    except OSError:
+    except Exception:  # Pillow raises whatever damaged bytes lead it to
         raise InputError(f"{path}: damaged; run dvc repro -s -f evaluate@{run}") from None
     return content
 

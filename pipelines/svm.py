@@ -137,9 +137,7 @@ def main() -> None:
     from pipelines.store import add_to_run
 
     _, model = trained(group, name)
-    told = {metric: one["mean"] for metric, one in metrics.items()}
-    told |= {f"{metric}_sd": one["sd"] for metric, one in metrics.items()}
-    add_to_run(group, name, model.attempt, told, out)
+    add_to_run(group, name, model.attempt, metrics, out)
     print((out / "report.md").read_text())
 
 
