@@ -35,7 +35,7 @@ class Observer(Protocol):
         ...
 
     def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
-        """Images after `step` steps, in [-1, 1], on the CPU; those of the last step told may come again.
+        """Images after `step` steps, in [-1, 1], on the CPU; when a run goes on, those told last come again.
 
         `samples` are of the same fixed noise. `reconstructions`, of a family with an encoder, are pairs: a validation
         image, what became of it, the next one...
@@ -78,6 +78,10 @@ class Journal:
         self.stopped = False
         self.best: tuple[int, float] | None = None
         self.history: list[dict[str, float]] = []
+        self.shown: dict[str, tuple[int, Tensor]] = {}
+        """The images told last, by name, and after how many steps."""
+        self.held: Tensor | None = None
+        """Those whose reconstructions are shown."""
         self.profiler = Profiler(logging.profile_steps)
 
     def open(self) -> None:
@@ -85,6 +89,7 @@ class Journal:
         state = self.checkpoints.newest(self.loop.device) if self.checkpoints else None
         if state is not None:
             best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
+            self.shown = state.pop("shown", {})  # checkpoints of before 25 November have none
             self.best = best if judge == self.score.digest else None  # another judge's values do not compare
             self.loop.restore(state)
             self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
@@ -93,16 +98,18 @@ class Journal:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
         if self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.drop_after(self.loop.steps_done)
-        if self.loop.steps_done % self.logging.grid_every == 0:
+        if state is None:
             self.show_grid()
         self.opened = self.clock = time.monotonic()
-        self.recorded = self.loop.steps_done
+        self.recorded = (self.loop.steps_done, self.loop.batches_used)
 
     def retell(self) -> None:
         """Tell the observer what it was told before: a process that was killed may not have passed all of it on."""
         if self.loop.workers.first:
             for row in self.history:
                 self.observer.metrics(int(row["step"]), {name: v for name, v in row.items() if name != "step"})
+            for name, (step, images) in self.shown.items():
+                self.observer.grid(step, images.cpu(), name)
 
     def due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens after `step`."""
@@ -142,11 +149,11 @@ class Journal:
         if not loop.finite():
             raise Diverged(f"a weight is not finite at step {loop.steps_done}")
         said |= {f"gradient_norm/{name}": float(norm) for name, norm in loop.norms.items()}
-        now, steps = time.monotonic(), loop.steps_done - self.recorded
-        said["steps_per_second"] = steps / (now - self.clock)
-        said["images_per_second"] = said["steps_per_second"] * loop.run.batch
+        now, (steps, batches) = time.monotonic(), self.recorded
+        said["steps_per_second"] = (loop.steps_done - steps) / (now - self.clock)
+        said["images_per_second"] = (loop.batches_used - batches) * loop.run.batch / (now - self.clock)
         said["images_seen"] = loop.batches_used * loop.run.batch
-        self.clock, self.recorded = now, loop.steps_done
+        self.clock, self.recorded = now, (loop.steps_done, loop.batches_used)
         if loop.workers.first:
             self.tell(said)
 
@@ -161,13 +168,20 @@ class Journal:
         loop = self.loop
         if not loop.workers.first:
             return
-        self.observer.grid(loop.steps_done, loop.sample("grid", rows=GRID_SAMPLES).float().cpu(), "samples")
+        self.show("samples", loop.sample("grid", rows=GRID_SAMPLES))
         rows = min(GRID_SAMPLES // 2, loop.dataset.rows.get("validation", 0))
         if isinstance(loop.family, Inference) and rows:
-            images = loop.batches("validation", rows, alone=True)[0].images
+            if self.held is None:
+                self.held = loop.batches("validation", rows, alone=True)[0].images
             with loop.evaluating():
-                made = loop.family.decode(loop.family.encode(images))
-            self.observer.grid(loop.steps_done, alternating(images, made).float().cpu(), "reconstructions")
+                made = loop.family.decode(loop.family.encode(self.held))
+            self.show("reconstructions", alternating(self.held, made))
+
+    def show(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
+        """To the observer, and kept for checkpoints to carry."""
+        images = images.float().cpu()
+        self.shown[name] = (self.loop.steps_done, images)
+        self.observer.grid(self.loop.steps_done, images, name)
 
     def judge(self) -> None:
         """Score the checkpoint that is about to be written; the one with the smallest score is the best.
@@ -192,7 +206,7 @@ class Journal:
     def save(self) -> None:
         """A checkpoint that `open` goes on from."""
         if self.checkpoints is not None and self.loop.workers.first:
-            mine = {"best": self.best, "judge": self.score.digest, "history": self.history}
+            mine = {"best": self.best, "judge": self.score.digest, "history": self.history, "shown": self.shown}
             state = {**self.loop.state(), **mine}
             best = self.best[0] if self.best else None
             self.checkpoints.save(self.loop.steps_done, state, self.logging.keep_checkpoints, best)

@@ -20,7 +20,7 @@ from gen.family import Family, Inference
 from gen.grid import png
 from gen.metrics import evaluation
 from gen.metrics.evaluation import SPLIT, Measured
-from gen.metrics.extractors import Extracted
+from gen.metrics.extractors import ClassifierExtractor, Extracted
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
@@ -83,7 +83,7 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
     if dataset.shape.height > 1:
         (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, references[0], section.samples))
     with concerning(model):
-        measured |= particular(family, dataset, section, pictures)
+        measured |= particular(family, dataset, section, references, pictures)
     write(out, measured, notes)
     return measured
 
@@ -135,7 +135,9 @@ def concerning(model: Path) -> Iterator[None]:
         raise InputError(f"{model}: {error}") from None
 
 
-def particular(family: Family, dataset: Dataset, section: config.Reference, pictures: Path) -> dict[str, Measured]:
+def particular(
+    family: Family, dataset: Dataset, section: config.Reference, references: Sequence[Reference], pictures: Path
+) -> dict[str, Measured]:
     """What only some models have: modes of a mixture, an encoder."""
     measured: dict[str, Measured] = {}
     if (mixture := dataset.mixture) is not None:
@@ -153,6 +155,10 @@ def particular(family: Family, dataset: Dataset, section: config.Reference, pict
         held = torch.cat(list(first_images(dataset, section.size, INFERRED)))
         found = [evaluation.inference_errors(family, held, seed) for seed in range(section.seeds)]
         measured |= evaluation.over_seeds(found)
+        for reference in references:
+            if isinstance(reference.extract, ClassifierExtractor):
+                kept = evaluation.class_kept(family, held, reference.extract)
+                measured[f"class_kept_{reference.name}"] = Measured(kept, 0.0)
         if dataset.shape.height > 1:
             with torch.inference_mode():
                 made = family.decode(family.encode(held[:PAIRED]))
@@ -180,6 +186,8 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
     for part in images(dataset, "train", run.size):
         found |= {row: part[row - start] for row in wanted if start <= row < start + len(part)}
         start += len(part)
+        if len(found) == len(wanted):
+            break
     train = torch.stack([torch.stack([found[row] for row in rows]) for rows in near.tolist()])
     return png(beside_neighbours(drawn, train))
 

@@ -95,8 +95,8 @@ def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cl
         return
     with cluster.joined(where, workers):
         have: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-        gpus = int(have.get("GPU", 0))
-        most = gpus or max(1, int(have.get("CPU", 1)))  # more would wait for ever for a place
+        cpus, gpus = (int(have.get(kind, 0)) for kind in ("CPU", "GPU"))
+        most = max(1, min(cpus, gpus) if gpus else cpus)  # more would wait for ever for a place
         actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Worker)
         pool = ray.util.ActorPool([actor.remote() for _ in range(min(workers, most, len(jobs)))])
         try:

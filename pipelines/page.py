@@ -102,6 +102,8 @@ MEANINGS = {
     "reconstruction error": "Reconstruction error: mean square per pixel of test images and their reconstructions.",
     "unexplained variance": "Unexplained variance: that error over the one of answering each image with the mean of "
     "all; 0 is perfect, 1 no better than the mean.",
+    "class kept": "Class kept: share of test images which the classifier takes for the same class after they were "
+    "encoded and decoded; larger is better.",
     "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 1 for an "
     "encoder that always says 0.",
     "svm": "svm, knn: test error in percent with few labels, ± over labelled sets.",

@@ -14,7 +14,7 @@ import torch
 from gen import config
 from gen.config import Cluster, Reference
 from gen.data.dataset import Dataset, open_dataset
-from gen.data.fetch import fetch_file
+from gen.data.fetch import DOWNLOADS, fetch_file
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.source import Published
@@ -50,7 +50,8 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
             load_inception(weights)  # a mirror may vouch for another file
         except InputError as error:
             usable = "classifier or pixels" if dataset.classes else "pixels"
-            remedy = f"keep it as inception/{INCEPTION.path} in the mirror that GEN_MIRROR names, or use {usable}"
+            named = f"inception/{INCEPTION.path}"
+            remedy = f"place it at {DOWNLOADS / named}, or in the mirror that GEN_MIRROR names as {named}, or use {usable}"
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
     if not dataset.classes:

@@ -50,6 +50,10 @@ def download(url: str, part: Path) -> None:
             reason = "the connection ended early"
         except (RequestException, HTTPError) as error:
             reason = _reason(error)
+        except InputError:
+            if not part.stat().st_size:
+                part.unlink()
+            raise
         failures = 0 if part.stat().st_size > before else failures + 1
     have = part.stat().st_size
     if not have:
@@ -79,6 +83,14 @@ def _continue(url: str, part: Path) -> bool:
             for block in response.raw.stream(BLOCK, decode_content=False):
                 add(file.write(block))
     return total is None or part.stat().st_size == total
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file of this machine, or of a disk that it shares."""
+    with progress(f"copy {target.name}", "B", source.stat().st_size) as add:
+        with source.open("rb") as place, target.open("wb") as file:
+            while block := place.read(BLOCK):
+                add(file.write(block))
 
 
 def _raise_for(response: Response, url: str) -> None:

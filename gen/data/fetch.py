@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gen.data.download import download, read_text
+from gen.data.download import copy, download, read_text
 from gen.data.folder import lock, whole
 from gen.data.source import Gathers, Published, check_dataset, load_source
 from gen.errors import InputError
@@ -150,7 +150,7 @@ def _bring(origin: Origin, folder: Path, downloads: Path) -> dict[str, Any]:
             _check(part, origin)
             shutil.move(part, target)
     elif Path(origin.place).is_file():
-        shutil.copyfile(origin.place, target)
+        copy(Path(origin.place), target)
         _check(target, origin)
     else:
         raise InputError(f"{origin.place}: missing, though the mirror's {SUMS} lists it; complete the mirror")

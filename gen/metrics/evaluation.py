@@ -160,6 +160,17 @@ def inference_errors(family: Inference, images: Float[Tensor, "n c h w"], seed: 
     }
 
 
+@torch.inference_mode()
+def class_kept(family: Inference, images: Float[Tensor, "n c h w"], classifier: ClassifierExtractor) -> float:
+    """The share of images which the classifier still takes for the same class after x -> z -> x."""
+    same = 0
+    for rows in images.split(AT_ONCE):
+        made = family.decode(family.encode(rows))
+        before, after = (classifier(each).logits.argmax(dim=1) for each in (rows, made))
+        same += int((before == after).sum())
+    return same / len(images)
+
+
 def over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
     """Mean and standard deviation of every name.
 

@@ -171,6 +171,7 @@ def test_wrong_checksum(server: Server, publish: Any, damage: bytes) -> None:
 def test_not_published_there(server: Server, publish: Any) -> None:
     publish(Published("a.gz", f"{server.url}/mnist/b.gz", MD5))
     fails(r"/mnist/b.gz: 404 Not Found; check the address")
+    assert not PART.exists(), "nothing is left of what never came"
     server.status = 503
     fails(r"/mnist/b.gz: not to be had \(503 Service Unavailable\); check the network")
 

@@ -83,3 +83,14 @@ def test_who_answers_with_the_mean_image_explains_nothing() -> None:
     assert errors["unexplained_variance"] == pytest.approx(1)
     assert errors["reconstruction_error"] == pytest.approx(images.var(dim=0, correction=0).mean().item())
     assert errors["round_trip_error"] == pytest.approx(1, abs=0.1), "the variance of the prior"
+
+
+def test_who_answers_with_one_image_keeps_its_class_alone() -> None:
+    torch.manual_seed(0)
+    classifier = ClassifierExtractor(Classifier(ImageShape(1, 4, 4), 3))
+    images = torch.rand(600, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    said = classifier(images).logits.argmax(dim=1)
+    shares = [float((said == said[row]).double().mean()) for row in range(20)]
+    assert len(set(shares)) > 1, "of more than one class"
+    for row, share in enumerate(shares):
+        assert evaluation.class_kept(Silly(images[row]), images, classifier) == share  # type: ignore[arg-type]

@@ -89,6 +89,9 @@ def test_resumed_equals_uninterrupted(name: str, image: ImageShape, datasets: Da
     assert rest.losses() == whole.losses()  # told again what came before
     assert part.losses() == whole.losses()[: len(part.said)]
     assert [step for step, _ in whole.grids] == [0, 4, 8, 12]
+    assert [step for step, _ in rest.grids] == [4, 8, 12]  # and what was shown last
+    for (_, before), (_, again) in zip(whole.grids[1:], rest.grids, strict=True):
+        assert torch.equal(before, again)
     state = checkpoints.newest()
     assert state is not None
     assert [row["step"] for row in state["history"]] == [step for step, _ in whole.said]
@@ -114,6 +117,7 @@ def test_losses_and_norms_are_said_with_images_seen(datasets: Datasets) -> None:
     assert step == 2
     assert {"loss/discriminator", "loss/generator", "gradient_norm/discriminator"} <= values.keys()
     assert values["images_seen"] == 2 * 3 * run.batch  # the generator's updates see no images
+    assert values["images_per_second"] == pytest.approx(values["steps_per_second"] * 3 * run.batch)
     assert all(math.isfinite(value) for _, said in watcher.said for value in said.values())
     assert "validation/sliced_wasserstein" in watcher.said[-1][1]
 

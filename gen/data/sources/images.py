@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from gen.data.formats.archives import Zip
 from gen.data.formats.remedy import fetch_again
 from gen.data.pictures import decode, fit, parallel
+from gen.data.progress import progress
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError
 from gen.settings import Settings
@@ -83,9 +84,13 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
     for entry in listed:
         if "\\" in entry.path or any(unicodedata.category(character) in UNNAMEABLE for character in entry.path):
             raise InputError(f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture")
-    with zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive,
+        progress(f"copy {root.name}", "pictures", len(listed)) as add,
+    ):
         for entry in listed:
             archive.writestr(zipfile.ZipInfo(entry.path), (root / entry.path).read_bytes())
+            add(1)
     with (raw / LABELS).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([Listed._fields, *listed])
     for name in (PICTURES, LABELS):

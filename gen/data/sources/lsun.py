@@ -83,7 +83,8 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     with fetch_again(raw), _database(raw, _folder(config)) as database:
         if database.entries < config.images:
             raise InputError(
-                f"{database.where}: {database.entries} images, but `images` asks for {config.images}: ask for no more"
+                f"{database.where}: {database.entries} images, but `images` asks for {config.images}: ask for no more, "
+                "unless the file should hold them"
             )
         keys: list[str] = []
         pictures = parallel(partial(_picture, size=config.size), _jobs(database, config.images, keys))
