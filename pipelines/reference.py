@@ -51,7 +51,9 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
         except InputError as error:
             usable = "classifier or pixels" if dataset.classes else "pixels"
             named = f"inception/{INCEPTION.path}"
-            remedy = f"place it at {DOWNLOADS / named}, or in the mirror that GEN_MIRROR names as {named}, or use {usable}"
+            remedy = (
+                f"place it at {DOWNLOADS / named}, or in the mirror that GEN_MIRROR names as {named}, or use {usable}"
+            )
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
     if not dataset.classes:

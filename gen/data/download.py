@@ -87,10 +87,10 @@ def _continue(url: str, part: Path) -> bool:
 
 def copy(source: Path, target: Path) -> None:
     """A file of this machine, or of a disk that it shares."""
-    with progress(f"copy {target.name}", "B", source.stat().st_size) as add:
-        with source.open("rb") as place, target.open("wb") as file:
-            while block := place.read(BLOCK):
-                add(file.write(block))
+    size = source.stat().st_size
+    with source.open("rb") as place, target.open("wb") as file, progress(f"copy {target.name}", "B", size) as add:
+        while block := place.read(BLOCK):
+            add(file.write(block))
 
 
 def _raise_for(response: Response, url: str) -> None:

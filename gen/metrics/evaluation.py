@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gen.errors import InputError
 from gen.family import Family, Inference, Noise
-from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extracted, InceptionExtractor
+from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extracted, Extractor, InceptionExtractor
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.inception_score import inception_score
 from gen.metrics.kernel_distance import SUBSET, kernel_distance
@@ -161,10 +161,10 @@ def inference_errors(family: Inference, images: Float[Tensor, "n c h w"], seed: 
 
 
 @torch.inference_mode()
-def class_kept(family: Inference, images: Float[Tensor, "n c h w"], classifier: ClassifierExtractor) -> float:
+def class_kept(family: Inference, images: Float[Tensor, "n c h w"], classifier: Extractor) -> float:
     """The share of images which the classifier still takes for the same class after x -> z -> x."""
     same = 0
-    for rows in images.split(AT_ONCE):
+    for rows in torch.split(images, AT_ONCE):
         made = family.decode(family.encode(rows))
         before, after = (classifier(each).logits.argmax(dim=1) for each in (rows, made))
         same += int((before == after).sum())
