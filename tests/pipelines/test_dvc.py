@@ -169,6 +169,16 @@ def test_where_and_how_often_dirties_nothing(checkout: Checkout) -> None:
         assert checkout.dirty() == set()
 
 
+def test_what_chooses_checkpoints_dirties_every_run(checkout: Checkout) -> None:
+    for field in ("score_samples", "score_every"):
+        with checkout.edited():
+            path = checkout.folder / "params.yaml"
+            params = yaml.safe_load(path.read_text())
+            params["reference"]["ring8"][field] *= 2
+            path.write_text(yaml.safe_dump(params))
+            assert {"train@ring_gan", "train@ring_wgan"} < checkout.dirty()
+
+
 def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
     with checkout.edited():
         checkout.write(**RUNS, ring_lsgan=ring_run("lsgan", steps=100))
