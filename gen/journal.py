@@ -89,7 +89,8 @@ class Journal:
         state = self.checkpoints.newest(self.loop.device) if self.checkpoints else None
         if state is not None:
             best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
-            self.shown = state.pop("shown", {})  # checkpoints of before 25 November have none
+            shown = state.pop("shown", {})  # an older version's checkpoints have none
+            self.shown = {name: (step, images.cpu()) for name, (step, images) in shown.items()}
             self.best = best if judge == self.score.digest else None  # another judge's values do not compare
             self.loop.restore(state)
             self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
@@ -109,7 +110,7 @@ class Journal:
             for row in self.history:
                 self.observer.metrics(int(row["step"]), {name: v for name, v in row.items() if name != "step"})
             for name, (step, images) in self.shown.items():
-                self.observer.grid(step, images.cpu(), name)
+                self.observer.grid(step, images, name)
 
     def due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens after `step`."""

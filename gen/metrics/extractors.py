@@ -110,7 +110,7 @@ class PixelExtractor(nn.Module):
 
 
 def quick(extractor: str) -> str:
-    """The extractor that looks in training are taken by: of an Inception the rounded one, three times as fast."""
+    """The extractor that looks in training are taken by: of an Inception the rounded one, twice as fast."""
     return extractor + ROUNDED if extractor.startswith("inception_") else extractor
 
 

@@ -37,13 +37,13 @@ class Watcher:
         self.stop_at = stop_at
         self.said: list[tuple[int, dict[str, float]]] = []
         self.grids: list[tuple[int, Tensor]] = []
+        self.reconstructions: list[tuple[int, Tensor]] = []
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         self.said.append((step, dict(values)))
 
     def grid(self, step: int, images: Tensor, name: str) -> None:
-        if name == "samples":
-            self.grids.append((step, images))
+        (self.grids if name == "samples" else self.reconstructions).append((step, images))
 
     def stop(self) -> bool:
         return self.stop_at is not None and self.said[-1][0] >= self.stop_at
@@ -90,8 +90,10 @@ def test_resumed_equals_uninterrupted(name: str, image: ImageShape, datasets: Da
     assert part.losses() == whole.losses()[: len(part.said)]
     assert [step for step, _ in whole.grids] == [0, 4, 8, 12]
     assert [step for step, _ in rest.grids] == [4, 8, 12]  # and what was shown last
-    for (_, before), (_, again) in zip(whole.grids[1:], rest.grids, strict=True):
-        assert torch.equal(before, again)
+    for told, again in ((whole.grids, rest.grids), (whole.reconstructions, rest.reconstructions)):
+        for (step, images), (same_step, same_images) in zip(told[1:], again, strict=True):
+            assert step == same_step
+            assert torch.equal(images, same_images)
     state = checkpoints.newest()
     assert state is not None
     assert [row["step"] for row in state["history"]] == [step for step, _ in whole.said]
