@@ -195,7 +195,13 @@ def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workp
         found.append(evaluated(built, "ali"))
         assert "warning: MLflow" in done.stdout  # nobody has trained it
     assert found[0] == found[1], "to the last bit"
-    expected = {"fid_classifier", "kid_classifier", "precision_classifier", "reconstruction_error", "class_kept_classifier"}
+    expected = {
+        "fid_classifier",
+        "kid_classifier",
+        "precision_classifier",
+        "reconstruction_error",
+        "class_kept_classifier",
+    }
     assert expected <= found[0].keys()
     protocol = evaluated(built, "ali", "protocol.json")
     assert (protocol["samples"], protocol["seeds"], protocol["split"], protocol["real_images"]) == (300, 2, "test", 297)
