@@ -81,6 +81,11 @@ class Run(Settings):
     """Images are padded to this height and width; null: as prepared."""
     seed: int = Field(ge=0)
     """Seed of initialisation, order of data, and noise."""
+    seeds: int = Field(default=1, gt=0)
+    """How many times it is trained, with `seed` and the seeds that follow it; the spread of its numbers over trainings.
+
+    The model of `seed` is the run's model; those of the others are in `seeds/<seed>` of its folder.
+    """
     steps: int = Field(gt=0)
     """Steps of the last network to move: generator steps, for a GAN."""
     batch: int = Field(gt=0)
@@ -93,6 +98,12 @@ class Run(Settings):
     """How it is computed."""
     model: dict[str, Any]
     """The family's own settings, checked by its Config."""
+
+    def trainings(self, name: str) -> dict[str, "Run"]:
+        """The trainings of the run `name`, each a run of one seed: <name>, <name>-seed<seed> of the next one, ..."""
+        single = self.model_copy(update={"seeds": 1})
+        later = range(self.seed + 1, self.seed + self.seeds)
+        return {name: single} | {f"{name}-seed{seed}": single.model_copy(update={"seed": seed}) for seed in later}
 
 
 class Reference(Settings):
@@ -175,7 +186,7 @@ class Params(Settings):
         base = self.run(sweep.run)
         section = lay(sweep.changes, base.model_dump(), f"{where}.changes")
         section = lay(values, section, f"{where}.space")
-        section |= {"seed": base.seed + seed, "steps": sweep.steps}
+        section |= {"seed": base.seed + seed, "seeds": 1, "steps": sweep.steps}
         where = f"{where}[{label(values)}]" if values else f"{where}.changes"
         run = check(Run, section, where)
         check_run(run, self, where)
@@ -235,10 +246,7 @@ def check_names(params: Params, where: str) -> None:
     """Data sets and runs can be folders; what is judged exists. Raises InputError."""
     for name in params.datasets:
         check_folder(name, f"{where}: datasets.{name}")
-    for name in params.runs:
-        check_folder(name, f"{where}: runs.{name}")
-        if name == "svm":
-            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+    check_run_names(params, where)
     for name in params.reference:
         if name not in params.datasets:
             raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
@@ -252,6 +260,17 @@ def check_names(params: Params, where: str) -> None:
         if (entry.dataset, entry.group) != (run.dataset, run.group):
             said = f"dataset and group are those of the run, {run.dataset} and {run.group}"
             raise InputError(f"{where}: svm.{name}: {said}")
+
+
+def check_run_names(params: Params, where: str) -> None:
+    """Each run, and each training of one, has a name of its own that can be a folder. Raises InputError."""
+    for name, run in params.runs.items():
+        check_folder(name, f"{where}: runs.{name}")
+        if name == "svm":
+            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+        for training in run.trainings(name):
+            if training != name and training in params.runs:
+                raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
 
 
 def check_groups(params: Params, where: str) -> None:

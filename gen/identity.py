@@ -15,7 +15,7 @@ def identity(run: Run, data_digest: str, device: str) -> str:
     Covers the run's params, the prepared data, the code of its family and of the loop, the weights it starts from, and
     the kind of device it runs on.
     """
-    params = run.model_dump(exclude={"steps", "group"})
+    params = run.model_dump(exclude={"steps", "group", "seeds"})
     start = file_digest(Path(run.warm_start) / "weights.safetensors") if run.warm_start else None
     parts = {
         "params": params,

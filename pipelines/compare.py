@@ -1,7 +1,8 @@
 """Stage compare@<group>: all evaluated runs of a group side by side, page and tables, into comparisons/<group>.
 
 index.html      everything below in a single file
-table.csv       a row for each run, mean and sd of every metric; table.md the same for people
+table.csv       a row for each run: of every metric the mean, and its spreads over draws and over trainings
+table.md        the same for people
 ranking.csv     the metric that ranks them, for `dvc plots`
 metrics.json    the means, for `dvc metrics`
 samples.png     samples of each run from the same noise
@@ -9,6 +10,7 @@ curves.png      the validation score of each run against its steps
 """
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +29,11 @@ from gen.grid import grid
 from gen.settings import nearest
 from gen.sheets import figure_png
 from pipelines import command
-from pipelines.model_folder import Trained, trained
+from pipelines.lead import verdict
+from pipelines.model_folder import Trained, trained, trainings
 from pipelines.page import page
 from pipelines.results import Evaluation, Protocol, results
-from pipelines.tables import beginning, markdown, number
+from pipelines.tables import beginning, markdown, with_spreads
 
 HOME = Path("comparisons")
 SAMPLES, POINTS = 16, 2000
@@ -47,8 +50,14 @@ SHOWN = (
 """Metrics of the table people read, in this order; table.csv has all."""
 
 
+FLOOR = "held-out real data"
+"""The last row of the table."""
+
+
 def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Evaluation]]:
-    """A row for each run, the best first, with columns <metric> and <metric>_sd; and how each was evaluated.
+    """A row for each run, the best first, and how each was evaluated.
+
+    Columns are <metric>, <metric>_sd_draws and <metric>_sd_trainings, which is NaN for a single training.
 
     Raises:
         InputError: a run has not been evaluated as it is now, or not by the protocol of the others.
@@ -57,12 +66,14 @@ def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, E
     protocols: dict[str, Evaluation] = {}
     home = Path("evaluations") / group
     for run in runs:
-        model, few_labels = trained(group, run)[0], home / "svm" / run
-        found, protocols[run] = results(home / run, f"evaluate@{run}", Evaluation, model)
+        models, few_labels = trainings(trained(group, run)[0]), home / "svm" / run
+        found, protocols[run] = results(home / run, f"evaluate@{run}", Evaluation, models)
         if (few_labels / "metrics.json").exists():
-            found |= results(few_labels, f"svm@{run}", Protocol, model)[0]
-        rows[run] = {metric: one.mean for metric, one in found.items()}
-        rows[run] |= {f"{metric}_sd": one.sd for metric, one in found.items()}
+            found |= results(few_labels, f"svm@{run}", Protocol, models[:1])[0]
+        rows[run] = {}
+        for metric, one in found.items():
+            spread = math.nan if one.sd_trainings is None else one.sd_trainings
+            rows[run] |= {metric: one.mean, f"{metric}_sd_draws": one.sd_draws, f"{metric}_sd_trainings": spread}
         if shared(protocols[run]) != shared(protocols[runs[0]]):
             raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -85,21 +96,32 @@ def ranked_by(table: pd.DataFrame) -> str:
     return next((metric for start in SCORES for metric in table.columns if metric.startswith(start)), "")
 
 
-def readable(table: pd.DataFrame, models: Mapping[str, Trained], held_out: Mapping[str, float]) -> pd.DataFrame:
-    """`mean ± sd` of the metrics people look at first, and what each run is; last, what real images have."""
-    metrics = [name for name in table.columns if not name.endswith("_sd") and not name.startswith("kid_subset")]
+def means(table: pd.DataFrame) -> list[str]:
+    """The columns that are no spreads."""
+    return [name for name in table.columns if not name.endswith(("_sd_draws", "_sd_trainings"))]
+
+
+def readable(
+    table: pd.DataFrame,
+    models: Mapping[str, Trained],
+    protocols: Mapping[str, Evaluation],
+) -> pd.DataFrame:
+    """The metrics people look at first with their spreads, and what each run is; last, the floor: real data's."""
+    metrics = [name for name in means(table) if not name.startswith("kid_subset")]
     shown = [metric for start in SHOWN for metric in metrics if metric.startswith(start)]
     columns: dict[str, list[str]] = {
         "family": [models[run].family for run in table.index],
-        "best step": [f"{models[run].step:,}" for run in table.index],
+        "trainings": [str(len(protocols[run].trainings)) for run in table.index],
+        "best step": ["; ".join(f"{one.step:,}" for one in protocols[run].trainings) for run in table.index],
     }
     for metric in shown:
-        pairs = zip(table[metric], table[f"{metric}_sd"], strict=True)
-        columns[metric.replace("_", " ")] = [number(mean, sd) for mean, sd in pairs]
+        three = zip(table[metric], table[f"{metric}_sd_draws"], table[f"{metric}_sd_trainings"], strict=True)
+        columns[metric.replace("_", " ")] = [with_spreads(*numbers) for numbers in three]
     found = pd.DataFrame(columns, index=table.index)
-    if held_out:
-        real = {metric.replace("_", " "): number(held_out[metric], 0.0) for metric in shown if metric in held_out}
-        found.loc[f"{held_out['images']:,.0f} validation images"] = {"family": "real", **real}
+    floor = next(iter(protocols.values())).floor
+    real = {name: with_spreads(one.mean, one.sd_draws, None) for name, one in floor.items() if name in shown}
+    if real:
+        found.loc[FLOOR] = {"family": "real", **{name.replace("_", " "): text for name, text in real.items()}}
     return found.fillna("")
 
 
@@ -154,19 +176,17 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     runs = list(table.index)
     models = {run: trained(group, run)[1] for run in runs}
     rank = ranked_by(table)
-    held_out: dict[str, float] = {}
-    for about in reversed(protocols[runs[0]].extractors.values()):  # last the first one, which says how many they are
-        held_out |= about.validation_images
+    floor = protocols[runs[0]].floor
     table.to_csv(out / "table.csv", index_label="run")
-    shown = readable(table, models, held_out)
+    shown = readable(table, models, protocols)
     (out / "table.md").write_text(markdown(shown))
     table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
-    means = table[[name for name in table.columns if not name.endswith("_sd")]]
-    numbers = {str(run): row.dropna().to_dict() for run, row in means.iterrows()}
+    numbers = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs))
-    (out / "index.html").write_text(page(group, rank, shown, protocols, out))
+    leading = verdict(table, rank, floor.get(rank))
+    (out / "index.html").write_text(page(group, rank, shown, leading=leading, protocols=protocols, out=out))
     return shown
 
 

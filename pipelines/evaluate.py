@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,18 @@ from gen.errors import InputError
 from gen.family import Family, Inference
 from gen.grid import png
 from gen.metrics import evaluation
-from gen.metrics.evaluation import SPLIT, Measured
-from gen.metrics.extractors import ClassifierExtractor, Extracted
+from gen.metrics.evaluation import SPLIT, Measured, Summary
+from gen.metrics.extractors import ClassifierExtractor
+from gen.metrics.floor import floor as metric_floor
+from gen.metrics.floor import floor_images
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, pairs, point_panels
 from pipelines import command
 from pipelines.extraction import extract
-from pipelines.model_folder import Trained, trained, weights_digest
+from pipelines.model_folder import Trained, read_model_json, trained, trainings, weights_digest
+from pipelines.tables import with_spreads
 
 HOME = Path("evaluations")
 SHEET = 12
@@ -36,38 +39,59 @@ NEIGHBOURS = 5
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
-ANY_NUMBER = ("kid", "memorisation", "confidence", "classes_seen")
-"""Metrics that say the same of few images as of many."""
+FLOOR_DRAWS = 10
+"""How many times real data are measured as if they were samples, for the spread of their numbers."""
 
 
-def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
-    """Measure the model of the run `name`, and draw what is to be seen of it into `out`.
+def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], list[dict[str, Measured]]]:
+    """Measure the models of the run `name`, and draw what is to be seen of the first into `out`.
+
+    Returns:
+        The run's numbers, and those of each of its trainings.
 
     Raises:
-        InputError: the model or the reference is missing, they are of different data, or a number is not finite.
+        InputError: a model or the reference is missing, they are of different data, or a number is not finite.
     """
     run = params.run(name)
     section = params.reference[run.dataset]
-    model, described = trained(run.group, name)
-    family = gen.load(model)
+    models = trainings(trained(run.group, name)[0])
+    if len(models) != run.seeds:
+        said = f"has {len(models)} trainings, runs.{name}.seeds says {run.seeds}"
+        raise InputError(f"{models[0]}: {said}; run dvc repro train@{name}")
     pictures = out / "pictures"
     pictures.mkdir()
     dataset = open_dataset(Path("data/prepared") / run.dataset)
     references = [open_reference(Path("data/reference") / run.dataset / one) for one in section.extractors]
+    described = [read_model_json(model, name) for model in models]
     for reference in references:
-        check_same_data(name, described, reference, dataset)
-    measured, singular = over_seeds(params, run, model, references)
+        for one in described:
+            check_same_data(name, one, reference, dataset)
+    found, singular = [], set()
+    with progress(name, "samples", section.samples * section.seeds * len(models)) as move:
+        for model in models:
+            with concerning(model):
+                numbers, flagged = over_draws(params, run, model, references, move)
+                singular |= flagged
+                found.append(numbers | particular(gen.load(model), dataset, section, references))
+    family = gen.load(models[0])
+    with concerning(models[0]):
+        draw_pictures(pictures, family, run, dataset=dataset, section=section, reference=references[0])
+    measured = evaluation.over_trainings(found)
     notes: dict[str, Any] = {
         "run": name,
         "dataset": run.dataset,
-        "step": described.step,
-        "weights_sha256": weights_digest(model),
-        "averaged_weights": described.averaged,
+        "trainings": [
+            {"seed": run.seed + i, "step": one.step, "metrics": {key: each.mean for key, each in found[i].items()}}
+            for i, one in enumerate(described)
+        ],
+        "weights_sha256": [weights_digest(model) for model in models],
+        "averaged_weights": described[0].averaged,
         "split": SPLIT,
         "real_images": dataset.rows.get(SPLIT, 0),
         "samples": section.samples,
         "seeds": section.seeds,
         "extractors": {},
+        "floor": floor(dataset, section, references),
     }
     for reference in references:
         weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
@@ -77,53 +101,50 @@ def evaluate(params: Params, name: str, out: Path) -> dict[str, Measured]:
             "reference_sha256": reference.digest,
             "singular_covariance": reference.name in singular,
             "counts": evaluation.counts(reference, section.samples),
-            "validation_images": held_out(reference, section.samples),
             **about,
         }
-    if dataset.shape.height > 1:
-        (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, references[0], section.samples))
-    with concerning(model):
-        measured |= particular(family, dataset, section, references, pictures)
     write(out, measured, notes)
-    return measured
+    return measured, found
 
 
-def held_out(reference: Reference, samples: int) -> dict[str, float]:
-    """The numbers of validation images, as if a model had drawn them: what a perfect one would have.
+def floor(dataset: Dataset, section: config.Reference, references: Sequence[Reference]) -> dict[str, dict[str, float]]:
+    """The numbers of real data, as if a model had drawn them: what a perfect model would have.
 
-    Where there are fewer than samples, only those that say the same of any number: the Frechet distance of 200 images
-    is larger than that of 1,000 as good ones.
+    Of the validation split, by every extractor; the modes of a mixture are looked for in blocks of training points,
+    which are as new to the mixture itself as any others.
     """
-    if reference.described["rows"].get("validation", 0) < 4:
-        return {}
-    real = reference.features("validation")[:samples]
-    numbers, _ = evaluation.measure(Extracted(real, evaluation.class_logits(real, reference)), reference, 0)
-    if len(real) < samples:
-        told = {f"{name}_{reference.name}" for name in ANY_NUMBER}
-        numbers = {name: value for name, value in numbers.items() if name in told}
-    return {"images": len(real), **numbers}
+    found: dict[str, dict[str, float]] = {}
+    for reference in references:
+        count = floor_images(reference, section.samples)
+        for name, one in metric_floor(reference, section.samples, FLOOR_DRAWS).items():
+            found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": count}
+    if (mixture := dataset.mixture) is not None and dataset.rows["train"] >= section.samples:
+        points = torch.cat(list(images(dataset, "train", None))).flatten(1)
+        blocks = torch.split(points, section.samples)[: min(FLOOR_DRAWS, len(points) // section.samples)]
+        for name, one in evaluation.over_seeds([coverage(block, *mixture) for block in blocks]).items():
+            found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": section.samples}
+    return found
 
 
-def over_seeds(
-    params: Params, run: Run, model: Path, references: Sequence[Reference]
+def over_draws(
+    params: Params, run: Run, model: Path, references: Sequence[Reference], move: Callable[[int], None]
 ) -> tuple[dict[str, Measured], set[str]]:
-    """Every metric over the seeds, and the extractors that had a singular covariance."""
+    """Every metric of one training over draws of samples, and the extractors that had a singular covariance."""
     section = params.reference[run.dataset]
     found: list[dict[str, float]] = []
     singular: set[str] = set()
-    with concerning(model), progress(model.name, "samples", section.samples * section.seeds) as move:
-        folders = [reference.folder for reference in references]
-        drawn = extract(
-            model, folders, section.seeds, section.samples, workers=section.workers, where=params.cluster, move=move
-        )
-        for seed, said in enumerate(drawn):
-            found.append({})
-            for one, reference in zip(said, references, strict=True):
-                numbers, flagged = evaluation.measure(one, reference, seed)
-                found[seed] |= numbers
-                if flagged:
-                    singular.add(reference.name)
-        return evaluation.over_seeds(found), singular
+    folders = [reference.folder for reference in references]
+    drawn = extract(
+        model, folders, section.seeds, section.samples, workers=section.workers, where=params.cluster, move=move
+    )
+    for seed, said in enumerate(drawn):
+        found.append({})
+        for one, reference in zip(said, references, strict=True):
+            numbers, flagged = evaluation.measure(one, reference, seed)
+            found[seed] |= numbers
+            if flagged:
+                singular.add(reference.name)
+    return evaluation.over_seeds(found), singular
 
 
 @contextmanager
@@ -136,7 +157,7 @@ def concerning(model: Path) -> Iterator[None]:
 
 
 def particular(
-    family: Family, dataset: Dataset, section: config.Reference, references: Sequence[Reference], pictures: Path
+    family: Family, dataset: Dataset, section: config.Reference, references: Sequence[Reference]
 ) -> dict[str, Measured]:
     """What only some models have: modes of a mixture, an encoder."""
     measured: dict[str, Measured] = {}
@@ -146,11 +167,6 @@ def particular(
             for seed in range(section.seeds)
         ]
         measured |= evaluation.over_seeds([coverage(points, *mixture) for points in drawn])
-    if dataset.shape.height == 1:
-        held = torch.cat(list(images(dataset, SPLIT, None)))
-        labels = torch.tensor(dataset.read(SPLIT).labels)
-        centres = None if mixture is None else mixture.centres
-        (pictures / "points.png").write_bytes(point_panels(family, held, labels, centres))
     if isinstance(family, Inference):
         held = torch.cat(list(first_images(dataset, section.size, INFERRED)))
         found = [evaluation.inference_errors(family, held, seed) for seed in range(section.seeds)]
@@ -159,11 +175,25 @@ def particular(
             if isinstance(reference.extract, ClassifierExtractor):
                 kept = evaluation.class_kept(family, held, reference.extract)
                 measured[f"class_kept_{reference.name}"] = Measured(kept, 0.0)
-        if dataset.shape.height > 1:
-            with torch.inference_mode():
-                made = family.decode(family.encode(held[:PAIRED]))
-            (pictures / "reconstructions.png").write_bytes(png(pairs(held[:PAIRED], made)))
     return measured
+
+
+def draw_pictures(
+    pictures: Path, family: Family, run: Run, *, dataset: Dataset, section: config.Reference, reference: Reference
+) -> None:
+    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions of an encoder."""
+    if dataset.shape.height == 1:
+        held = torch.cat(list(images(dataset, SPLIT, None)))
+        labels = torch.tensor(dataset.read(SPLIT).labels)
+        centres = None if dataset.mixture is None else dataset.mixture.centres
+        (pictures / "points.png").write_bytes(point_panels(family, held, labels, centres))
+        return
+    (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
+    if isinstance(family, Inference):
+        held = torch.cat(list(first_images(dataset, section.size, PAIRED)))
+        with torch.inference_mode():
+            made = family.decode(family.encode(held))
+        (pictures / "reconstructions.png").write_bytes(png(pairs(held, made)))
 
 
 def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:
@@ -207,7 +237,7 @@ def check_same_data(name: str, described: Trained, reference: Reference, dataset
         raise InputError(f"{name}: makes {made} images, {reference.folder} has {seen}; run dvc repro evaluate@{name}")
 
 
-def write(out: Path, measured: dict[str, Measured], notes: dict[str, Any]) -> None:
+def write(out: Path, measured: dict[str, Summary], notes: dict[str, Any]) -> None:
     """metrics.json for programs and `dvc metrics`; protocol.json says how they were measured."""
     numbers = {metric: one._asdict() for metric, one in measured.items()}
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
@@ -223,13 +253,27 @@ def main() -> None:
     run = params.run(name)
     out = HOME / run.group / name
     with lock(out), whole(out) as partial:
-        measured = evaluate(params, name, partial)
+        measured, found = evaluate(params, name, partial)
+    tell_mlflow(run, name, measured, found, out)
+    for metric, one in measured.items():
+        print(f"{name}: {metric} {with_spreads(*one)}")
+
+
+def tell_mlflow(
+    run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
+) -> None:
+    """Each training's numbers to its own MLflow run; to that of the first the run's own, and the files."""
     from pipelines.store import add_to_run
 
-    _, model = trained(run.group, name)
-    add_to_run(run.group, name, model.attempt, {metric: one._asdict() for metric, one in measured.items()}, out)
-    for metric, one in measured.items():
-        print(f"{name}: {metric} {one.mean:.4g}" + (f" ± {one.sd:.2g}" if one.sd else ""))
+    for i, (model, training) in enumerate(
+        zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
+    ):
+        numbers: dict[str, float] = {}
+        for metric, one in found[i].items():
+            numbers |= {metric: one.mean, f"{metric}_sd_draws": one.sd}
+            if i == 0 and (spread := measured[metric].sd_trainings) is not None:
+                numbers |= {f"{metric}_mean_trainings": measured[metric].mean, f"{metric}_sd_trainings": spread}
+        add_to_run(run.group, training, read_model_json(model, name).attempt, numbers, out)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from gen.journal import GRID_SAMPLES
 from gen.settings import Settings, check
 from gen.training import finished_family, image_shape
 
+SEEDS = "seeds"
+"""Folder inside a run's, of the models of its further seeds."""
+
 
 class Origin(Settings, extra="ignore"):
     """What a model was trained on."""
@@ -37,7 +40,7 @@ class Trained(Settings, extra="ignore"):
     image: tuple[int, int, int]
     """Channels, height, width."""
     run: str
-    """Which one."""
+    """Which training: <run>, or <run>-seed<seed>."""
     attempt: str
     """Names the MLflow run."""
     step: int
@@ -48,22 +51,31 @@ class Trained(Settings, extra="ignore"):
     """It was trained on this."""
 
 
+def trainings(folder: Path) -> list[Path]:
+    """The models of a run, one for each of its seeds; that of the first seed first."""
+    return [folder, *sorted((folder / SEEDS).glob("[0-9]*"), key=lambda path: int(path.name))]
+
+
 def trained(group: str, name: str) -> tuple[Path, Trained]:
-    """The folder of a run's model, and what it says of itself.
+    """The folder of a run's model, that of its first seed, and what it says of itself.
 
     Raises:
         InputError: there is none, it is not whole, or it is another run's.
     """
     folder = Path("models") / group / name
-    where, remedy = f"{folder}/model.json", f"run dvc repro -s -f train@{name}"
+    found = read_model_json(folder, name)
+    if found.run != name:
+        raise InputError(f"{folder}/model.json: the model of run {found.run!r}; run dvc repro -s -f train@{name}")
+    return folder, found
+
+
+def read_model_json(folder: Path, run: str) -> Trained:
+    """What a model's folder says of itself. Raises InputError, which names the stage of `run`, when it is not whole."""
     described = exporting.describe(folder)
     try:
-        found = check(Trained, described, where)
+        return check(Trained, described, f"{folder}/model.json")
     except InputError as error:
-        raise InputError(f"{error}; {remedy}") from None
-    if found.run != name:
-        raise InputError(f"{where}: the model of run {found.run!r}; {remedy}")
-    return folder, found
+        raise InputError(f"{error}; run dvc repro -s -f train@{run}") from None
 
 
 def weights_digest(folder: Path) -> str:
@@ -76,25 +88,25 @@ def weights_digest(folder: Path) -> str:
         raise InputError(f"{path}: {error.strerror}; run dvc repro -s -f train@{folder.name}") from None
 
 
-def export(name: str, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
+def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
     The folder holds weights.safetensors, model.json, grid.png; the same in `last`; metrics.json and curves/<loss>.csv.
 
     Args:
-        name: of the run.
+        folder: to write to; it is returned.
         run: what was trained.
         dataset: what it was trained on.
         checkpoints: its checkpoints, of which the newest is of the last step.
         attempt: names the MLflow run.
     """
+    name = checkpoints.run
     last = checkpoints.newest()
     if last is None:
         raise InputError(f"{checkpoints.root}: no whole checkpoint; run dvc repro -f train@{name}")
     best = checkpoints.at(last["best"][0]) if last["best"] else None
     if last["best"] and best is None:
         print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
-    folder = Path("models") / run.group / name
     write_curves(folder / "curves", last["history"])
     (folder / "metrics.json").write_text(json.dumps(summary(last), indent=2) + "\n")
     notes = {"run": name, "identity": checkpoints.identity, "attempt": attempt}

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from gen.errors import InputError
+from pipelines.lead import Verdict
 from pipelines.results import Evaluation
 from pipelines.tables import published
 
@@ -21,22 +22,31 @@ EXPLAINED = {
 }
 
 
-def page(group: str, rank: str, table: pd.DataFrame, protocols: Mapping[str, Evaluation], out: Path) -> str:
+def page(
+    group: str,
+    rank: str,
+    table: pd.DataFrame,
+    *,
+    leading: Verdict,
+    protocols: Mapping[str, Evaluation],
+    out: Path,
+) -> str:
     """One self-contained HTML page.
 
     Args:
         group: of runs.
         rank: the metric that orders them.
-        table: a row for each run, the best first, as people read it; perhaps one more, of real images.
+        table: a row for each run, the smallest `rank` first, as people read it; perhaps one more, of real images.
+        leading: who leads, if anybody.
         protocols: how each run was evaluated.
         out: the folder of the comparison, with its pictures.
     """
     runs = [run for run in table.index if run in protocols]
     parts = [
         f"<h1>{html.escape(group)}</h1>",
-        f"<p>{len(runs)} runs, ranked by {rank.replace('_', ' ')} (smaller is better): "
-        f"<b>{html.escape(runs[0])}</b> leads. {html.escape(how(protocols))}</p>",
-        table.to_html(border=0),
+        f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
+        f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
+        table.rename(index={run: f"{run} (leads)" for run in leading.runs}).to_html(border=0),
         f"<p>{html.escape(legend(table))}</p>",
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
@@ -76,12 +86,31 @@ def how(protocols: Mapping[str, Evaluation]) -> str:
     counts = next(iter(protocol.extractors.values())).counts
     parts = counts.inception_score_splits
     score = f" The Inception score is the mean of {parts} parts of the samples." if parts else ""
+    trainings = {len(one.trainings) for one in protocols.values()}
+    spread = "± is the standard deviation over trainings with different seeds" + (
+        ", of the runs that have several" if 1 in trainings else ""
+    )
+    if trainings == {1}:
+        spread = "Each run was trained once: what another training would give is not known"
     return (
-        f"Numbers are mean ± sd over {protocol.seeds} draws of {protocol.samples:,} samples of the best "
-        f"checkpoint, against the {protocol.real_images:,} images of the {protocol.split} split. Precision, "
+        f"Numbers are means of the best checkpoint over {protocol.seeds} draws of {protocol.samples:,} samples, "
+        f"against the {protocol.real_images:,} images of the {protocol.split} split. {spread}; in brackets the "
+        f"one over draws from the same weights, which is smaller. {floor(protocol)}Precision, "
         f"recall (k = 3) and memorisation look at {counts.precision_recall_memorisation:,} of each, KID at "
         f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Memorisation, and the pictures for it, look for "
         f"the nearest of {counts.training_images:,} training images.{score} Extractors: {'; '.join(extractors)}.{flag}"
+    )
+
+
+def floor(protocol: Evaluation) -> str:
+    """What the row of real data says, if there is one."""
+    images = sorted({one.images for one in protocol.floor.values()})
+    if not images:
+        return ""
+    counted = " or ".join(f"{count:,}" for count in images)
+    return (
+        f"The last row has the numbers of {counted} held-out real ones in place of samples: a perfect model would have "
+        "them. "
     )
 
 
@@ -106,7 +135,8 @@ MEANINGS = {
     "encoded and decoded; larger is better.",
     "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 1 for an "
     "encoder that always says 0.",
-    "svm": "svm, knn: test error in percent with few labels, ± over labelled sets.",
+    "svm": "svm, knn: test error in percent with few labels, of the first training; in brackets the spread over "
+    "labelled sets.",
 }
 
 
@@ -136,7 +166,6 @@ body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em;
 table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }}
 th, td {{ padding: .3em .6em; text-align: right; border-bottom: 1px solid #ddd }}
 td {{ white-space: nowrap }} th {{ vertical-align: bottom; max-width: 8em }}
-tbody tr:first-child td {{ font-weight: 600 }}
 img {{ max-width: 100% }}
 .row img {{ image-rendering: pixelated }}
 .row {{ display: flex; flex-wrap: wrap; gap: 1.5em }}

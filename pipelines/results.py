@@ -1,10 +1,11 @@
 """What evaluate@ and svm@ leave for compare@: numbers in metrics.json, and in protocol.json how they were had."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from gen.errors import InputError
 from gen.settings import Settings, check
@@ -19,16 +20,18 @@ class Number(Written):
     """A metric in metrics.json."""
 
     mean: float
-    """Over draws of samples, or over labelled sets."""
-    sd: float = Field(ge=0)
-    """Over the same."""
+    """Over trainings, of the means over draws."""
+    sd_draws: float = Field(ge=0)
+    """Over draws of samples, or of labelled sets, from one training."""
+    sd_trainings: float | None = Field(default=None, ge=0)
+    """Over trainings with different seeds; None when there was one."""
 
 
 class Protocol(Written):
     """What every protocol.json says."""
 
-    weights_sha256: str
-    """Of the model that was measured."""
+    weights_sha256: tuple[str, ...] = Field(min_length=1, strict=False)
+    """Of the models that were measured, one for each training."""
 
 
 class Counts(Written):
@@ -59,19 +62,29 @@ class Extractor(Written):
     """Whether one was: the Frechet distance says less then."""
     counts: Counts
     """How many images its metrics look at."""
-    validation_images: dict[str, float]
-    """`images`, how many there are, and their metrics, as if a model had drawn them; empty when they are too few."""
 
-    @field_validator("validation_images")
-    @classmethod
-    def _counted(cls, found: dict[str, float]) -> dict[str, float]:
-        if found and "images" not in found:
-            raise ValueError("lacks images, how many there are")
-        return found
+
+class Floor(Number):
+    """A metric of held-out real images, as if a model had drawn them: what a perfect model would have."""
+
+    images: int
+    """In each draw; where there are fewer than samples, no more can be had."""
+
+
+class Training(Written):
+    """One of the trainings of a run."""
+
+    seed: int
+    """Of initialisation, order of data, and noise."""
+    step: int
+    """The checkpoint that was measured."""
 
 
 class Evaluation(Protocol):
     """protocol.json of evaluate@."""
+
+    trainings: tuple[Training, ...] = Field(min_length=1, strict=False)
+    """In the order of their seeds."""
 
     dataset: str
     """Its name."""
@@ -87,19 +100,21 @@ class Evaluation(Protocol):
     """Whether the model's are an average over steps."""
     extractors: dict[str, Extractor] = Field(min_length=1)
     """By name, the data set's first one first."""
+    floor: dict[str, Floor]
+    """By metric, of those that can be taken of real data."""
 
 
 P = TypeVar("P", bound=Protocol)
 
 
-def results(folder: Path, stage: str, kind: type[P], model: Path) -> tuple[dict[str, Number], P]:
+def results(folder: Path, stage: str, kind: type[P], models: Sequence[Path]) -> tuple[dict[str, Number], P]:
     """The numbers of a folder, and their protocol.
 
     Args:
         folder: the stage wrote it.
         stage: makes it anew.
         kind: of protocol.
-        model: the folder of the model that is to be what was measured.
+        models: the folders of the models that are to be what was measured.
 
     Raises:
         InputError: a file is missing or damaged, or they are of other weights.
@@ -110,8 +125,8 @@ def results(folder: Path, stage: str, kind: type[P], model: Path) -> tuple[dict[
         said = check(kind, protocol, f"{folder}/protocol.json")
     except InputError as error:
         raise InputError(f"{error}; run dvc repro -s -f {stage}") from None
-    if said.weights_sha256 != weights_digest(model):
-        raise InputError(f"{folder}: of other weights than {model} has; run dvc repro {stage}")
+    if said.weights_sha256 != tuple(map(weights_digest, models)):
+        raise InputError(f"{folder}: of other weights than {models[0]} has; run dvc repro {stage}")
     return found, said
 
 

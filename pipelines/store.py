@@ -55,11 +55,11 @@ def experiment_id(store: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def add_to_run(group: str, name: str, attempt: str, measured: Mapping[str, Mapping[str, float]], folder: Path) -> None:
+def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float], folder: Path) -> None:
     """Add what was found out later to the run that trained a model: metrics, and the files of a folder.
 
-    Each of `measured` has a mean, which goes by its name, and an sd, which goes by <name>_sd.
-    They are kept by the folder's path without group and run: those of evaluations/<group>/svm/<run> in evaluations/svm.
+    The files are kept by the folder's path without group and run: those of evaluations/<group>/svm/<run> are in
+    evaluations/svm.
     Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
     """
     now = int(time.time() * 1000)
@@ -70,8 +70,6 @@ def add_to_run(group: str, name: str, attempt: str, measured: Mapping[str, Mappi
             print(f"warning: MLflow at {tracking_uri()} has no run {name} of group {group} that trained this model")
             return
         run_id = found[0].info.run_id
-        metrics = {metric: one["mean"] for metric, one in measured.items()}
-        metrics |= {f"{metric}_sd": one["sd"] for metric, one in measured.items()}
         store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
         store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it

@@ -82,9 +82,9 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
         suffix = rule if protocol.name == FULL.name else f"{rule}_{protocol.name}"
         suffix += "_reduced" if result.reduced else ""
         for what, errors in (("svm", result.test_error), ("knn", baseline)):
-            metrics[f"{what}_error_percent_{suffix}"] = {"mean": errors.mean_percent, "sd": errors.sd_percent}
+            metrics[f"{what}_error_percent_{suffix}"] = {"mean": errors.mean_percent, "sd_draws": errors.sd_percent}
         results.append({**dataclasses.asdict(result), "knn_error": baseline._asdict()})
-    notes = {"run": name, "step": described.step, "weights_sha256": weights_digest(model), "results": results}
+    notes = {"run": name, "step": described.step, "weights_sha256": [weights_digest(model)], "results": results}
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n")
     (out / "report.md").write_text(report(name, run.family, run.dataset, results))
@@ -137,7 +137,9 @@ def main() -> None:
     from pipelines.store import add_to_run
 
     _, model = trained(group, name)
-    add_to_run(group, name, model.attempt, metrics, out)
+    numbers = {metric: one["mean"] for metric, one in metrics.items()}
+    numbers |= {f"{metric}_sd_draws": one["sd_draws"] for metric, one in metrics.items()}
+    add_to_run(group, name, model.attempt, numbers, out)
     print((out / "report.md").read_text())
 
 

@@ -20,6 +20,17 @@ def number(mean: float, sd: float) -> str:
     return f"{mean:,.{places}f}" + (f" ± {sd:.{places}f}" if sd > 0 else "")
 
 
+def with_spreads(mean: float, sd_draws: float, sd_trainings: float | None) -> str:
+    """The mean, ± its spread over trainings where there were several, and in brackets that over draws from one.
+
+    ± is kept for trainings, because people read it as what another training would give.
+    """
+    over_trainings = np.nan if sd_trainings is None else sd_trainings
+    text = number(mean, over_trainings)
+    _, _, spread = number(mean, sd_draws).partition(" ± ")
+    return f"{text} ({spread})" if spread else text
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A Markdown table with the index as its first column, which can be read on a terminal too."""
     rows = [["run", *table.columns], *([run, *row] for run, row in zip(table.index, table.to_numpy(), strict=True))]

@@ -1,19 +1,23 @@
 """Stage train@<run>: data/prepared/<dataset> to models/<group>/<run>, through Ray Train, tracked in MLflow."""
 
+import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from gen.checkpoint import Checkpoints
-from gen.config import Params, load
+from gen.config import Params, Run, load
+from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.identity import identity
+from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
-from pipelines.model_folder import export
+from pipelines.model_folder import SEEDS, export
 from pipelines.progress import Progress
 from pipelines.tracking import Tracker, facts_of
 
@@ -22,43 +26,67 @@ STOPPED = 143
 
 
 def run_stage(params: Params, name: str, fresh: bool) -> None:
-    """Train the run `name` and export its model.
+    """Train the run `name`, once for each of its seeds, and export its models.
 
     Raises:
-        InputError: the run, its data or the cluster do not fit, or the run diverged.
+        InputError: the run, its data or the cluster do not fit, or a training diverged.
         SystemExit: asked to stop; the run is saved and goes on when started again.
     """
     run = params.run(name)
-    dataset, judge = open_inputs(run.dataset)
+    inputs = open_inputs(run.dataset)
+    folder = Path("models") / run.group / name
+    shutil.rmtree(folder / SEEDS, ignore_errors=True)
+    done = []
     with cluster.joined(params.cluster, run.compute.workers * run.compute.threads):
-        device = cluster.resolve_device(run.compute)
-        digest = identity(run, dataset.digest, device)
-        storage = storage_of(params.cluster)
-        checkpoints = Checkpoints(storage, name, digest)
-        start = checkpoints.begin(run.steps, fresh)
-        tracker = Tracker(
-            facts_of(run, name, dataset, identity=digest, attempt=start.attempt, storage=storage, device=device)
-        )
-        mailbox = Mailbox()
-        job = job_of(
-            run,
-            name,
-            (dataset, judge),
-            device=device,
-            score_samples=params.reference[run.dataset].score_samples,
-            score_every=params.reference[run.dataset].score_every,
-            logging=params.logging,
-            storage=storage,
-            identity=digest,
-            mailbox=mailbox.handle,
-        )
-        progress = Progress(name, run.steps)
-        fit = Fit(job, params.cluster.max_failures, device)
-        ended = follow(mailbox, fit, [progress, tracker], stage.stop_requests())
-        progress.close()
+        stop = stage.stop_requests()
+        for training, single in run.trainings(name).items():
+            place = folder if training == name else folder / SEEDS / str(single.seed)
+            done.append(train_once(params, training, single, inputs, folder=place, fresh=fresh, stop=stop))
+    (folder / SEEDS).mkdir(exist_ok=True)  # DVC wants to find it also when there are none
+    for checkpoints in done:  # last: until then, starting again goes on from here
+        checkpoints.end(max(checkpoints.steps()), "finished")
+
+
+def train_once(
+    params: Params,
+    name: str,
+    run: Run,
+    inputs: tuple[Dataset, Reference],
+    *,
+    folder: Path,
+    fresh: bool,
+    stop: threading.Event,
+) -> Checkpoints:
+    """One training of a run, exported to `folder`. Returns its checkpoints. Raises what `run_stage` does."""
+    dataset, _ = inputs
+    device = cluster.resolve_device(run.compute)
+    digest = identity(run, dataset.digest, device)
+    storage = storage_of(params.cluster)
+    checkpoints = Checkpoints(storage, name, digest)
+    start = checkpoints.begin(run.steps, fresh)
+    tracker = Tracker(
+        facts_of(run, name, dataset, identity=digest, attempt=start.attempt, storage=storage, device=device)
+    )
+    mailbox = Mailbox()
+    job = job_of(
+        run,
+        name,
+        inputs,
+        device=device,
+        score_samples=params.reference[run.dataset].score_samples,
+        score_every=params.reference[run.dataset].score_every,
+        logging=params.logging,
+        storage=storage,
+        identity=digest,
+        mailbox=mailbox.handle,
+    )
+    progress = Progress(name, run.steps)
+    ended = follow(mailbox, Fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
+    progress.close()
     if params.logging.profile_steps and checkpoints.has(TRACE):
         print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
-    conclude(ended, checkpoints, tracker, lambda: export(name, run, dataset, checkpoints, start.attempt))
+    conclude(ended, checkpoints, tracker, lambda: export(folder, run, dataset, checkpoints, start.attempt))
+    return checkpoints
 
 
 def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: Callable[[], Path]) -> None:
@@ -68,7 +96,6 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
             tracker.model(finish())
             tracker.end("FINISHED")
             tracker.close()
-            checkpoints.end(max(checkpoints.steps()), "finished")  # last: until then, starting again goes on from here
         case "stopped":
             tracker.end("KILLED")
             tracker.close()

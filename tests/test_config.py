@@ -37,6 +37,11 @@ RUN = "digits_dcgan"
     ("edit", "said"),
     [
         (lambda p: p["runs"][RUN]["model"].update(widht=3), f"runs.{RUN}.model.widht: unknown; did you mean width?"),
+        (lambda p: p["runs"][RUN].update(seeds=0), f"runs.{RUN}.seeds: input should be greater than 0; got 0"),
+        (
+            lambda p: p["runs"].update({f"{RUN}-seed1": p["runs"][RUN], RUN: p["runs"][RUN] | {"seeds": 2}}),
+            f"runs.{RUN}-seed1: that is a training of runs.{RUN}; choose another name",
+        ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
         (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),
         (

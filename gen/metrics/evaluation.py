@@ -42,6 +42,17 @@ class Measured(NamedTuple):
     """Of the seeds, with n - 1; 0 for a single one."""
 
 
+class Summary(NamedTuple):
+    """One number of a run, and both of its spreads. They are of different things: draws see one set of weights."""
+
+    mean: float
+    """Over trainings, of the means over draws."""
+    sd_draws: float
+    """Over draws from one training: the root of the mean variance within trainings; 0 for a single draw."""
+    sd_trainings: float | None
+    """Over trainings with different seeds, of the means over draws, with n - 1; None for a single training."""
+
+
 def chunks(samples: int) -> list[slice]:
     """The rows of each unit of work, which do not depend on how many workers share them."""
     return list(spans(samples, AT_ONCE))
@@ -182,6 +193,19 @@ def over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
             raise InputError(f"{name} is not finite; the model has diverged")
     return {
         name: Measured(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+        for name in found[0]
+        for values in [[one[name] for one in found]]
+    }
+
+
+def over_trainings(found: Sequence[Mapping[str, Measured]]) -> dict[str, Summary]:
+    """The numbers of a run from those of its trainings, which all have the same names."""
+    return {
+        name: Summary(
+            statistics.fmean(one.mean for one in values),
+            math.sqrt(statistics.fmean(one.sd**2 for one in values)),
+            statistics.stdev(one.mean for one in values) if len(values) > 1 else None,
+        )
         for name in found[0]
         for values in [[one[name] for one in found]]
     }

@@ -18,6 +18,7 @@ from gen.errors import InputError
 from gen.family import ImageShape
 from gen.metrics import evaluation
 from gen.metrics.classifier import accuracy, train_classifier
+from gen.metrics.evaluation import Measured
 from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, PixelExtractor, exact
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference, images, open_reference, write_reference
@@ -152,6 +153,15 @@ def test_over_seeds() -> None:
     assert found["fid"].mean == 3.0
     assert found["fid"].sd == pytest.approx(7**0.5)
     assert evaluation.over_seeds([{"fid": 1.0}])["fid"].sd == 0
+
+
+def test_over_trainings_keeps_both_spreads() -> None:
+    draws = [{"fid": Measured(1.0, 3.0)}, {"fid": Measured(2.0, 4.0)}, {"fid": Measured(6.0, 5.0)}]
+    found = evaluation.over_trainings(draws)["fid"]
+    assert found.mean == pytest.approx(3)
+    assert found.sd_trainings == pytest.approx(7**0.5)
+    assert found.sd_draws == pytest.approx((50 / 3) ** 0.5)
+    assert evaluation.over_trainings(draws[:1])["fid"] == (1.0, 3.0, None)
 
 
 @pytest.mark.parametrize("name", ["classifier.safetensors", "features.safetensors", "statistics.safetensors"])

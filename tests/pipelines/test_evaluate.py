@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +24,9 @@ from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.family import Family
 from gen.metrics.extractors import Extracted
-from gen.metrics.reference import open_reference
 from gen.training import image_shape, initial_family
 from pipelines import extraction, store
 from pipelines.compare import SHOWN
-from pipelines.evaluate import held_out
 from pipelines.page import legend
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
@@ -77,18 +76,18 @@ def built(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Workplace:
     return place
 
 
-def write(place: Workplace, reference: dict[str, Any], protocol: dict[str, Any] = FEW) -> None:
+def write(place: Workplace, reference: dict[str, Any], protocol: dict[str, Any] = FEW, seeds: int = 1) -> None:
     params = PARAMS | {"datasets": {"digits": DIGITS}, "reference": {"digits": reference}, "compare": ["tiny"]}
     params["svm"] = {"ali": {"dataset": "digits", "group": "tiny", "protocol": protocol}}
-    runs = {family: digits_run(family) for family in ("ali", "dcgan")}
+    runs = {family: digits_run(family) | {"seeds": seeds} for family in ("ali", "dcgan")}
     (place.folder / "params.yaml").write_text(yaml.safe_dump(params | {"runs": runs}))
 
 
-def untrained(folder: Path, family: str, **changes: Any) -> None:
+def untrained(folder: Path, family: str, place: str | None = None, **changes: Any) -> None:
     run = Run(**digits_run(family) | changes)
     dataset = open_dataset(folder / "data" / "prepared" / "digits")
     export.save(
-        folder / "models" / "tiny" / family,
+        folder / "models" / "tiny" / (place or family),
         initial_family(run, dataset).train(False),
         family,
         run.model,
@@ -173,19 +172,6 @@ def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPat
             assert torch.equal(one.logits, -images)
 
 
-def test_real_images_stand_beside_numbers_of_as_many_samples(built: Workplace) -> None:
-    """200 validation images: of more samples only what does not depend on the number is told."""
-    reference = open_reference(built.folder / "data/reference/digits/classifier")
-    few, enough = (held_out(reference, samples) for samples in (201, 150))
-    any_number = {f"{name}_classifier" for name in ("kid", "memorisation", "confidence", "classes_seen")}
-    assert few.keys() == {"images"} | any_number
-    assert few["images"] == 200
-    assert few["confidence_classifier"] > 0.3
-    assert few["classes_seen_classifier"] == 10
-    assert enough["images"] == 150
-    assert any_number | {f"{name}_classifier" for name in ("fid", "recall", "inception_score")} < enough.keys()
-
-
 def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
     found = []
     for workers in (1, 2):
@@ -242,13 +228,17 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") >= 4
     assert 'src="http' not in page
-    assert "over 2 draws of 300 samples of the best checkpoint, against the 297 images of the test split" in page
+    assert "over 2 draws of 300 samples, against the 297 images of the test split. Each run was trained once" in page
+    assert "No run is said to lead" in page
     assert "memorisation look at 297 of each, KID at 50 subsets of 297" in page
     assert "look for the nearest of 1,300 training images. The Inception score is the mean of 10 parts" in page
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 5
     assert "| inception score classifier " in table[0]
-    assert table[-1].replace(" ", "").startswith("|200validationimages|real|")
+    assert table[-1].startswith("| held-out real data | real ")
+    real = dict(zip(map(str.strip, table[0].split("|")), map(str.strip, table[-1].split("|")), strict=True))
+    assert real["kid classifier"]
+    assert "has the numbers of 200 held-out real ones" in page
     assert len({len(line) for line in table}) == 1, "columns are aligned"
 
 
@@ -257,25 +247,33 @@ def test_every_column_people_read_is_explained_to_them() -> None:
     assert unexplained == ["kid", "knn"], "these are explained with fid and svm"
 
 
-def test_real_images_have_the_numbers_of_every_extractor(compared: Workplace) -> None:
-    def with_another(name: str, found: dict[str, Any]) -> dict[str, Any]:
-        if name == "metrics.json":
-            return found | {"fid_another": found["fid_classifier"]}
-        another = found["extractors"]["classifier"] | {"validation_images": {"images": 4, "fid_another": 123.0}}
-        return found | {"extractors": found["extractors"] | {"another": another}}
-
-    names = ("metrics.json", "protocol.json")
-    paths = [compared.folder / "evaluations" / "tiny" / run / name for run in ("ali", "dcgan") for name in names]
-    with ExitStack() as changes:
-        for path in paths:
-            changes.enter_context(changed(path, json.dumps(with_another(path.name, json.loads(path.read_text())))))
-        assert compared.here("compare", "tiny").returncode == 0
-    table = [line.split("|") for line in (compared.folder / "comparisons/tiny/table.md").read_text().splitlines()]
-    real = dict(zip(map(str.strip, table[0]), map(str.strip, table[-1]), strict=True))
-    assert real["run"] == "200 validation images"
-    assert real["fid another"] == "123"
-    assert real["kid classifier"]
-    assert not real["fid classifier"], "there are fewer of them than samples"
+def test_trainings_of_a_run_are_one_row_with_both_spreads(compared: Workplace) -> None:
+    """Three trainings of each run: the page says who leads, DVC's numbers are the means of the trainings'."""
+    try:
+        for run in ("ali", "dcgan"):
+            for seed in (4, 5):
+                untrained(compared.folder, run, f"{run}/seeds/{seed}", seed=seed)
+        assert "tiny/ali: has 3 trainings, runs.ali.seeds says 1; run dvc repro" in compared.refused("evaluate", "ali")
+        write(compared, REFERENCE, seeds=3)
+        for run in ("ali", "dcgan"):
+            assert compared.here("evaluate", run).returncode == 0
+        done = compared.here("compare", "tiny")
+        assert done.returncode == 0, done.stderr
+        found, protocol = evaluated(compared, "ali")["fid_classifier"], evaluated(compared, "ali", "protocol.json")
+        each = [one["metrics"]["fid_classifier"] for one in protocol["trainings"]]
+        assert [one["seed"] for one in protocol["trainings"]] == [3, 4, 5]
+        assert found["mean"] == pytest.approx(np.mean(each))
+        assert found["sd_trainings"] == pytest.approx(np.std(each, ddof=1))
+        page = (compared.folder / "comparisons" / "tiny" / "index.html").read_text()
+        assert "± is the standard deviation over trainings with different seeds; in brackets" in page
+        assert re.search(r"\d ± [\d.]+ \([\d.]+\)", page)
+        assert "was trained with one seed" not in page
+    finally:
+        for run in ("ali", "dcgan"):
+            shutil.rmtree(compared.folder / "models" / "tiny" / run / "seeds")
+        write(compared, REFERENCE)
+        for run in ("ali", "dcgan"):
+            compared.here("evaluate", run)
 
 
 @contextmanager
@@ -308,13 +306,28 @@ CLASSIFIER = "extractors/classifier"
 @pytest.mark.parametrize(
     ("name", "address", "value", "said"),
     [
-        ("metrics", "fid_classifier", 3.0, ".fid_classifier: expected a section with mean, sd; got 3.0"),
+        (
+            "metrics",
+            "fid_classifier",
+            3.0,
+            ".fid_classifier: expected a section with mean, sd_draws, sd_trainings; got 3.0",
+        ),
         ("metrics", "fid_classifier/mean", math.inf, ".fid_classifier.mean: input should be a finite number"),
         ("metrics", "fid_classifier/mean", "3", ".fid_classifier.mean: input should be a valid number"),
         ("metrics", "fid_classifier/mean", ..., ".fid_classifier.mean: missing"),
-        ("metrics", "kid_classifier/sd", math.nan, ".kid_classifier.sd: input should be a finite number"),
-        ("metrics", "kid_classifier/sd", -1.0, ".kid_classifier.sd: input should be greater than or equal to 0"),
-        ("metrics", "kid_classifier/sd", True, ".kid_classifier.sd: input should be a number, not yes or no"),
+        ("metrics", "kid_classifier/sd_draws", math.nan, ".kid_classifier.sd_draws: input should be a finite number"),
+        (
+            "metrics",
+            "kid_classifier/sd_draws",
+            -1.0,
+            ".kid_classifier.sd_draws: input should be greater than or equal to 0",
+        ),
+        (
+            "metrics",
+            "kid_classifier/sd_draws",
+            True,
+            ".kid_classifier.sd_draws: input should be a number, not yes or no",
+        ),
         ("metrics", "fid_classifier", ..., ": lacks fid_classifier"),
         ("protocol", "weights_sha256", ..., ".weights_sha256: missing"),
         ("protocol", "samples", "300", ".samples: input should be a valid integer"),
@@ -329,9 +342,10 @@ CLASSIFIER = "extractors/classifier"
         ("protocol", f"{CLASSIFIER}/counts/kernel_subset", ..., ".extractors.classifier.counts.kernel_subset: missing"),
         ("protocol", f"{CLASSIFIER}/counts/training_images", ..., ".counts.training_images: missing"),
         ("protocol", f"{CLASSIFIER}/counts/inception_score_splits", "10", ".counts.inception_score_splits: input "),
-        ("protocol", f"{CLASSIFIER}/validation_images", [], ".extractors.classifier.validation_images: "),
-        ("protocol", f"{CLASSIFIER}/validation_images/images", ..., ".validation_images: lacks images"),
-        ("protocol", f"{CLASSIFIER}/validation_images/images", True, ".validation_images.images: "),
+        ("protocol", "floor", [], ".floor: input should be a valid dictionary"),
+        ("protocol", "floor/kid_classifier/images", ..., ".floor.kid_classifier.images: missing"),
+        ("protocol", "floor/kid_classifier/images", True, ".floor.kid_classifier.images: "),
+        ("protocol", "trainings", [], ".trainings: "),
     ],
 )
 def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: str, value: Any, said: str) -> None:
@@ -351,7 +365,11 @@ def test_what_is_not_compared(compared: Workplace) -> None:
     curve = models / "dcgan" / "curves" / "fid_classifier.csv"
     for path, text, said in (
         (protocol, edited(protocol, "samples", 301), "evaluated otherwise than ali; run dvc repro evaluate@dcgan"),
-        (protocol, edited(protocol, "weights_sha256", ""), "dcgan: of other weights than models/tiny/dcgan has; run "),
+        (
+            protocol,
+            edited(protocol, "weights_sha256", [""]),
+            "dcgan: of other weights than models/tiny/dcgan has; run ",
+        ),
         (protocol, "[]", "protocol.json: damaged; run dvc repro -s -f evaluate@dcgan"),
         (metrics, "{}", "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
         (metrics, metrics.read_text()[:99], "metrics.json: damaged; run dvc repro -s -f evaluate@dcgan"),
@@ -412,7 +430,7 @@ def test_few_labels_on_untrained_features(compared: Workplace) -> None:
     protocol = out / "protocol.json"
     for text, said in (
         (
-            edited(protocol, "weights_sha256", "0" * 64),
+            edited(protocol, "weights_sha256", ["0" * 64]),
             "svm/ali: of other weights than models/tiny/ali has; run dvc repro",
         ),
         (json.dumps([first]), "svm/ali/protocol.json: damaged; run dvc repro -s -f svm@ali"),

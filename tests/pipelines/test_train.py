@@ -144,6 +144,31 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     assert sorted(run.info.status for run in tracked(workplace.folder)[1]) == ["FINISHED", "FINISHED"]
 
 
+def test_each_seed_is_a_training_and_a_kill_in_the_second_leaves_the_first(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=400) | {"seeds": 2})
+    process = workplace.start("train", "ring")
+    while not list(workplace.folder.glob("storage/ring-seed4-*/step_*/manifest.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    before = weights(workplace.folder)
+    (first,) = workplace.folder.glob("storage/ring-[!s]*/step_00000400/state.pt")
+    written = first.stat().st_mtime_ns
+
+    done = workplace.run("train", "ring")
+    assert done.returncode == 0, done.stderr
+    assert first.stat().st_mtime_ns == written, "what was trained is not trained again"
+    assert weights(workplace.folder) == before
+    second = workplace.folder / "models" / "toys" / "ring" / "seeds" / "4"
+    assert hashlib.sha256((second / "weights.safetensors").read_bytes()).hexdigest() != before
+    assert json.loads((second / "model.json").read_text())["run"] == "ring-seed4"
+    runs = {run.info.run_name: run for run in tracked(workplace.folder)[1]}
+    assert len(tracked(workplace.folder)[1]) == 2
+    assert {name: run.data.tags["seed"] for name, run in runs.items()} == {"ring": "3", "ring-seed4": "4"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
 @pytest.mark.usefixtures("cluster")
 def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> None:
     class SlowMailbox:
