@@ -78,7 +78,10 @@ class Run(Settings):
     group: str = Field(pattern=r"^[a-z0-9_-]+$")
     """Runs that are compared with each other; the folder below models/."""
     size: int | None = Field(gt=0)
-    """Images are padded to this height and width; null: as prepared."""
+    """Images are padded, with black (raw 0), to this height and width; null: as prepared.
+
+    White paper gets a black frame: prepare such images at this size instead, where their section has a `size`.
+    """
     seed: int = Field(ge=0)
     """Seed of initialisation, order of data, and noise."""
     steps: int = Field(gt=0)
@@ -107,7 +110,7 @@ class Reference(Settings):
     to 8x8, needs nothing, but sees no detail: it ranks checkpoints of one run.
     """
     size: int | None = Field(gt=0)
-    """Images are padded to this height and width, as in the runs that are judged; null: as prepared."""
+    """Images are padded, with black, to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(ge=0)
     """Steps, of 128 images, that the classifier is trained; 0 when there is none."""
     samples: int = Field(ge=4)
