@@ -159,14 +159,14 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
         held_out |= about.validation_images
     table.to_csv(out / "table.csv", index_label="run")
     shown = readable(table, models, held_out)
-    (out / "table.md").write_text(markdown(shown))
+    (out / "table.md").write_text(markdown(shown), encoding="utf-8")
     table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     means = table[[name for name in table.columns if not name.endswith("_sd")]]
     numbers = {str(run): row.dropna().to_dict() for run, row in means.iterrows()}
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs))
-    (out / "index.html").write_text(page(group, rank, shown, protocols, out))
+    (out / "index.html").write_text(page(group, rank, shown, protocols, out), encoding="utf-8")
     return shown
 
 
