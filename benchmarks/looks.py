@@ -13,7 +13,10 @@ from benchmarks.report import report, spread
 
 
 def main() -> None:
-    told = {path.parent.name: json.loads(path.read_text()) for path in sorted(Path("models").glob("*/*/metrics.json"))}
+    told = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(Path("models").glob("*/*/metrics.json"))
+    }
     shares = {run: 100 * metrics["scoring_share_of_time"] for run, metrics in told.items()}
     if not shares:
         sys.exit("models/: no run has been trained here; dvc repro compare@digits trains seven")

@@ -28,7 +28,7 @@ def report(name: str, figures: dict[str, Any], packages: Sequence[str]) -> None:
     text = json.dumps({"figures": figures, **whole}, indent=1)
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def device() -> str:
@@ -36,7 +36,9 @@ def device() -> str:
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).is_file():
         names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+            line.partition(":")[2].strip()
+            for line in info.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
         ]
         model = names[0] if names else model
     return f"{model}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"

@@ -73,9 +73,9 @@ def main() -> None:
     """Measure and report."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["sweeps"] = SWEEPS
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         for stage in ("fetch", "prepare", "reference"):
             run(folder, stage, "ring8")
         walls = {name: run(folder, "sweep", name) for name in SWEEPS}

@@ -180,9 +180,9 @@ def start_up(environment: dict[str, str]) -> float:
 
 def digits() -> None:
     """Prepare the digits in the working directory, for a run of one step: the last is told of at once."""
-    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["runs"][STARTED]["steps"] = 1
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     for stage in ("fetch", "prepare", "reference"):
         subprocess.run([sys.executable, "-m", f"pipelines.{stage}", "digits"], check=True)
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
 from gen.data.source import check_dataset
 from gen.errors import InputError
 from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
+from gen.params_file import read_params
 from gen.settings import Settings, check, nearest
 from gen.sweep import SHARED, Axis, Sweep, Value, label, lay, looks
 
@@ -78,7 +78,10 @@ class Run(Settings):
     group: str = Field(pattern=r"^[a-z0-9_-]+$")
     """Runs that are compared with each other; the folder below models/."""
     size: int | None = Field(gt=0)
-    """Images are padded to this height and width; null: as prepared."""
+    """Images are padded, with black (raw 0), to this height and width; null: as prepared.
+
+    White paper gets a black frame: prepare such images at this size instead, where their section has a `size`.
+    """
     seed: int = Field(ge=0)
     """Seed of initialisation, order of data, and noise."""
     seeds: int = Field(default=1, gt=0)
@@ -118,7 +121,7 @@ class Reference(Settings):
     to 8x8, needs nothing, but sees no detail: it ranks checkpoints of one run.
     """
     size: int | None = Field(gt=0)
-    """Images are padded to this height and width, as in the runs that are judged; null: as prepared."""
+    """Images are padded, with black, to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(ge=0)
     """Steps, of 128 images, that the classifier is trained; 0 when there is none."""
     samples: int = Field(ge=4)
@@ -206,17 +209,10 @@ def load(path: Path | str) -> Params:
     """`path` read and checked whole, each run's model section by its family, each data set by its source.
 
     Raises:
-        InputError: the file is missing or not YAML, or a field is unknown, missing or out of range.
+        InputError: the file is missing, not YAML or has a name twice, or a field is unknown, missing or out of range.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give one with --params") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}); save it as text") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of month 13, a number of 5,000 digits
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    values = read_params(path)
     if isinstance(values, dict):
         check_entries(values, str(path))
     params = check(Params, values, str(path))

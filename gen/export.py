@@ -29,7 +29,7 @@ def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], i
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
     described = {"format": FORMAT, "family": name, "model": dict(settings), "image": list(image), **notes}
-    (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n")
+    (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path | str) -> Family:
@@ -49,7 +49,7 @@ def describe(folder: Path | str) -> dict[str, Any]:
     """What model.json of an exported model says. Raises InputError."""
     path = Path(folder) / "model.json"
     try:
-        described = json.loads(path.read_text())
+        described = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; an exported model has one, see models/<group>/<run>") from None
     except (ValueError, UnicodeDecodeError) as error:

@@ -179,14 +179,16 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     floor = protocols[runs[0]].floor
     table.to_csv(out / "table.csv", index_label="run")
     shown = readable(table, models, protocols)
-    (out / "table.md").write_text(markdown(shown))
+    (out / "table.md").write_text(markdown(shown), encoding="utf-8")
     table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     numbers = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs))
     leading = verdict(table, rank, floor.get(rank))
-    (out / "index.html").write_text(page(group, rank, shown, leading=leading, protocols=protocols, out=out))
+    (out / "index.html").write_text(
+        page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"
+    )
     return shown
 
 

@@ -116,7 +116,7 @@ def look(group: str, runs: Mapping[str, config.Run], out: Path) -> pd.DataFrame:
         }
         for name, found in norms.items()
     }
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     return table
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     if done.returncode:
         raise SystemExit(done.returncode)
     out = Path("comparisons") / GROUP
-    print(f"\n{beginning((out / 'table.md').read_text())}")
+    print(f"\n{beginning((out / 'table.md').read_text(encoding='utf-8'))}")
     print(f"All columns: {out}/table.md. The page: {out}/index.html. Curves, grids and models in MLflow: make ui")
 
 

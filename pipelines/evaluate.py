@@ -240,8 +240,8 @@ def check_same_data(name: str, described: Trained, reference: Reference, dataset
 def write(out: Path, measured: dict[str, Summary], notes: dict[str, Any]) -> None:
     """metrics.json for programs and `dvc metrics`; protocol.json says how they were measured."""
     numbers = {metric: one._asdict() for metric, one in measured.items()}
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    (out / "protocol.json").write_text(json.dumps(notes, indent=1, allow_nan=False) + "\n")
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:

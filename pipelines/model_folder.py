@@ -108,7 +108,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
     if last["best"] and best is None:
         print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
     write_curves(folder / "curves", last["history"])
-    (folder / "metrics.json").write_text(json.dumps(summary(last), indent=2) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(summary(last), indent=2) + "\n", encoding="utf-8")
     notes = {"run": name, "identity": checkpoints.identity, "attempt": attempt}
     write_model(folder / "last", run, dataset, last, notes)
     write_model(folder, run, dataset, best or last, notes)
@@ -141,7 +141,7 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     names = {name for row in history for name in row if name.startswith(("loss/", "validation/"))}
     for name in sorted(names):
         short = name.rpartition("/")[2]
-        with (folder / f"{short}.csv").open("w", newline="") as file:
+        with (folder / f"{short}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["step", short])
             writer.writerows([row["step"], row[name]] for row in history if name in row)

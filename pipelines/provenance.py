@@ -28,7 +28,9 @@ def provenance(device: str, data: Path) -> dict[str, str]:
 
 def _git(*words: str) -> str:
     try:
-        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *words], capture_output=True, encoding="utf-8", errors="replace", check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""  # not a checkout: an installed package, a container
 
@@ -38,7 +40,7 @@ def _dvc_hash(data: Path) -> str:
     for lock in (Path("dvc.lock"), Path("paper/dvc.lock")):
         if not lock.is_file():
             continue
-        stages: dict[str, Any] = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+        stages: dict[str, Any] = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
         for stage in stages.values():
             for out in stage.get("outs", ()):
                 if out["path"] == str(data):

@@ -133,7 +133,7 @@ def results(folder: Path, stage: str, kind: type[P], models: Sequence[Path]) -> 
 def read_json(path: Path, stage: str) -> dict[str, Any]:
     """What a stage wrote, which is never nothing. Raises InputError when it is missing or damaged."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; run dvc repro {stage}") from None
     except (OSError, ValueError, RecursionError):

@@ -85,9 +85,9 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
             metrics[f"{what}_error_percent_{suffix}"] = {"mean": errors.mean_percent, "sd_draws": errors.sd_percent}
         results.append({**dataclasses.asdict(result), "knn_error": baseline._asdict()})
     notes = {"run": name, "step": described.step, "weights_sha256": [weights_digest(model)], "results": results}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n")
-    (out / "report.md").write_text(report(name, run.family, run.dataset, results))
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+    (out / "report.md").write_text(report(name, run.family, run.dataset, results), encoding="utf-8")
     return metrics
 
 
@@ -140,7 +140,7 @@ def main() -> None:
     numbers = {metric: one["mean"] for metric, one in metrics.items()}
     numbers |= {f"{metric}_sd_draws": one["sd_draws"] for metric, one in metrics.items()}
     add_to_run(group, name, model.attempt, numbers, out)
-    print((out / "report.md").read_text())
+    print((out / "report.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,10 @@ def write_report(name: str, params: Path, table: Table, folder: Path) -> dict[st
     best = points.iloc[0]
     numbers = {"best/mean": float(best["mean"]), "trials": float(len(trials))}
     numbers |= {} if pd.isna(best["sd"]) else {"best/sd": float(best["sd"])}
-    (folder / "metrics.json").write_text(json.dumps({key.replace("/", "_"): v for key, v in numbers.items()}) + "\n")
-    (folder / "best.yaml").write_text(best_point(table, params, best))
+    (folder / "metrics.json").write_text(
+        json.dumps({key.replace("/", "_"): v for key, v in numbers.items()}) + "\n", encoding="utf-8"
+    )
+    (folder / "best.yaml").write_text(best_point(table, params, best), encoding="utf-8")
     figures = folder / "figures"
     figures.mkdir()
     (figures / "metric.png").write_bytes(metric_figure(name, table, trials, points))

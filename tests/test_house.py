@@ -61,6 +61,22 @@ def test_ray_starts_in_one_place() -> None:
     assert set(starts) <= {"cluster.py"}
 
 
+def test_text_is_read_and_written_as_utf_8() -> None:
+    """Never in the encoding of the locale, which may be ASCII."""
+
+    def of_the_locale(call: ast.AST) -> bool:
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            return False
+        mode = call.args[0] if call.args else None
+        text = isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) <= set("rwaxt+")
+        is_text = call.func.attr in ("read_text", "write_text") or (call.func.attr == "open" and text)
+        return is_text and "encoding" not in [word.arg for word in call.keywords]
+
+    files = {file: ast.parse(file.read_text(encoding="utf-8")) for file in PYTHON_FILES}
+    found = [f"{file}:{node.lineno}" for file, tree in files.items() for node in ast.walk(tree) if of_the_locale(node)]
+    assert found == []
+
+
 def test_no_file_names_a_folder_of_somebodys_machine() -> None:
     home = re.compile(r"""(?:^|[\s"'`(=:])/(?:home|root|Users|work)/\w""", re.MULTILINE)
     assert {name for name, text in tracked_texts().items() if home.search(text)} == set()

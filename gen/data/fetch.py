@@ -54,7 +54,7 @@ def fetch(
             entries += [
                 _entry(partial, path, found, "nothing: own files") for path, found in source.gather(partial, config)
             ]
-        (partial / PROVENANCE).write_text(json.dumps({"files": entries}, indent=1) + "\n")
+        (partial / PROVENANCE).write_text(json.dumps({"files": entries}, indent=1) + "\n", encoding="utf-8")
     return entries
 
 
@@ -108,7 +108,7 @@ def _sums(mirror: str) -> dict[str, str]:
     if _is_url(mirror):
         text = read_text(place)
     elif Path(place).is_file():
-        text = Path(place).read_text(errors="replace")
+        text = Path(place).read_text(encoding="utf-8", errors="replace")
     else:
         raise InputError(f"{place}: missing; a mirror is a folder or URL with {SUMS} and <source>/<file>")
     sums = {}

@@ -13,8 +13,9 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from gen.data.metadata import bare, orientation
 from gen.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
@@ -22,6 +23,22 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
 
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Pixels of 8 bits a channel or fewer, which become RGB without loss of range."""
+DEEP = ("I", "I;16")
+"""Grey of 16 bits; PIL gives 16 bits of colour as 8."""
+DEPTH = "8 bits a channel; of 16 the upper 8"
+UPRIGHT = "turned as EXIF or XMP says"
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each orientation upright."""
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 GROUP = 16
 """Pictures that one thread takes at a time: large enough that handing them over costs nothing."""
@@ -32,29 +49,72 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def decode(blob: bytes, where: str) -> Image.Image:
-    """The encoded picture `blob` as RGB, turned upright as its EXIF orientation says.
+def decode(blob: bytes, where: str, background: Colour | None = None) -> Image.Image:
+    """The encoded picture `blob` as RGB of 8 bits a channel (DEPTH), upright, laid over the background.
+
+    What surrounds the pixels (profiles, comments, EXIF) may be damaged or large; of it only the orientation counts.
 
     Raises:
-        InputError: not a picture of FORMATS, damaged, or of so many pixels that it is a decompression bomb.
+        InputError: not a picture of FORMATS, damaged, of so many pixels that it is a decompression bomb, of numbers
+            that are not whole, or not opaque while no background is given.
     """
     _bombs_are_errors()
     try:
-        picture = Image.open(io.BytesIO(blob), formats=FORMATS)
+        stripped = bare(blob)
+        picture = Image.open(io.BytesIO(stripped.blob), formats=FORMATS)
         width, height = picture.size
         if width * height > (Image.MAX_IMAGE_PIXELS or 0):
             raise Image.DecompressionBombError(f"{width}x{height} pixels")
-        if picture.mode not in MODES:
-            raise ValueError(f"pixels of mode {picture.mode}, not 8 bits a channel")
+        if picture.mode not in (*MODES, *DEEP):
+            raise ValueError(f"pixels of mode {picture.mode}; save it with 8 bits a channel")
+        bits = stripped.blob[24] if picture.format == "PNG" else 8
         picture.load()
-        if "exif" in picture.info:
-            ImageOps.exif_transpose(picture, in_place=True)
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
+        opaque = _over(picture, bits, background, where)
+    except InputError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{where}: a decompression bomb ({error}); remove it or give a smaller picture") from None
     except Exception as error:  # decoders raise whatever a stranger's bytes lead them to
         said = str(error).split("\n")[0].split(" <")[0]
         raise InputError(f"{where}: not a whole picture ({said}); expected one of {', '.join(FORMATS)}") from None
+    blocks = stripped.blocks or [picture.info[name] for name in ("exif", "xmp") if name in picture.info]
+    turn = TURNS.get(orientation(blocks))
+    return opaque if turn is None else opaque.transpose(turn)
+
+
+def _over(picture: Image.Image, bits: int, background: Colour | None, where: str) -> Image.Image:
+    """The picture, of which a PNG had so many bits a channel, as RGB over the background."""
+    key = picture.info.get("transparency")
+    alpha = None
+    if picture.mode in ("PA", "LA", "RGBA") or (picture.mode == "P" and key is not None):
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+    elif key is not None:
+        alpha = _keyed(picture, key, bits)
+        del picture.info["transparency"]
+    if picture.mode in DEEP:
+        picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    colours = picture if picture.mode == "RGB" else picture.convert("RGB")
+    if alpha is None or alpha.getextrema()[0] == 255:
+        return colours
+    if background is None:
+        remedy = "give the data set's section a background such as [255, 255, 255], or save it without transparency"
+        raise InputError(f"{where}: not opaque, and what lies behind is not said; {remedy}")
+    behind = Image.new("RGB", picture.size, background)
+    behind.paste(colours, mask=alpha)
+    return behind
+
+
+def _keyed(picture: Image.Image, key: int | tuple[int, ...], bits: int) -> Image.Image:
+    """Alpha of a PNG of which one colour is transparent: a key of so many bits a channel, as its pixels had."""
+    pixels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+    keys = np.array(key, np.int64)
+    if picture.mode == "RGB" and bits == 16:
+        keys >>= 8  # its pixels have lost the lower 8 bits already
+    elif bits in (2, 4):
+        keys *= 255 // (2**bits - 1)
+    same = pixels == keys
+    return Image.fromarray(np.where(same.all(2) if same.ndim == 3 else same, 0, 255).astype(np.uint8))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from gen.data.fetch import verify
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.shards import Rows
-from gen.data.source import SPLITS, Chunk, Classed, Description, check_chunk, check_dataset, load_source
+from gen.data.source import SPLITS, Chunk, Description, check_chunk, check_dataset, class_names, load_source
 
 WRITERS = 2
 """Threads that write, and shards that may wait for them: few, since each holds 16 MiB."""
@@ -41,7 +41,7 @@ def prepare(name: str, section: Mapping[str, Any], where: str, raw: Path, out: P
     description = source.describe(config)
     with lock(out), whole(out) as partial:
         fetched = verify(raw, name)
-        classes = source.classes(raw, config) if isinstance(source, Classed) else description.classes
+        classes = class_names(source, raw, config)
         chunks = _checked(source.read(raw, config), description, len(classes), name)
         splits = write_shards(_watched(chunks, name), description, partial)
         manifest = {
@@ -55,7 +55,7 @@ def prepare(name: str, section: Mapping[str, Any], where: str, raw: Path, out: P
             "provenance": [{key: file[key] for key in file if key != "from"} for file in fetched],
             "splits": splits,
         }
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return open_dataset(out)
 
 

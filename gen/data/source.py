@@ -6,6 +6,11 @@ Such a file exports
     files(config)             the published files it reads, as `Published`
     read(raw, config)         an iterator of `Chunk`, rows in published order, splits one after the other
     describe(config)          a `Description` of the samples
+
+and, where they are needed,
+
+    classes(raw, config)      names of the labels, where they stand in the files and not in the format (`Classed`)
+    gather(raw, config)       copies a person's own files in when they are fetched (`Gathers`)
 """
 
 import importlib
@@ -126,6 +131,11 @@ class Classed(Protocol):
     def classes(self, raw: Path, config: Any) -> tuple[str, ...]:
         """Names of the labels, in their order."""
         ...
+
+
+def class_names(source: Source, raw: Path, config: Settings) -> tuple[str, ...]:
+    """Names of the labels, in their order: those that the files in `raw` say, or those of the format."""
+    return source.classes(raw, config) if isinstance(source, Classed) else source.describe(config).classes
 
 
 def source_names() -> list[str]:

@@ -187,7 +187,7 @@ def write_reference(
         **notes,
         "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
     }
-    (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
 def _by_split(

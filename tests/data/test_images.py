@@ -1,6 +1,4 @@
 import io
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ from PIL import Image
 
 from gen.data.dataset import Dataset
 from gen.data.fetch import fetch
-from gen.data.pictures import decode, fit, parallel
+from gen.data.pictures import fit, parallel
 from gen.data.prepare import prepare
 from gen.errors import InputError
 
@@ -114,20 +112,31 @@ def test_bad_folders(mine: Path, name: str, content: bytes, line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "lists no picture"),
+        ("", "row 1: columns none; expected path and label alone"),
         ("path,label\n", "lists no picture"),
-        ("file,label\na,b\n", "row 2: no path or no label"),
-        ("path,label\nred/0.png\n", "row 2: no path or no label"),
+        ("file,label\na,b\n", "row 1: columns 'file', 'label'; expected path and label alone"),
+        ("path;label\nred/0.png;x\n", "row 1: columns 'path;label'; expected path and label alone"),
+        (
+            "path,label,split\nred/0.png,x,train\nred/1.png,y,test\n",
+            "row 1: columns 'path', 'label', 'split'; expected",
+        ),
+        ("path,label,label\nred/0.png,x,y\n", "row 1: columns 'path', 'label', 'label'; expected"),
+        ("path,label\nred/0.png\n", "row 2: expected a path and a label"),
+        ("path,label\n,x\n", "row 2: expected a path and a label"),
+        ("path,label\nred/0.png,dog, large\n", "row 2: expected a path and a label .in quotes where it has a comma"),
+        ('path,label\n"red/0.png,x\nred/1.png,y\n', "not a CSV file .unexpected end of data"),
+        ("path,label\nred/0.png,x\n\nred/4.png,\n", "row 4: 'red/4.png' has no label, others have one; give it one"),
         ("path,label\n/etc/passwd,x\n", "row 2: '/etc/passwd' leads out of its folder"),
         ("path,label\n../x.png,x\n", "row 2: '../x.png' leads out of its folder"),
         ("path,label\nred/77.png,x\n", "row 2: 'red/77.png' is not there"),
         ("path,label\nred/0.png,x\nred/0.png,y\n", "row 3: 'red/0.png' occurs twice"),
+        ("path,label\nred/0.png,x\n./red/0.png,y\n", "'./red/0.png' and 'red/0.png' are one picture; name it once"),
         ("path,label\n\xff,x\n", "not a CSV file"),
     ],
 )
 def test_bad_csv(mine: Path, text: str, line: str) -> None:
     (mine / "list.csv").write_bytes(text.encode("latin1"))
-    with pytest.raises(InputError, match=f"mine/list.csv: .*{line}"):
+    with pytest.raises(InputError, match=f"^mine.*: .*{line}"):
         build(section(folder=None, csv="mine/list.csv"))
     assert not Path("raw").exists()
 
@@ -156,42 +165,6 @@ def test_centre_square_then_bicubic() -> None:
     np.testing.assert_array_equal(fit(picture.convert("L"), 21, 21)[0], np.asarray(picture.convert("L"))[4:25])
     with pytest.raises(InputError, match=r"a.jpg: 21x30 pixels; the crop needs at least 22x22"):
         fit(picture, 22, 8, "a.jpg")
-
-
-def test_exif_orientation() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    file = io.BytesIO()
-    noise(6, 4).save(file, "PNG", exif=exif)
-    np.testing.assert_array_equal(np.asarray(decode(file.getvalue(), "a")), np.rot90(np.asarray(noise(6, 4)), -1))
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA"])
-def test_modes_become_rgb(mode: str) -> None:
-    assert decode(png(noise(6, 4).convert(mode)), "a").mode == "RGB"
-
-
-def test_sixteen_bits_are_not_cut() -> None:
-    deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
-    with pytest.raises(InputError, match=r"a: not a whole picture .*8 bits a channel"):
-        decode(png(deep), "a")
-
-
-@pytest.mark.parametrize("side", [10_000, 60_000])
-def test_decompression_bomb(side: int) -> None:
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks)
-    with pytest.raises(InputError, match=r"bomb.png: a decompression bomb"):
-        decode(b"\x89PNG\r\n\x1a\n" + body, "bomb.png")
-
-
-def test_truncated_jpeg() -> None:
-    file = io.BytesIO()
-    noise(64, 64).save(file, "JPEG")
-    for length in (10, 500, len(file.getvalue()) - 100):
-        with pytest.raises(InputError, match=r"a.jpg: not a whole picture"):
-            decode(file.getvalue()[:length], "a.jpg")
 
 
 def test_parallel_keeps_order_and_bounds() -> None:
@@ -229,3 +202,69 @@ def test_a_link_to_nothing(mine: Path) -> None:
     (mine / "red" / "link.png").symlink_to("/nonexistent.png")
     with pytest.raises(InputError, match=r"red/link.png: a link to what is not there; take it out"):
         build(section())
+
+
+def folders(*names: str) -> None:
+    for name in names:
+        Path(name).mkdir(parents=True)
+        for i in range(3):
+            noise(9 + i, 9).save(f"{name}/{i}.png")
+
+
+def test_links_to_folders_and_pictures_are_followed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders("mine/cat", "elsewhere/dog", "elsewhere/other")
+    Path("mine/dog").symlink_to(Path("elsewhere/dog").resolve())
+    Path("mine/cat/linked.png").symlink_to(Path("elsewhere/other/0.png").resolve())
+    dataset = build(section(validation=0, test=0))
+    assert dataset.classes == ("cat", "dog")
+    read = dataset.read("train")
+    assert read.ids == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/linked.png", "dog/0.png", "dog/1.png", "dog/2.png"]
+    assert read.labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("target", ["mine", ".", "mine/cat"])
+def test_links_that_have_no_end(workplace: Path, target: str) -> None:
+    folders("mine/cat")
+    Path("mine/cat/again").symlink_to(Path(target).resolve())
+    with pytest.raises(InputError, match=r"^mine/cat/again: a link to a folder that holds it; take it out$"):
+        build(section())
+
+
+@pytest.mark.parametrize("linked", ["mine/dog", "mine/cat/copy.png"])
+def test_a_picture_under_two_names(workplace: Path, linked: str) -> None:
+    folders("mine/cat")
+    Path(linked).symlink_to(Path("mine/cat" if linked == "mine/dog" else "mine/cat/0.png").resolve())
+    with pytest.raises(InputError, match=r"^mine: 'cat/0.png' and '.*' are one picture; name it once$"):
+        build(section())
+
+
+def test_what_is_left_out_is_named(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders("mine/cat", "mine/.thumbnails", "mine/dog")
+    Path("mine/empty/inner").mkdir(parents=True)
+    Path("mine/dog/.DS_Store").write_bytes(b"")
+    assert build(section(validation=0, test=0)).classes == ("cat", "dog")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "mine: left out, as hidden or without a picture: '.thumbnails', 'dog/.DS_Store', 'empty/inner', 'empty'"
+    )
+
+
+def test_the_background_is_the_sections_and_the_manifest_says_it(workplace: Path) -> None:
+    """Half of the picture shows nothing, but holds red; the other half is blue."""
+    Path("mine").mkdir()
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :4] = (255, 0, 0, 0)
+    pixels[:, 4:] = (0, 0, 255, 255)
+    Image.fromarray(pixels).save("mine/a.png")
+    with pytest.raises(InputError, match=r"a.png: not opaque, .* a background such as \[255, 255, 255\]"):
+        build(section(validation=0, test=0))
+    dataset = build(section(validation=0, test=0, background=[10, 20, 30]))
+    (image,) = dataset.read("train").images
+    assert image[:, :, :4].transpose(1, 2, 0).reshape(-1, 3).tolist() == [[10, 20, 30]] * 32
+    assert image[:, :, 4:].transpose(1, 2, 0).reshape(-1, 3).tolist() == [[0, 0, 255]] * 32
+    settings = dataset.manifest["settings"]
+    assert settings["background"] == [10, 20, 30]
+    assert settings["depth"] == "8 bits a channel; of 16 the upper 8"
+    with pytest.raises(InputError, match=r"own\.background"):
+        build(section(background=[0, 0, 256]))

@@ -14,6 +14,8 @@ from gen.data.formats.remedy import said
 from gen.errors import InputError
 
 UNSIGNED_BYTES = 8
+SLACK = 1 << 20
+"""Bytes that a file may be longer packed than unpacked: more than any compressor adds."""
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[ndarray, "..."]:
@@ -28,6 +30,8 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[ndarray, "..."]:
     header = 4 + 4 * len(shape)
     size = header + math.prod(shape)
     try:
+        if (packed := path.stat().st_size) > size + SLACK:
+            raise InputError(f"{path}: {packed} bytes, which the expected {size} unpacked bytes do not need")
         with gzip.open(path) as file:
             blob = file.read(size)
             more = file.read(1) if len(blob) == size else b""  # reaching the end is also what checks the CRC

@@ -2,7 +2,8 @@
 
 The lmdb library maps the file into memory and trusts it: a damaged page ends the process, not in an error. This reads
 the file's pages with ordinary reads and checks each (the structures of lmdb.h and mdb.c, data version 1, 64-bit
-little-endian). Nothing is locked or written.
+little-endian). Nothing is locked or written. In a sound file every page, and every byte of it, belongs to one entry; a
+file is refused where it has one twice, so what is read and kept is never more than the file is long.
 """
 
 import struct
@@ -38,6 +39,7 @@ class Lmdb:
             InputError: it is not an LMDB data file of version 1, or ends before its last page.
         """
         self.file, self.where = file, where
+        self.unread = 0
         first = self._meta(0)
         self.page_size: int = first[2]
         if self.page_size not in (1 << n for n in range(9, 17)):
@@ -57,6 +59,7 @@ class Lmdb:
         """
         previous = None
         count = 0
+        self.unread = self.pages - 2
         for key, value in self._walk(self.root, self.depth) if self.entries else ():
             if previous is not None and key <= previous:
                 self._fault(f"entry {count}: keys are not in order")
@@ -68,10 +71,12 @@ class Lmdb:
 
     def _walk(self, number: int, depth: int) -> Iterator[tuple[bytes, bytes]]:
         """Entries below one page; the depth only falls, so even a tree that bites its tail has an end."""
+        self._spend(1, number)
         page = self._page(number, LEAF if depth == 1 else BRANCH)
         lower = PAGE.unpack_from(page)[3]
         if not PAGE.size < lower <= self.page_size or lower % 2:
             self._fault(f"page {number}: no entries, or more than fit")
+        room = self.page_size - lower
         for (offset,) in struct.iter_unpack("<H", page[PAGE.size : lower]):
             if not lower <= offset <= self.page_size - NODE.size:
                 self._fault(f"page {number}: an entry lies outside the page")
@@ -79,6 +84,9 @@ class Lmdb:
             key, value = offset + NODE.size, offset + NODE.size + size
             if value > self.page_size:
                 self._fault(f"page {number}: a key lies outside the page")
+            length = 0 if depth > 1 else 8 if flags == BIG else low | high << 16
+            if (room := room - NODE.size - size - length) < 0:
+                self._fault(f"page {number}: more entries than it has bytes for")
             if depth > 1:
                 yield from self._walk(low | high << 16 | flags << 32, depth - 1)
             else:
@@ -93,10 +101,17 @@ class Lmdb:
         if flags != BIG:
             return page[start : start + size]
         (first,) = struct.unpack_from("<Q", page, start)
+        self._spend(-(-(PAGE.size + size) // self.page_size), first)
         self._page(first, OVERFLOW)
         if first * self.page_size + PAGE.size + size > self.pages * self.page_size:
             self._fault(f"page {first}: a value of {size} bytes ends after the last page")
         return self._read(first * self.page_size + PAGE.size, size)
+
+    def _spend(self, pages: int, number: int) -> None:
+        """Count pages as read; none is read twice."""
+        self.unread -= pages
+        if self.unread < 0:
+            self._fault(f"page {number}: more pages are in use than the file has")
 
     def _page(self, number: int, kind: int) -> bytes:
         if not 2 <= number < self.pages:

@@ -1,17 +1,19 @@
 """Any folder of pictures: the class is the sub-folder, or stands in a CSV file.
 
 Fetching packs the pictures, as they are, into one zip with a list of labels, so that what was trained on stays known
-when the folder changes. Preparing takes the centre square of each and resizes it, bicubic with antialiasing.
+when the folder changes. Links are followed; what is hidden, and folders without a picture, are named and left out.
+Preparing turns each picture upright, takes its centre square and resizes it, bicubic with antialiasing.
 """
 
 import csv
 import io
+import sys
 import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +22,7 @@ from pydantic import Field, model_validator
 
 from gen.data.formats.archives import Zip
 from gen.data.formats.remedy import fetch_again
-from gen.data.pictures import decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
 from gen.data.progress import progress
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError
@@ -35,6 +37,10 @@ LARGEST = 256 * 2**20
 MOST = 10_000_000
 ROWS = 1024
 """Rows of a chunk."""
+NAMED = 5
+"""How many of what is left out are named; of the rest it is said how many."""
+
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Config(Settings):
@@ -45,9 +51,11 @@ class Config(Settings):
     csv: str | None
     """File with the columns path (relative to the file) and label. Null when a folder is given."""
     size: int = Field(ge=1, le=1024)
-    """Pixels of height and width."""
+    """Pixels of height and width. Runs of the same `size` add no border; larger ones pad with black."""
     channels: Literal[1, 3]
     """1: grey (ITU-R 601 luma); 3: RGB."""
+    background: tuple[Level, Level, Level] | None = None
+    """Red, green and blue, 0 to 255, that pictures are laid over; null: one that is not opaque is refused."""
     validation: float = Field(ge=0, lt=1)
     """Share of the pictures, chosen by a hash of their paths."""
     test: float = Field(ge=0, lt=1)
@@ -81,9 +89,8 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
         InputError: there is no such folder or file, it holds something else, or the list names what is not there.
     """
     root, listed = _from_csv(Path(config.csv)) if config.csv else _from_folder(Path(config.folder or ""))
-    for entry in listed:
-        if "\\" in entry.path or any(unicodedata.category(character) in UNNAMEABLE for character in entry.path):
-            raise InputError(f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture")
+    _check_names(root, listed)
+    _check_once(root, listed)
     with (
         zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive,
         progress(f"copy {root.name}", "pictures", len(listed)) as add,
@@ -99,7 +106,7 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
 
 def classes(raw: Path, config: Config) -> tuple[str, ...]:
     """Names of the labels in order: as numbers if all are, else as text. None if there is but the empty one."""
-    names = {entry.label for entry in _listed(raw / LABELS)}
+    names = {entry.label for entry in _rows(raw / LABELS).values()}
     if names == {""}:
         return ()
     return tuple(
@@ -113,22 +120,22 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     Raises:
         InputError: a picture is damaged, or is in the list but not in the archive.
     """
-    listed = _listed(raw / LABELS)
+    listed = [*_rows(raw / LABELS).values()]
     numbers = {name: number for number, name in enumerate(classes(raw, config) or ("",))}
     where, splits = raw / PICTURES, _splits(listed, config)
     if not splits["train"]:
         shares = f"validation {config.validation} and test {config.test}"
         raise InputError(f"{where}: {shares} leave none of {len(listed)} pictures to train on; give smaller shares")
 
-    def pixels(item: tuple[str, bytes]) -> UInt8[ndarray, "c h w"]:
-        place = f"{where}: {item[0]}"
-        picture = decode(item[1], place)
+    def pixels(path: str) -> UInt8[ndarray, "c h w"]:
+        place = f"{where}: {path}"
+        picture = decode(archive.read(path), place, config.background)
         return fit(picture if config.channels == 3 else picture.convert("L"), None, config.size, place)
 
     first = f"mend or remove it in {config.csv or config.folder}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
         for split, entries in splits.items():
-            images = parallel(pixels, ((entry.path, archive.read(entry.path)) for entry in entries))
+            images = parallel(pixels, (entry.path for entry in entries))
             for start in range(0, len(entries), ROWS):
                 part = entries[start : start + ROWS]
                 labels = np.array([numbers[entry.label] for entry in part], np.int64)
@@ -137,7 +144,13 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
 def describe(config: Config) -> Description:
     """Squares of the size asked for; the classes are found in the files."""
-    settings = {"crop": "centre square", "filter": "bicubic, antialiased"}
+    settings: dict[str, Any] = {
+        "crop": "centre square",
+        "filter": "bicubic, antialiased",
+        "depth": DEPTH,
+        "orientation": UPRIGHT,
+    }
+    settings["background"] = config.background
     return Description((config.channels, config.size, config.size), "uint8", (), settings=settings)
 
 
@@ -150,19 +163,38 @@ def _splits(listed: Sequence[Listed], config: Config) -> dict[str, list[Listed]]
     return {split: sorted(part) for split, part in zip(SPLITS, parts, strict=True)}
 
 
+def _check_names(root: Path, listed: Sequence[Listed]) -> None:
+    """Each can be the name of a member of an archive."""
+    for entry in listed:
+        if "\\" in entry.path or any(unicodedata.category(character) in UNNAMEABLE for character in entry.path):
+            raise InputError(f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture")
+
+
+def _check_once(root: Path, listed: Sequence[Listed]) -> None:
+    """No picture stands there under two names: one could be trained on, the other be tested on."""
+    seen: dict[tuple[int, int], str] = {}
+    for entry in listed:
+        found = (root / entry.path).stat()
+        if (other := seen.setdefault((found.st_dev, found.st_ino), entry.path)) != entry.path:
+            raise InputError(f"{root}: {other!r} and {entry.path!r} are one picture; name it once")
+
+
 def _from_folder(root: Path) -> tuple[Path, list[Listed]]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give a folder of pictures")
-    listed = []
-    for path in sorted(root.rglob("*")):
+    listed: list[Listed] = []
+    left_out: list[Path] = []
+    for path in _walk(root, (), left_out):
         inner = path.relative_to(root)
-        if path.is_dir() or any(part.startswith(".") for part in inner.parts):
-            continue
         if not path.is_file():
             raise InputError(f"{path}: a link to what is not there; take it out of the folder")
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path}: not a picture ({', '.join(SUFFIXES)}); move it out of the folder")
         listed.append(Listed(inner.as_posix(), inner.parts[0] if len(inner.parts) > 1 else ""))
+    if left_out:
+        named = ", ".join(repr(path.relative_to(root).as_posix()) for path in left_out[:NAMED])
+        more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        print(f"{root}: left out, as hidden or without a picture: {named}{more}", file=sys.stderr, flush=True)
     if not listed:
         raise InputError(f"{root}: holds no picture ({', '.join(SUFFIXES)})")
     if len({entry.label == "" for entry in listed}) > 1:
@@ -171,32 +203,61 @@ def _from_folder(root: Path) -> tuple[Path, list[Listed]]:
     return root, listed
 
 
+def _walk(folder: Path, above: tuple[Path, ...], left_out: list[Path]) -> Iterator[Path]:
+    """All files below a folder, through links too, in order; what is hidden or has no file is added to `left_out`."""
+    real = folder.resolve()
+    if any(one.is_relative_to(real) for one in above):
+        raise InputError(f"{folder}: a link to a folder that holds it; take it out")
+    empty = True
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            left_out.append(path)
+            continue
+        for file in _walk(path, (*above, real), left_out) if path.is_dir() else (path,):
+            empty = False
+            yield file
+    if empty and above:
+        left_out.append(folder)
+
+
 def _from_csv(path: Path) -> tuple[Path, list[Listed]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a CSV with the columns path and label")
-    listed = _listed(path)
-    for row, entry in enumerate(listed, 2):
+    listed = _rows(path)
+    labelled = any(entry.label for entry in listed.values())
+    for row, entry in listed.items():
         place = PurePosixPath(entry.path)
         if place.is_absolute() or ".." in place.parts or "\\" in entry.path:
             raise InputError(f"{path}: row {row}: {entry.path!r} leads out of its folder; give a path inside it")
         if not (path.parent / entry.path).is_file():
             raise InputError(f"{path}: row {row}: {entry.path!r} is not there; paths are relative to {path.parent}")
-    return path.parent, sorted(listed)
+        if labelled and not entry.label:
+            raise InputError(f"{path}: row {row}: {entry.path!r} has no label, others have one; give it one")
+    return path.parent, sorted(listed.values())
 
 
-def _listed(path: Path) -> list[Listed]:
-    """The rows of a list of labels; the header is row 1."""
+def _rows(path: Path) -> dict[int, Listed]:
+    """A list of labels by its rows' numbers; the header is row 1."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+        text = path.read_text(encoding="utf-8-sig")
+        header, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file ({error}); expected UTF-8 with the columns path and label") from None
-    listed: dict[str, Listed] = {}
+    if sorted(header) != ["label", "path"]:
+        raise InputError(
+            f"{path}: row 1: columns {', '.join(map(repr, header)) or 'none'}; expected path and label alone"
+        )
+    listed: dict[int, Listed] = {}
+    seen = set()
     for number, row in enumerate(rows, 2):
-        if not row.get("path") or row.get("label") is None:
-            raise InputError(f"{path}: row {number}: no path or no label; expected the columns path and label")
-        if row["path"] in listed:
-            raise InputError(f"{path}: row {number}: {row['path']!r} occurs twice; name each picture once")
-        listed[row["path"]] = Listed(row["path"], row["label"])
+        if not row:
+            continue
+        if len(row) != len(header) or not (entry := Listed(**dict(zip(header, row, strict=True)))).path:
+            raise InputError(f"{path}: row {number}: expected a path and a label (in quotes where it has a comma)")
+        if entry.path in seen:
+            raise InputError(f"{path}: row {number}: {entry.path!r} occurs twice; name each picture once")
+        seen.add(entry.path)
+        listed[number] = entry
     if not listed:
         raise InputError(f"{path}: lists no picture; expected a header path,label and a row for each")
-    return list(listed.values())
+    return listed
