@@ -129,7 +129,7 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
     assert best["optimistic"]["mean"] == pytest.approx(means.min())
     assert (best["seeds"], best["steps_reached"], best["pruned"]) == (2, STEPS, 0)
     assert best["floor"]["draws"] == 20
-    assert 0 < best["floor"]["mean"] < best["test"]["mean"], "32 steps from nothing, no model is as good as real data"
+    assert 0 < best["floor"]["mean"] < best["test"]["mean"], "after so few steps no model is as good as real data"
     numbers = json.loads((folder / "metrics.json").read_text())
     assert numbers["best_test_mean"] == best["test"]["mean"]
     assert numbers["best_optimistic_mean"] == best["optimistic"]["mean"]
@@ -153,6 +153,8 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
 
     workplace.write(sweeps={"clip": sweep_of()}, ring=ring_run("wgan", clip=0.1 if means.idxmin() == 0.01 else 0.01))
     run(workplace)
+    again = yaml.safe_load((folder / "best.yaml").read_text())
+    assert again == best, "its models have the same number anew"
     pd.testing.assert_frame_equal(trials(workplace), found)  # seconds of training too: none is trained again
     recalled = tracked(workplace)[1].values()
     before = {one.info.run_id: one.info.end_time for one in children.values()}
@@ -319,6 +321,24 @@ def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> No
         "0.0005": "FINISHED",
         "1e+30": "FAILED",
     }
+
+
+def test_a_trial_whose_gradient_has_no_finite_norm_is_no_result(workplace: Workplace) -> None:
+    """All its losses and weights are finite: it is trained to its end, and infinity is not the largest of norms."""
+    space = {"model.penalty_weight": {"values": [0.1, 1e20, 1e30], "log": True}}
+    entry = sweep_of(space, seeds=1, family="wgan_gp", metric="gradient_norm/critic", mode="max")
+    workplace.write(sweeps={"clip": entry}, ring=ring_run("wgan_gp"))
+    said = run(workplace)
+    assert "1 diverged" in said
+    found = trials(workplace).set_index("model.penalty_weight")
+    assert found["outcome"].tolist() == ["finished", "diverged", "diverged"]
+    assert found["best"].isna().tolist() == [False, True, True]
+    best = yaml.safe_load((workplace.folder / "sweeps" / "clip" / "best.yaml").read_text())
+    assert best["values"] == {"model.penalty_weight": 0.1}
+    assert (best["test"], best["floor"]) == (None, None), "of which real images have none"
+    _, children, _ = tracked(workplace)
+    assert sorted(one.info.status for one in children.values()) == ["FAILED", "FAILED", "FINISHED"]
+    assert run(workplace).splitlines()[-4:] == said.splitlines()[-4:], "nor when it is told of again"
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
