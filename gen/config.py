@@ -13,7 +13,7 @@ from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
 from gen.params_file import read_params
 from gen.settings import Settings, check, nearest
-from gen.sweep import SHARED, Axis, Sweep, Value, label, lay, looks
+from gen.sweep import SHARED, Axis, Sweep, Value, label, lay, looks, refuse_nested
 
 
 class Data(Settings):
@@ -232,6 +232,8 @@ def check_entries(values: Mapping[str, Any], where: str) -> None:
         entries = values.get(part)
         for name, section in entries.items() if isinstance(entries, dict) else ():
             space = section.get("space") if isinstance(section, dict) else None
+            if kind is Sweep and isinstance(section, dict):
+                refuse_nested(section, f"{where}: {part}.{name}")
             if kind is Sweep and isinstance(space, dict):
                 for path, axis in space.items():
                     check(Axis, axis, f"{where}: {part}.{name}.space.{path}")

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from gen.data.dataset import Mixture
 from gen.metrics import sliced_wasserstein
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.modes import coverage
-from gen.metrics.moments import Part, gather, merge, moments
+from gen.metrics.moments import Moments, Part, gather, merge, moments
 from gen.metrics.reference import Reference
 
 if TYPE_CHECKING:
@@ -41,6 +43,26 @@ class Score(Protocol):
         ...
 
 
+def points_score(drawn: Float[Tensor, "n d"], real: Float[Tensor, "k n"], mixture: Mixture | None) -> dict[str, float]:
+    """Numbers of points by name, the first of which chooses: the modes of a mixture, the sliced Wasserstein distance.
+
+    Args:
+        drawn: the points; where some are not finite, only the distance is taken.
+        real: the sorted projections of as many real points (gen/metrics/sliced_wasserstein.py).
+        mixture: what the real points are drawn from, in the same units; None for anything else.
+    """
+    distance = {"sliced_wasserstein": sliced_wasserstein.distance(real, sliced_wasserstein.projections(drawn))}
+    if mixture is None or not bool(drawn.isfinite().all()):
+        return distance
+    return coverage(drawn.float().cpu(), *mixture) | distance
+
+
+def frechet_score(extractor: str, real: Moments, drawn: Moments) -> dict[str, float]:
+    """The Frechet distance by the extractor's name, and whether a covariance is singular, 1 or 0."""
+    found = frechet_distance(real, drawn)
+    return {f"fid_{extractor}": found.distance, f"singular_covariance_{extractor}": float(found.singular)}
+
+
 class Coordinates:
     """Samples in their own coordinates: for points, and when nothing better is at hand.
 
@@ -63,10 +85,7 @@ class Coordinates:
         if self.real is None:
             self.real = sliced_wasserstein.projections(loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1))
         drawn = loop.sample("score", rows=rows).flatten(1)
-        distance = {"sliced_wasserstein": sliced_wasserstein.distance(self.real, sliced_wasserstein.projections(drawn))}
-        if (mixture := loop.dataset.mixture) is None or not bool(drawn.isfinite().all()):
-            return distance
-        return coverage(drawn.float().cpu(), *mixture) | distance
+        return points_score(drawn, self.real, loop.dataset.mixture)
 
 
 class LightFrechet:
@@ -96,6 +115,4 @@ class LightFrechet:
         if not workers.first:
             return {}
         parts = [Part(int(count), mean, scatter) for count, mean, scatter in zip(*told, strict=True)]
-        found = frechet_distance(self.reference.moments[SPLIT], moments(merge(parts)))
-        name = self.reference.name
-        return {f"fid_{name}": found.distance, f"singular_covariance_{name}": float(found.singular)}
+        return frechet_score(self.reference.name, self.reference.moments[SPLIT], moments(merge(parts)))

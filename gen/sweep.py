@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from gen.errors import InputError
@@ -27,6 +28,10 @@ MANY = 1000
 
 OF_MIXTURES = ("validation/mode_variation", "validation/modes_covered", "validation/high_quality")
 """What training tells of the validation split only where the data has modes."""
+SECTIONS = ("compute", "model")
+"""Of a run, which paths begin with."""
+EDGE = 0.05
+"""Share of a range that is its end."""
 DRAWS = 200
 """Of the points that are checked, those drawn at random: hyperparameters may be legal one by one and not together."""
 
@@ -81,6 +86,21 @@ class Axis(Settings):
         if isinstance(self.low, int) and isinstance(self.high, int):
             return random.randint(self.low, self.high)
         return random.uniform(self.low, self.high)
+
+    def edge(self, value: Value) -> str:
+        """`smallest` or `largest` where a number is at that end of what was tried, else nothing.
+
+        Of a range without steps, an end is its outermost twentieth.
+        """
+        ends = [end for end in self.candidates if isinstance(end, int | float) and not isinstance(end, bool)]
+        if isinstance(value, bool) or not isinstance(value, int | float) or len(ends) < max(2, len(self.candidates)):
+            return ""
+        low, high, at = min(ends), max(ends), float(value)
+        room = 0.0
+        if self.values is None and not (isinstance(low, int) and isinstance(high, int)):
+            low, high, at = (math.log(one) if self.log else one for one in (low, high, at))
+            room = EDGE * (high - low)
+        return "smallest" if at <= low + room else "largest" if at >= high - room else ""
 
     @property
     def to_check(self) -> tuple[Value, ...]:
@@ -169,6 +189,22 @@ class Sweep(Settings):
     def trials(self) -> int:
         """How many there are, at most."""
         return self.seeds * (self.points if self.points is not None else sum(1 for _ in self.grid()))
+
+
+def refuse_nested(section: Mapping[str, Any], where: str) -> None:
+    """Hyperparameters of `changes` and `space` are named by paths, not by sections in sections. Raises InputError."""
+    for part in ("changes", "space"):
+        entries = section.get(part)
+        for name, inner in entries.items() if isinstance(entries, dict) else ():
+            if isinstance(inner, dict) and (part == "changes" or name in SECTIONS):
+                paths = ", ".join(f"{name}.{key}: {_flow(held)}" for key, held in inner.items())
+                remedy = f"write {paths}" if paths else "leave it out"
+                raise InputError(f"{where}.{part}.{name}: no section, but paths belong here; {remedy}")
+
+
+def _flow(value: object) -> str:
+    """As YAML has it in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).splitlines()[0]
 
 
 def looks(extractor: str) -> list[str]:

@@ -5,7 +5,6 @@ whose trials are recalled or go on, so nothing is lost, and nothing is there twi
 """
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.search import Searcher
 
 from gen.sweep import Axis, Sweep, Value
+from pipelines.tables import mean_sd
 
 Point = dict[str, Value]
 Rows = Sequence[Mapping[str, Any]]
@@ -95,10 +95,10 @@ class Points:
         if not values:
             self.study.tell(asked, state=states.FAIL)
         elif ended_at < self.sweep.steps:
-            asked.report(statistics.fmean(values), ended_at)
+            asked.report(mean_sd(values)[0], ended_at)
             self.study.tell(asked, state=states.PRUNED)
         else:
-            self.study.tell(asked, statistics.fmean(values))
+            self.study.tell(asked, mean_sd(values)[0])
 
 
 class Search(Searcher):
@@ -125,6 +125,7 @@ class Search(Searcher):
         self.best: dict[str, float] = {}
         self.reached: dict[str, int] = {}
         self.left: dict[int, int] = {}
+        self.infinite: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles what it is given, for a way of starting again that is not ours."""
@@ -167,10 +168,12 @@ class Search(Searcher):
         return True
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Keep the best evaluation."""
+        """Keep the best evaluation; a trial with one that is not finite has none."""
         self.reached[trial_id] = max(self.reached.get(trial_id, 0), int(result["step"]))
         value = result.get(self.sweep.metric)
-        if value is not None and math.isfinite(value):
+        if value is not None and not math.isfinite(value):
+            self.infinite.add(trial_id)
+        elif value is not None:
             choose = min if self.sweep.mode == "min" else max
             self.best[trial_id] = choose(self.best.get(trial_id, value), value)
 
@@ -179,7 +182,7 @@ class Search(Searcher):
         if result and "step" in result:  # Ray Tune does not show the one by which the scheduler ends a trial
             self.on_trial_result(trial_id, result)
         number = self.begun[trial_id].point
-        if error or self.diverged(self.begun[trial_id]):
+        if error or trial_id in self.infinite or self.diverged(self.begun[trial_id]):
             self.best.pop(trial_id, None)
         self.left[number] -= 1
         if self.left[number] == 0:

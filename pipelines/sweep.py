@@ -1,11 +1,11 @@
 """Stage sweep@<name>: a run trained at many points of a space, through Ray Tune, into sweeps/<name>.
 
-best.yaml         the best point, and the command that adopts it
+best.yaml         the best point, how surely it is the best, and the command that adopts it
 results.parquet   a row for each evaluation of each trial; results.csv the same
-trials.csv        a row for each trial: its point, seed, outcome, and the best of its metric
+trials.csv        a row for each trial: its point, seed, outcome, steps reached, and the best of its metric
 figures/          the metric against what is swept, the best so far against training time, and for several
                   hyperparameters parallel coordinates and importance
-metrics.json      the best point's metric, for `dvc metrics`
+metrics.json      the best point's metric as its trials had it and anew, and real images', for `dvc metrics`
 """
 
 import logging
@@ -31,9 +31,11 @@ from pipelines.jobs import open_inputs
 from pipelines.reference import SCORING
 from pipelines.search import Search
 from pipelines.sweep_plan import Plan
-from pipelines.sweep_report import text, write_report
+from pipelines.sweep_report import check_report, text, write_report
 from pipelines.sweep_table import Table
+from pipelines.sweep_verdict import Verdict
 from pipelines.sweep_watch import GivenUp, Halving, Watch
+from pipelines.sweep_winner import floor_of, scored_anew
 from pipelines.tracking import Tracker
 from pipelines.trial import trial
 
@@ -128,8 +130,10 @@ def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
     out = HOME / plan.name
     try:
         if len(table.failed) < len(table.records):
+            check_report(plan.name, table)
+            verdict = judge(plan, table)
             with lock(out), whole(out) as partial:
-                best = write_report(plan.name, params, table, partial)
+                best = write_report(plan.name, params, table, verdict, partial)
         if table.failed:
             raise InputError(
                 f"{plan.name}: {len(table.failed)} of {len(table.records)} trials failed, the first with: "
@@ -143,8 +147,15 @@ def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
     tracker.files(out)
     tracker.end("FINISHED")
     tracker.close()
-    print(text(plan.name, params, table))
+    print(text(plan.name, params, table, verdict))
     print(f"figures: {out / 'figures'}")
+
+
+def judge(plan: Plan, table: Table) -> Verdict:
+    """What real images have of the metric, and the models of the best point once more."""
+    counted = table.counted(int(table.points()["point"].iloc[0]))
+    anew = [value for record in counted if (value := scored_anew(plan, record.trial)) is not None]
+    return Verdict(floor_of(plan), anew if len(anew) == len(counted) else ())
 
 
 def main() -> None:

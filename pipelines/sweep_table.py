@@ -1,7 +1,6 @@
 """What is known of a sweep's trials, while it runs and afterwards."""
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,10 @@ import pandas as pd
 
 from gen.sweep import Sweep
 from pipelines.search import Point, Trial
+from pipelines.tables import mean_sd
+
+SHORT = ("diverged", "pruned", "failed")
+"""How a trial can fall short of its last step."""
 
 
 @dataclass
@@ -40,10 +43,18 @@ class Record:
         return self.reached if self.outcome == "running" else self.sweep.steps
 
     @property
+    def finite(self) -> bool:
+        """Whether every evaluation of the metric is: a gradient may have no finite norm while all weights are."""
+        return all(math.isfinite(row.get(self.sweep.metric, 0.0)) for row in self.rows.values())
+
+    @property
     def best(self) -> tuple[int, float] | None:
-        """Step and value of its best evaluation; none of a trial that diverged or failed, or was never evaluated."""
+        """Step and value of its best evaluation.
+
+        None of a trial that diverged or failed, was never evaluated, or has one that is not finite.
+        """
         found = {step: row[self.sweep.metric] for step, row in self.rows.items() if self.sweep.metric in row}
-        if self.outcome in ("diverged", "failed") or not found:
+        if self.outcome in ("diverged", "failed") or not found or not self.finite:
             return None
         step = (min if self.sweep.mode == "min" else max)(found, key=found.__getitem__)
         return step, found[step]
@@ -89,8 +100,8 @@ class Table:
 
     @property
     def best(self) -> Record | None:
-        """The trial with the best evaluation so far."""
-        found = [record for record in self.records.values() if record.best is not None]
+        """The trial with the best evaluation so far, of those that were not ended early."""
+        found = [record for record in self.records.values() if record.best is not None and record.outcome != "pruned"]
         choose = min if self.sweep.mode == "min" else max
         return choose(found, key=lambda record: record.best[1] if record.best else 0.0, default=None)
 
@@ -118,30 +129,39 @@ class Table:
             rows.append({**self._about(record), **ended})
         return pd.DataFrame(rows).sort_values(["point", "seed"], ignore_index=True)
 
+    def counted(self, point: int) -> list[Record]:
+        """The trials that a point's mean is of: those with a value, and of these the whole ones if there are any."""
+        valued = [one for one in self.records.values() if one.trial.point == point and one.best is not None]
+        return [one for one in valued if one.outcome != "pruned"] or valued
+
     def points(self) -> pd.DataFrame:
-        """A row for each point, the best first: mean and sd over its seeds that have a value; one has no sd."""
+        """A row for each point, the best first: mean and sd over its seeds that count; one has no sd.
+
+        Points all of whose trials were trained to their end come first: of others only what was good is known.
+        """
         trials = self.trials()
-        paths = list(self.sweep.space)
         rows = []
-        for number, group in trials.groupby("point"):
-            values = group["best"].dropna().tolist()
+        for number, group in ((int(group["point"].iloc[0]), group) for _, group in trials.groupby("point")):
+            counted = self.counted(number)
+            values = [record.best[1] for record in counted if record.best is not None]
+            mean, sd = mean_sd(values) if values else (None, math.nan)
+            outcomes = {what: int((group["outcome"] == what).sum()) for what in SHORT}
             rows.append(
                 {
                     "point": number,
-                    **{path: group[path].iloc[0] for path in paths},
-                    "mean": statistics.fmean(values) if values else None,
-                    "sd": statistics.stdev(values) if len(values) > 1 else math.nan,
+                    **{path: group[path].iloc[0] for path in self.sweep.space},
+                    "mean": mean,
+                    "sd": sd,
                     "seeds": len(values),
-                    "diverged": int((group["outcome"] == "diverged").sum()),
-                    "pruned": int((group["outcome"] == "pruned").sum()),
-                    "failed": int((group["outcome"] == "failed").sum()),
+                    "steps": min((record.reached for record in counted), default=0),
+                    **outcomes,
+                    "short": sum(outcomes.values()),
                 }
             )
         table = pd.DataFrame(rows)
-        # A point that one seed has no value at is not to be recommended while another holds for all of its seeds.
-        table["none"], table["lost"] = table["mean"].isna(), table["diverged"] + table["failed"]
-        order, ascending = ["none", "lost", "mean"], [True, True, self.sweep.mode == "min"]
-        return table.sort_values(order, ascending=ascending, ignore_index=True).drop(columns=["none", "lost"])
+        table["none"], table["early"] = table["mean"].isna(), table["steps"] < self.sweep.steps
+        order, ascending = ["none", "early", "short", "mean"], [True, True, True, self.sweep.mode == "min"]
+        return table.sort_values(order, ascending=ascending, ignore_index=True).drop(columns=["none", "early"])
 
     def _about(self, record: Record) -> dict[str, Any]:
         trial = record.trial

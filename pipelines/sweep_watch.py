@@ -1,6 +1,7 @@
 """Hears of a sweep's trials from Ray Tune: the table, the tracking, the progress, and what was pruned."""
 
 import json
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -34,8 +35,16 @@ class Halving(ASHAScheduler):
             reduction_factor=2,
         )
 
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether it goes on; not with a value that is not finite, which others are not compared with."""
+        if not math.isfinite(result.get(self.metric, 0.0)):
+            return str(self.STOP)
+        return str(super().on_trial_result(tune_controller, trial, result))
+
     def remember(self, identifier: str, step: int, value: float) -> None:
         """Compare later trials with this evaluation, which the trial itself has passed."""
+        if not math.isfinite(value):
+            return
         told: Any = SimpleNamespace(trial_id=identifier)  # all that a bracket looks at
         for bracket in self._brackets:
             bracket.on_result(told, step, (self._metric_op or 1.0) * value)
@@ -137,6 +146,7 @@ class Watch(tune.Callback):
                 values = {name: value for name, value in row.items() if name != "step"}
                 self.keep(trial.trial_id, int(row["step"]), values)
         outcome = outcome or ("finished" if record.reached == self.plan.sweep.steps else "pruned")
+        outcome = outcome if record.finite else "diverged"
         rows = [{"step": step, **values} for step, values in sorted(record.rows.items())]
         note = json.dumps({"outcome": outcome, "rows": rows})
         self.plan.notes.put(f"trials/{checkpoints.run}.json", note.encode())
@@ -146,8 +156,10 @@ class Watch(tune.Callback):
         """A trial is over."""
         record, child = self.table.records[identifier], self.children[identifier]
         record.outcome = outcome
+        ended = {"steps_reached": float(record.reached)}
         if record.best is not None:
-            child.metrics(record.reached, {f"best/{self.plan.sweep.metric.rpartition('/')[2]}": record.best[1]})
+            ended[f"best/{self.plan.sweep.metric.rpartition('/')[2]}"] = record.best[1]
+        child.metrics(record.reached, ended)
         child.end({"finished": "FINISHED", "diverged": "FAILED"}.get(outcome, "KILLED"), outcome=outcome)
         self.progress.show()
 

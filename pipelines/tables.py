@@ -1,23 +1,44 @@
 """Tables for people: numbers with their spread, Markdown, and what papers report."""
 
+import math
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 BRIEF = 7
 """Columns of a table that a terminal has room for."""
+MOST_DIGITS = 9
+"""Before the point; a larger number is written with its power of ten."""
 
 
 def number(mean: float, sd: float) -> str:
     """Three digits, and the spread to as many places; none of a single value, whose spread is NaN."""
-    if np.isnan(mean):
+    if math.isnan(mean):
         return ""
-    places = max(0, 2 - int(np.floor(np.log10(abs(mean))))) if mean else 0
-    if places > 6:
-        return f"{mean:.2e}" + (f" ± {sd:.0e}" if sd > 0 else "")
-    return f"{mean:,.{places}f}" + (f" ± {sd:.{places}f}" if sd > 0 else "")
+    spread = sd > 0
+    if math.isinf(mean):
+        return f"{mean}" + (f" ± {sd:.0e}" if spread else "")
+    digits = math.floor(math.log10(abs(mean))) if mean else 0
+    if not -5 < digits < MOST_DIGITS:
+        return f"{mean:.2e}" + (f" ± {sd:.0e}" if spread else "")
+    places = max(0, 2 - digits)
+    wide = spread and sd >= 10.0**MOST_DIGITS
+    return f"{mean:,.{places}f}" + (f" ± {sd:.0e}" if wide else f" ± {sd:.{places}f}" if spread else "")
+
+
+def mean_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Of finite numbers; the standard deviation (n - 1) of a single one is NaN, and inf beyond what a float holds."""
+    try:
+        mean = statistics.fmean(values)
+    except OverflowError:
+        mean = math.fsum(value / len(values) for value in values)
+    try:
+        return mean, statistics.stdev(values) if len(values) > 1 else math.nan
+    except OverflowError:
+        return mean, math.inf
 
 
 def with_spreads(mean: float, sd_draws: float, sd_trainings: float | None) -> str:
@@ -25,7 +46,7 @@ def with_spreads(mean: float, sd_draws: float, sd_trainings: float | None) -> st
 
     ± is kept for trainings, because people read it as what another training would give.
     """
-    over_trainings = np.nan if sd_trainings is None else sd_trainings
+    over_trainings = math.nan if sd_trainings is None else sd_trainings
     text = number(mean, over_trainings)
     _, _, spread = number(mean, sd_draws).partition(" ± ")
     return f"{text} ({spread})" if spread else text

@@ -180,6 +180,18 @@ RUN = "digits_dcgan"
             lambda p: p["reference"]["digits"].update(score_every=300),
             "reference.digits.score_every: 300 is no multiple of logging.checkpoint_every, 250",
         ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(changes={"model": {"width": 16}}),
+            "ring8_clip.changes.model: no section, but paths belong here; write model.width: 16",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model": {"clip": {"log": True, "values": [0.1, 1]}}}),
+            "space.model: no section, but paths belong here; write model.clip: {log: true, values: [0.1, 1]}",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"batch": {"valeus": [16, 32]}}),
+            "ring8_clip.space.batch.valeus: unknown; did you mean values?",
+        ),
         (lambda p: p.pop("cluster"), "cluster: missing"),
         (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
         (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),
