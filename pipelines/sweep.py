@@ -12,7 +12,7 @@ import logging
 import shutil
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.family import load_family
 from gen.metrics.extractors import quick
+from gen.metrics.reference import Reference
 from gen.sweep import OF_MIXTURES, label, looks
 from gen.training import image_shape
 from pipelines import above, cluster, command, stage
@@ -35,7 +36,7 @@ from pipelines.sweep_report import check_report, text, write_report
 from pipelines.sweep_table import Table
 from pipelines.sweep_verdict import Verdict
 from pipelines.sweep_watch import GivenUp, Halving, Watch
-from pipelines.sweep_winner import floor_of, scored_anew
+from pipelines.sweep_winner import floor_of, full_reference, scored_anew
 from pipelines.tracking import Tracker
 from pipelines.trial import trial
 
@@ -61,10 +62,12 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
         said = f"{sweep.dataset} is no mixture of modes; use validation/sliced_wasserstein"
         raise InputError(f"{path}: sweeps.{name}.metric: {sweep.metric}: {said}")
     check_networks(params, name, inputs[0])
+    reference = full_reference(*inputs)
     compute = params.trial(name, next(sweep.grid()), 0).compute
     with cluster.joined(params.cluster, sweep.concurrency * compute.workers * compute.threads):
         device = cluster.resolve_device(compute)
         plan = Plan(params, name, inputs, device, fresh)
+        floor = floor_of(plan, reference)  # before hours of training: what it is of may be damaged
         tracker = Tracker(plan.facts())
         table = Table(sweep, params.run(sweep.run).seed)
         watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
@@ -77,7 +80,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
             raise
         finally:
             watch.progress.close()
-    finish(plan, path, table, tracker)
+    finish(plan, path, table, tracker, lambda: Verdict(floor, anew(plan, reference, table)))
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
@@ -125,13 +128,13 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
         shutil.rmtree(Path(plan.storage) / "ray" / folder, ignore_errors=True)  # what counts is in the checkpoints
 
 
-def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
-    """Write the results, and say which trials could not be trained."""
+def finish(plan: Plan, params: Path, table: Table, tracker: Tracker, judge: Callable[[], Verdict]) -> None:
+    """Write the results, with what `judge` has of the best point, and say which trials could not be trained."""
     out = HOME / plan.name
     try:
         if len(table.failed) < len(table.records):
             check_report(plan.name, table)
-            verdict = judge(plan, table)
+            verdict = judge()
             with lock(out), whole(out) as partial:
                 best = write_report(plan.name, params, table, verdict, partial)
         if table.failed:
@@ -151,11 +154,11 @@ def finish(plan: Plan, params: Path, table: Table, tracker: Tracker) -> None:
     print(f"figures: {out / 'figures'}")
 
 
-def judge(plan: Plan, table: Table) -> Verdict:
-    """What real images have of the metric, and the models of the best point once more."""
+def anew(plan: Plan, reference: Reference, table: Table) -> list[float]:
+    """The metric of the models of the best point, taken once more; nothing where one has none."""
     counted = table.counted(int(table.points()["point"].iloc[0]))
-    anew = [value for record in counted if (value := scored_anew(plan, record.trial)) is not None]
-    return Verdict(floor_of(plan), anew if len(anew) == len(counted) else ())
+    found = [value for one in counted if (value := scored_anew(plan, reference, one.trial)) is not None]
+    return found if len(found) == len(counted) else []
 
 
 def main() -> None:

@@ -2,15 +2,19 @@
 
 Each trial counts with the best of its evaluations, and the first point is the best of all: chance has helped it. So its
 models, each trial's best checkpoint as a run exports it, are scored once more, with noise that chose nothing, against
-the test split, which chose nothing either.
+the test split, which chose nothing either. An Inception, which trials are scored by rounded to bfloat16, is exact here.
 """
+
 
 import torch
 
+from gen.data.dataset import Dataset
 from gen.family import Noise
 from gen.floor import Floor, floors, judge
-from gen.metrics.extractors import AT_ONCE
+from gen.metrics.extractors import AT_ONCE, ROUNDED
+from gen.metrics.reference import Reference
 from gen.training import finished_family
+from pipelines.jobs import open_inputs
 from pipelines.search import Trial
 from pipelines.sweep_plan import Plan
 
@@ -18,27 +22,39 @@ SECTION = "validation/"
 SPLIT = "test"
 
 
-def floor_of(plan: Plan) -> Floor | None:
+def full_reference(dataset: Dataset, scoring: Reference) -> Reference:
+    """All splits of the real images by the extractor that trials are scored by, of which these know the validation's.
+
+    Raises:
+        InputError: it is missing or damaged, or of other data.
+    """
+    return open_inputs(dataset.name, scoring.name.removesuffix(ROUNDED))[1]
+
+
+def score_name(metric: str) -> str | None:
+    """What gen/scores.py calls a metric of a sweep; None of a loss."""
+    return metric.removeprefix(SECTION).removesuffix(ROUNDED) if metric.startswith(SECTION) else None
+
+
+def floor_of(plan: Plan, reference: Reference) -> Floor | None:
     """Of the sweep's metric; None of a loss, which real images have none of, or where too few are held out."""
-    metric = plan.sweep.metric
-    if not metric.startswith(SECTION):
+    name = score_name(plan.sweep.metric)
+    if name is None:
         return None
-    dataset, reference = plan.inputs
-    seed = plan.params.run(plan.sweep.run).seed
-    return floors(dataset, reference, plan.score_samples, seed).get(metric.removeprefix(SECTION))
+    return floors(plan.inputs[0], reference, plan.score_samples, plan.params.run(plan.sweep.run).seed).get(name)
 
 
 @torch.inference_mode()
-def scored_anew(plan: Plan, one: Trial) -> float | None:
+def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     """The sweep's metric of a trial's best checkpoint against the test split; its noise has drawn nothing before.
 
     None of a loss, and where the test split has no images, the checkpoint is gone or its samples are not finite.
     """
-    checkpoints, (dataset, reference) = plan.checkpoints(one), plan.inputs
+    checkpoints, dataset, name = plan.checkpoints(one), plan.inputs[0], score_name(plan.sweep.metric)
     run = plan.params.trial(plan.name, one.values, one.seed)
     scoring = judge(dataset, reference, SPLIT, plan.score_samples, run.seed)
     last = checkpoints.newest()
-    if not plan.sweep.metric.startswith(SECTION) or scoring is None or last is None:
+    if name is None or scoring is None or last is None:
         return None
     state = checkpoints.at(last["best"][0]) if last["best"] else None
     device = torch.device(plan.device if plan.device != "cuda" or torch.cuda.is_available() else "cpu")
@@ -48,4 +64,4 @@ def scored_anew(plan: Plan, one: Trial) -> float | None:
     if not bool(images.isfinite().all()):
         return None
     seen = torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)])
-    return scoring.score(seen).get(plan.sweep.metric.removeprefix(SECTION))
+    return scoring.score(seen).get(name)

@@ -1,6 +1,7 @@
 import importlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,10 +140,12 @@ def workplace(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch) -> 
     made = prepared(tmp_path, "ring8")
     (tmp_path / "data").mkdir()
     made.folder.parent.rename(tmp_path / "data" / "prepared")
-    reference = tmp_path / "data" / "reference" / "ring8" / "scoring"
+    reference = tmp_path / "data" / "reference" / "ring8" / "coordinates"
     reference.mkdir(parents=True)
     dataset = open_dataset(tmp_path / "data" / "prepared" / "ring8")
     write_reference(reference, extractor="coordinates", dataset=dataset, size=None, notes={}, move=lambda images: None)
+    scoring = reference.with_name("scoring")  # as the stage has it
+    shutil.copytree(reference, scoring, ignore=shutil.ignore_patterns("features.safetensors"))
     return Workplace(tmp_path, cluster)
 
 
