@@ -26,13 +26,14 @@ from gen import config
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.grid import grid
+from gen.metrics.extractors import ROUNDED
 from gen.settings import nearest
 from gen.sheets import figure_png
 from pipelines import command
 from pipelines.lead import verdict
 from pipelines.model_folder import Trained, trained, trainings
 from pipelines.page import page
-from pipelines.results import Evaluation, Protocol, results
+from pipelines.results import Evaluation, Number, Protocol, results
 from pipelines.tables import beginning, markdown, with_spreads
 
 HOME = Path("comparisons")
@@ -145,8 +146,8 @@ def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
     return figure_png(figure, dpi=100)
 
 
-def curves(group: str, runs: list[str]) -> bytes:
-    """The score of each run's checkpoints against its steps."""
+def curves(group: str, runs: list[str], floor: Mapping[str, Number]) -> bytes:
+    """The score of each run's checkpoints against its steps, above the floor: the score of real data, ± its sd."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     name = ""
@@ -160,6 +161,8 @@ def curves(group: str, runs: list[str]) -> bytes:
                 axes.plot(curve["step"], curve[name], marker=".", label=run)
             except (ValueError, KeyError):
                 raise InputError(f"{told[name]}: damaged; run dvc repro -s -f train@{run}") from None
+    if real := floor.get(name.removesuffix(ROUNDED)):
+        axes.axhspan(real.mean - real.sd_draws, real.mean + real.sd_draws, color="grey", alpha=0.3, label="real data")
     axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -184,7 +187,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     numbers = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
-    (out / "curves.png").write_bytes(curves(group, runs))
+    (out / "curves.png").write_bytes(curves(group, runs, protocols[runs[0]].score_floor))
     leading = verdict(table, rank, floor.get(rank))
     (out / "index.html").write_text(
         page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"

@@ -21,14 +21,13 @@ from gen.grid import png
 from gen.metrics import evaluation
 from gen.metrics.evaluation import SPLIT, Measured, Summary
 from gen.metrics.extractors import ClassifierExtractor
-from gen.metrics.floor import floor as metric_floor
-from gen.metrics.floor import floor_images
 from gen.metrics.modes import coverage
 from gen.metrics.neighbours import nearest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, pairs, point_panels
 from pipelines import command
 from pipelines.extraction import extract
+from pipelines.floors import metric_floors, score_floors
 from pipelines.model_folder import Trained, read_model_json, trained, trainings, weights_digest
 from pipelines.tables import with_spreads
 
@@ -39,8 +38,6 @@ NEIGHBOURS = 5
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
-FLOOR_DRAWS = 10
-"""How many times real data are measured as if they were samples, for the spread of their numbers."""
 
 
 def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], list[dict[str, Measured]]]:
@@ -91,7 +88,8 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         "samples": section.samples,
         "seeds": section.seeds,
         "extractors": {},
-        "floor": floor(dataset, section, references),
+        "floor": metric_floors(dataset, section, references),
+        "score_floor": score_floors(dataset, section, references[0]),
     }
     for reference in references:
         weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
@@ -105,25 +103,6 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         }
     write(out, measured, notes)
     return measured, found
-
-
-def floor(dataset: Dataset, section: config.Reference, references: Sequence[Reference]) -> dict[str, dict[str, float]]:
-    """The numbers of real data, as if a model had drawn them: what a perfect model would have.
-
-    Of the validation split, by every extractor; the modes of a mixture are looked for in blocks of training points,
-    which are as new to the mixture itself as any others.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for reference in references:
-        count = floor_images(reference, section.samples)
-        for name, one in metric_floor(reference, section.samples, FLOOR_DRAWS).items():
-            found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": count}
-    if (mixture := dataset.mixture) is not None and dataset.rows["train"] >= section.samples:
-        points = torch.cat(list(images(dataset, "train", None))).flatten(1)
-        blocks = torch.split(points, section.samples)[: min(FLOOR_DRAWS, len(points) // section.samples)]
-        for name, one in evaluation.over_seeds([coverage(block, *mixture) for block in blocks]).items():
-            found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": section.samples}
-    return found
 
 
 def over_draws(
@@ -262,13 +241,15 @@ def main() -> None:
 def tell_mlflow(
     run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
 ) -> None:
-    """Each training's numbers to its own MLflow run; to that of the first the run's own, and the files."""
+    """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
     from pipelines.store import add_to_run
 
+    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    floor = {f"{metric}_floor": one["mean"] for metric, one in protocol["floor"].items()}
     for i, (model, training) in enumerate(
         zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
     ):
-        numbers: dict[str, float] = {}
+        numbers: dict[str, float] = dict(floor)
         for metric, one in found[i].items():
             numbers |= {metric: one.mean, f"{metric}_sd_draws": one.sd}
             if i == 0 and (spread := measured[metric].sd_trainings) is not None:

@@ -102,6 +102,8 @@ class Evaluation(Protocol):
     """By name, the data set's first one first."""
     floor: dict[str, Floor]
     """By metric, of those that can be taken of real data."""
+    score_floor: dict[str, Floor]
+    """By score of checkpoints, against the validation split."""
 
 
 P = TypeVar("P", bound=Protocol)

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gen.floor import Floor
+from gen.score_floor import Floor
 from gen.sheets import figure_png
 from gen.sweep import Axis
 from pipelines.search import distribution

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from gen.floor import Floor
+from gen.score_floor import Floor
 from pipelines.sweep_table import Table
 from pipelines.tables import mean_sd
 

@@ -5,14 +5,13 @@ models, each trial's best checkpoint as a run exports it, are scored once more, 
 the test split, which chose nothing either. An Inception, which trials are scored by rounded to bfloat16, is exact here.
 """
 
-
 import torch
 
 from gen.data.dataset import Dataset
 from gen.family import Noise
-from gen.floor import Floor, floors, judge
 from gen.metrics.extractors import AT_ONCE, ROUNDED
 from gen.metrics.reference import Reference
+from gen.score_floor import Floor, floors, judge
 from gen.training import finished_family
 from pipelines.jobs import open_inputs
 from pipelines.search import Trial

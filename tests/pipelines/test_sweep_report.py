@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gen.config import load
 from gen.errors import InputError
-from gen.floor import Floor
+from gen.score_floor import Floor
 from gen.sweep import Axis, Sweep, number
 from pipelines.search import Point, Points, Search, Trial
 from pipelines.sweep_report import adopt, check_report, text, write_report

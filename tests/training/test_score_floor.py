@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gen.data.dataset import Dataset, open_dataset
-from gen.floor import DRAWS, Judge, draws, floors, judge
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.reference import Reference, open_reference, write_reference
+from gen.score_floor import DRAWS, Judge, draws, floors, judge
 from gen.scores import Coordinates, LightFrechet
 from gen.training import Loop, initial_family
 from tests.families.small import IMAGES, POINTS
