@@ -48,7 +48,6 @@ def metric_figure(name: str, table: Table, floor: Floor | None) -> bytes:
         f"{sweep.metric.replace('_', ' ')}\n({'lower' if sweep.mode == 'min' else 'higher'} is better)"
     )
     found = trials["best"].dropna()
-    found = pd.concat([found, pd.Series([] if floor is None else drawable([floor.mean]), dtype=float)])
     if (found > 0).all() and found.max() > 20 * found.min():
         panels[0].set_yscale("log")
     diverged = int((trials["outcome"] == "diverged").sum())
@@ -98,10 +97,10 @@ def draw_axis(panel: Axes, axis: Axis, values: "pd.Series[str]", trials: pd.Data
 
 
 def draw_floor(panel: Axes, floor: Floor | None) -> None:
-    """What real images have of the metric, as a band across the panel."""
+    """What real data have of the metric, as a band across the panel."""
     if floor is not None:
         mean, sd = (float(one) for one in drawable([floor.mean, floor.sd or 0.0]))
-        panel.axhspan(mean - sd, mean + sd, color="C2", alpha=0.25, lw=0, zorder=0, label="real images: mean ± sd")
+        panel.axhspan(mean - sd, mean + sd, color="C2", alpha=0.25, lw=0, zorder=0, label="real data: mean ± sd")
         panel.axhline(mean, color="C2", lw=0.8, zorder=0)
 
 

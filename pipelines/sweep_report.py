@@ -18,7 +18,7 @@ from pipelines.tables import mean_sd, number
 ABOUT = """\
 # optimistic: the best evaluation of each trial, on the validation split, of the best point of all: chance helped it.
 # test: the same metric of its models, taken once more, against the test split.
-# floor: the same metric of real images that are held out.
+# floor: the same metric of real data that are held out, as if a model had drawn them.
 """
 
 
