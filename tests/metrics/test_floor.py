@@ -1,0 +1,71 @@
+"""The floor of metrics, of Gaussians whose numbers are known."""
+
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+from gen.metrics import evaluation
+from gen.metrics.extractors import CoordinateExtractor, Extracted
+from gen.metrics.floor import floor, floor_images
+from gen.metrics.frechet import frechet_distance
+from gen.metrics.moments import Moments, gather, moments
+from gen.metrics.reference import Reference
+
+WIDTH = 8
+
+
+def gaussian(validation: int, seed: int, width: int = WIDTH) -> Reference:
+    """Standard normal rows, held against the true moments."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {"train": 50, "validation": validation, "test": 50}
+    true = Moments(10**9, torch.zeros(width).double(), torch.eye(width).double())
+    reference = Reference(Path(), {"extractor": "coordinates", "rows": sizes}, CoordinateExtractor(), {"test": true})
+    vars(reference)["_features"] = {split: torch.randn(n, width, generator=generator) for split, n in sizes.items()}
+    return reference
+
+
+def expected(samples: int) -> float:
+    """The mean Frechet distance of that many new rows."""
+    fresh = torch.randn(300, samples, WIDTH, generator=torch.Generator().manual_seed(1))
+    true = gaussian(8, 0).moments["test"]
+    return statistics.fmean(frechet_distance(true, moments(gather(rows))).distance for rows in fresh)
+
+
+@pytest.mark.parametrize(("validation", "samples"), [(80, 40), (60, 40), (80, 160)])
+def test_the_frechet_distance_is_that_of_as_many_new_images(validation: int, samples: int) -> None:
+    """Also where there are not as many."""
+    found = [floor(gaussian(validation, seed), samples, 2)["fid_coordinates"].mean for seed in range(20)]
+    error = statistics.stdev(found) / math.sqrt(len(found))
+    wanted = expected(samples)
+    assert error < wanted / 5
+    assert statistics.fmean(found) == pytest.approx(wanted, abs=3 * error)
+
+
+@pytest.mark.parametrize(("validation", "samples"), [(80, 40), (40, 40)])
+def test_the_spread_is_that_of_as_many_new_images(validation: int, samples: int) -> None:
+    """Of precision, which is a mean; draws from one pool agree more than new images do."""
+    found = [floor(gaussian(validation, seed), samples, 4)["precision_coordinates"] for seed in range(20)]
+    reference = gaussian(8, 0)
+    fresh = torch.randn(100, samples, WIDTH, generator=torch.Generator().manual_seed(1))
+    numbers = [evaluation.measure(Extracted(rows, rows.new_zeros(samples, 0)), reference, 0)[0] for rows in fresh]
+    spread = statistics.stdev(one["precision_coordinates"] for one in numbers)
+    assert math.sqrt(statistics.fmean(one.sd**2 for one in found)) == pytest.approx(spread, rel=0.25)
+
+
+def test_what_depends_on_the_number_is_left_out_of_fewer() -> None:
+    reference = gaussian(40, 0)
+    assert floor_images(reference, 30) == 30
+    assert {"precision_coordinates", "recall_coordinates", "fid_coordinates"} < floor(reference, 30, 3).keys()
+    assert floor_images(reference, 100) == 40
+    assert floor(reference, 100, 3).keys() == {f"{name}_coordinates" for name in ("fid", "kid", "memorisation")}
+    few = gaussian(16, 0)
+    assert floor(few, 100, 3).keys() == {"kid_coordinates", "memorisation_coordinates"}, "covariances are singular"
+
+
+def test_it_is_the_same_whenever_asked() -> None:
+    assert floor(gaussian(40, 0), 30, 3) == floor(gaussian(40, 0), 30, 3)
+    assert floor(gaussian(7, 0), 30, 3) == {}
+    assert floor_images(gaussian(7, 0), 30) == 0
