@@ -9,6 +9,7 @@ from gen.config import Params, load
 from gen.errors import InputError
 from gen.identity import identity
 from gen.profiling import TRACE
+from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
@@ -16,6 +17,7 @@ from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import export
 from pipelines.progress import Progress
 from pipelines.tracking import Tracker, facts_of
+from pipelines.worker import TRACEBACK
 
 STOPPED = 143
 """Exit status of a stage that SIGTERM ended."""
@@ -30,6 +32,7 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
     """
     run = params.run(name)
     dataset, judge = open_inputs(run.dataset)
+    rehearse(run, dataset, f"runs.{name}")
     with cluster.joined(params.cluster, run.compute.workers * run.compute.threads):
         device = cluster.resolve_device(run.compute)
         digest = identity(run, dataset.digest, device)
@@ -52,7 +55,7 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
             identity=digest,
             mailbox=mailbox.handle,
         )
-        progress = Progress(name, run.steps)
+        progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
         fit = Fit(job, params.cluster.max_failures, device)
         ended = follow(mailbox, fit, [progress, tracker], stage.stop_requests())
         progress.close()
@@ -80,6 +83,11 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
             tracker.close()
             kept = f"last good checkpoint in {checkpoints.root}" if checkpoints.steps() else "before any checkpoint"
             raise InputError(f"{checkpoints.run}: diverged: {ended.reason}; {kept}")
+        case "broken":
+            tracker.text(TRACEBACK, ended.traceback)
+            tracker.end("FAILED")
+            tracker.close()
+            raise InputError(f"{checkpoints.run}: {ended.reason}")
         case _:
             tracker.end("FAILED")
             tracker.close()
