@@ -63,10 +63,9 @@ def moving_average(run: Run, family: Family, updates: Sequence[Update]) -> Movin
     if run.ema is None:
         return MovingAverage([], 0.0)
     moves = [move for update in updates for move in update.moves.values() if move.ema]
-    params: list[Tensor] = [param for move in moves for param in move.params]
-    chosen = {id(param) for param in params}
+    chosen: dict[int, Tensor] = {id(param): param for move in moves for param in move.params}  # once, in any move
     statistics = [s for layer in batch_norms(family) if id(layer.weight) in chosen for s in running(layer)]
-    return MovingAverage(params + statistics, run.ema)
+    return MovingAverage([*chosen.values(), *statistics], run.ema)
 
 
 def batch_norms(family: Family) -> list[_BatchNorm]:

@@ -9,12 +9,12 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from gen.errors import InputError
-from gen.family import Family, ImageShape, load_family
+from gen.family import DataSpec, Family, ImageShape, load_family
 
 FORMAT = 1
 
 
-def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], image: ImageShape, **notes: Any) -> None:
+def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], data: DataSpec, **notes: Any) -> None:
     """Write the family to `folder`, which is made when missing; model.json is written last.
 
     Args:
@@ -22,13 +22,14 @@ def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], i
         family: holds the weights that samples are to be drawn with.
         name: its file in gen/families.
         settings: the `model` section of its run.
-        image: what it makes.
+        data: what it was built for.
         notes: whatever else model.json shall say: data set, run, step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
-    described = {"format": FORMAT, "family": name, "model": dict(settings), "image": list(image), **notes}
+    spec = {name: list(value) if isinstance(value, tuple) else value for name, value in data._asdict().items()}
+    described = {"format": FORMAT, "family": name, "model": dict(settings), **spec, **notes}
     (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
 
@@ -39,8 +40,9 @@ def load(folder: Path | str) -> Family:
         InputError: the folder is not an exported model, or its weights do not fit.
     """
     described = describe(folder)
-    settings, image = described["model"], ImageShape(*described["image"])
-    family = load_family(described["family"], settings, image, f"{folder}/model.json: model")
+    # Models of earlier versions lack the last two: none of their families looked at a label.
+    data = DataSpec(ImageShape(*described["image"]), described.get("classes", 0), tuple(described.get("extras", ())))
+    family = load_family(described["family"], described["model"], data, f"{folder}/model.json: model")
     load_weights(folder, family)
     return family.train(False)
 
@@ -60,6 +62,9 @@ def describe(folder: Path | str) -> dict[str, Any]:
     image, fits = described["image"], isinstance(described["family"], str) and isinstance(described["model"], dict)
     if not (fits and isinstance(image, list) and len(image) == 3 and all(isinstance(side, int) for side in image)):
         raise InputError(f"{path}: family, model or image is not what an export writes; export the model again")
+    classes, extras = described.get("classes", 0), described.get("extras", [])
+    if not (isinstance(classes, int) and isinstance(extras, list) and all(isinstance(name, str) for name in extras)):
+        raise InputError(f"{path}: classes or extras are not what an export writes; export the model again")
     if described["format"] != FORMAT:
         raise InputError(f"{path}: format {described['format']!r}; this version reads format {FORMAT}")
     return dict(described)

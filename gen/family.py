@@ -2,9 +2,11 @@
 
 import hashlib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -12,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gen.blame import blame
 from gen.errors import InputError
 from gen.settings import Settings, check, nearest
 
@@ -25,6 +28,17 @@ class ImageShape(NamedTuple):
     channels: int
     height: int
     width: int
+
+
+class DataSpec(NamedTuple):
+    """What a family is told of the data set it is built for; it comes from the data set's manifest."""
+
+    image: ImageShape
+    """Shape of a sample, as the run pads it."""
+    classes: int = 0
+    """How many classes there are: labels are 0 to `classes` - 1. 0: the labels say nothing."""
+    extras: tuple[str, ...] = ()
+    """Names of what `Batch.extras` holds."""
 
 
 class Batch(NamedTuple):
@@ -60,7 +74,10 @@ class Noise:
         self.take = take
         self.device = torch.device(device)
         self.dtype = dtype
-        self.generator = torch.Generator(self.device).manual_seed(seed_of(*key))
+        # A tensor on meta has a shape and no numbers: nothing is drawn there (gen/rehearsal.py).
+        self.generator: Any = None
+        if self.device.type != "meta":
+            self.generator = torch.Generator(self.device).manual_seed(seed_of(*key))
 
     @property
     def rows(self) -> int:
@@ -75,6 +92,11 @@ class Noise:
         """Uniform in [low, high)."""
         drawn = torch.rand(self.total, *shape, generator=self.generator, device=self.device)
         return self._rows(drawn.mul_(high - low).add_(low))
+
+    def bernoulli(self, *shape: int, probability: float) -> Float[Tensor, "rows ..."]:
+        """1 with that probability, else 0."""
+        drawn = torch.empty(self.total, *shape, device=self.device)
+        return self._rows(drawn.bernoulli_(probability, generator=self.generator))
 
     def _rows(self, drawn: Tensor) -> Tensor:
         return drawn[self.take].to(self.dtype)
@@ -118,7 +140,7 @@ class Update:
     moves: Mapping[str, Move]
     """Name of a loss -> what it moves."""
     data: bool = True
-    """Whether the loss looks at the batch; when it does not, none of the data counts as seen."""
+    """Whether the loss looks at the batch; when it does not, it gets a batch of no rows, and no data count as seen."""
     repeat: int | Callable[[int], int] = 1
     """How often within a step, each time with fresh data and noise: k, n_critic, or a function of the step."""
     after: Callable[[Losses], None] = nothing
@@ -195,19 +217,33 @@ def family_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("gen.families").__path__))
 
 
-def load_family(name: str, settings: Settings | Mapping[str, Any], image: ImageShape, where: str = "model") -> Family:
+def load_family(name: str, settings: Settings | Mapping[str, Any], data: DataSpec, where: str = "model") -> Family:
     """The family of gen/families/<name>.py, freshly initialised from torch's global generator.
 
     Raises:
-        InputError: unknown family, settings that do not fit it, or an image shape it cannot make.
+        InputError: unknown family, settings that do not fit it, or data it cannot be built for.
     """
     config = settings if isinstance(settings, Settings) else check_family(name, settings, where)
-    return cast(Family, importlib.import_module(f"gen.families.{name}").Model(config, image))
+    return cast(Family, family_module(name, where).Model(config, data))
 
 
 def check_family(name: str, settings: Mapping[str, Any], where: str) -> Settings:
     """The family's own Config, from the `model` section of a run."""
+    kind: type[Settings] = family_module(name, where).Config
+    return check(kind, dict(settings), where)
+
+
+def family_module(name: str, where: str = "model") -> Any:
+    """gen/families/<name>.py. Raises InputError when there is no such file, or Python cannot import it."""
     if name not in family_names():
         raise InputError(f"{where}: unknown family {name!r}; {nearest(name, family_names())}")
-    kind: type[Settings] = importlib.import_module(f"gen.families.{name}").Config
-    return check(kind, dict(settings), where)
+    try:
+        return importlib.import_module(f"gen.families.{name}")
+    except Exception as error:
+        raise InputError(f"{where}: {name} cannot be imported: {blame(error, family_file(name))}") from error
+
+
+def family_file(name: str) -> Path:
+    """Where a family's source lies."""
+    found = importlib.util.find_spec(f"gen.families.{name}")
+    return Path(found.origin) if found and found.origin else Path(f"gen/families/{name}.py")

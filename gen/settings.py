@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from gen.errors import InputError
 
+SMALLEST, LARGEST = 1.1754944e-38, 3.4028234e38
+"""The size of positive numbers that float32 holds in full, as torch's kernels and weights do."""
+
 
 class Settings(BaseModel):
     """One section of params.yaml. Each field carries its meaning and unit in the docstring under it."""
@@ -22,6 +25,15 @@ class Settings(BaseModel):
         kinds = {annotation, *get_args(annotation)}
         if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
             raise ValueError("input should be a number, not yes or no")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _torch_has_such_numbers(cls, value: object) -> object:
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError("input should be less than 2**63, as whole numbers of 64 bits are")
+        if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+            raise ValueError(f"input should be 0 or from {SMALLEST} to {LARGEST} in size, as numbers of float32 are")
         return value
 
 

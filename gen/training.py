@@ -21,7 +21,7 @@ from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.ema import batch_norms, moving_average, running
 from gen.export import load_weights
-from gen.family import Batch, Family, ImageShape, Losses, Move, Noise, Update, constant, load_family, seed_of
+from gen.family import Batch, DataSpec, Family, ImageShape, Losses, Move, Noise, Update, constant, load_family, seed_of
 from gen.journal import Journal, Observer, Silent
 from gen.scores import Coordinates, Score
 from gen.workers import ALONE, Workers
@@ -38,17 +38,18 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def image_shape(run: Run, dataset: Dataset) -> ImageShape:
-    """What the run's family makes: the data set's shape, padded to the run's size."""
+def data_spec(run: Run, dataset: Dataset) -> DataSpec:
+    """What the run's family is told of the data set: its shape, padded to the run's size, its classes and extras."""
     shape = dataset.shape
-    return shape if run.size is None else ImageShape(shape.channels, run.size, run.size)
+    image = shape if run.size is None else ImageShape(shape.channels, run.size, run.size)
+    return DataSpec(image, len(dataset.classes), dataset.extras)
 
 
 def initial_family(run: Run, dataset: Dataset) -> Family:
     """The run's family before its first step, on the CPU: a function of its seed, or of the model it starts from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(run.seed, "init"))
-        family = load_family(run.family, run.model, image_shape(run, dataset))
+        family = load_family(run.family, run.model, data_spec(run, dataset))
     if run.warm_start:
         load_weights(run.warm_start, family)
     return family
@@ -98,6 +99,9 @@ class Loop:
         self.dataset = dataset
         self.device = next(param for _, param in family.named_parameters()).device
         self.loader = self.batches("train", run.batch)
+        empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
+        self.nothing = Batch(empty, torch.empty(0, dtype=torch.int64, device=self.device))
+        """What a loss gets that does not look at the batch."""
         if run.compute.channels_last:
             family.to(memory_format=torch.channels_last)
         if run.compute.compile:
@@ -143,7 +147,7 @@ class Loop:
 
     def make(self, update: Update, repetition: int, measure: bool) -> Losses:
         """One update: one forward, all gradients taken, then every move made."""
-        batch = self.loader[self.batches_used]
+        batch = self.loader[self.batches_used] if update.data else self.nothing
         self.batches_used += update.data
         losses, gradients = self.gradients(update, batch, repetition)
         found = [gradient for each in gradients.values() for gradient in each if gradient is not None]
@@ -183,7 +187,7 @@ class Loop:
         rows = slice(part * share, (part + 1) * share)
         take = slice(rank + world * rows.start, min(rank + world * rows.stop, total), world)
         key = (self.run.seed, "train", self.steps_done, update.name, repetition)
-        seed_dropout(seed_of(*key, rank, part), self.device)
+        seed_torch(seed_of(*key, rank, part), self.device)
         return Noise(*key, rows=total, take=take, device=self.device, dtype=self.dtype), rows
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -231,8 +235,10 @@ class Loop:
             optimizer.load_state_dict(saved)
 
 
-def seed_dropout(seed: int, device: torch.device) -> None:
-    """Seed torch's own generator of the device: dropout draws from it, and from no other.
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's own generator of the device, so that a run resumes to the bit even if a family draws from it.
+
+    Ours do not: what they draw from Noise is equal on any number of workers, too.
 
     torch.manual_seed would seed every kind of device there might be, and note a stack trace for each that is not there:
     0.2 ms, twice in each step of a GAN.

@@ -1,5 +1,6 @@
 """Ray Train at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
 
+import re
 import shutil
 import threading
 import time
@@ -13,7 +14,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
-from pipelines.worker import Job, work
+from pipelines.worker import GIVEN_UP, LESS_MEMORY, Job, work
 
 POLL_SECONDS = 0.2
 GIVEN_UP_SECONDS = 60.0
@@ -63,9 +64,21 @@ class Fit(threading.Thread):
         try:
             self.trainer.fit()
         except Exception as error:  # of a worker; or Ray was left, after a run that diverged, while this still waited
-            self.reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            self.reason = reason_of(error)
         if "://" not in self.storage:  # nobody writes there any more, and what counts is in the checkpoints
             shutil.rmtree(Path(self.storage) / self.folder, ignore_errors=True)
+
+
+def reason_of(error: Exception) -> str:
+    """Why Ray Train gave up, in one line."""
+    said = str(error).strip() or type(error).__name__
+    if "OutOfMemoryError" in said or "low on memory" in said:
+        used = re.search(r"([\d.]+ ?[KMGT]i?B) ?/ ?([\d.]+ ?[KMGT]i?B)", said)
+        share = f" ({used[1]} of {used[2]} were in use)" if used else ""
+        return (
+            f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"
+        )
+    return said.splitlines()[-1]
 
 
 def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
@@ -94,7 +107,7 @@ def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: thre
                 ended = event
             else:
                 pass_on(event, listeners)
-        if ended and ended.outcome in ("refused", "diverged"):
+        if ended and ended.outcome in GIVEN_UP:
             fit.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
     return ended or Ended("failed", fit.reason)

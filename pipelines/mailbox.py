@@ -30,11 +30,13 @@ class Grid(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The run is over: `finished`, `stopped`, `diverged` or `refused` (its input is wrong)."""
+    """The run is over: `finished`, `stopped`, `diverged`, `refused` (its input is wrong) or `broken` (its code is)."""
 
     outcome: str
     reason: str = ""
     """For the user, in one line."""
+    traceback: str = ""
+    """The whole of it, of a run that is `broken`."""
 
 
 Event = Metrics | Grid | Ended

@@ -17,7 +17,7 @@ from gen.family import Noise
 from gen.grid import grid, png
 from gen.journal import GRID_SAMPLES
 from gen.settings import Settings, check
-from gen.training import finished_family, image_shape
+from gen.training import data_spec, finished_family
 
 SEEDS = "seeds"
 """Folder inside a run's, of the models of its further seeds."""
@@ -126,7 +126,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         family,
         run.family,
         run.model,
-        image_shape(run, dataset),
+        data_spec(run, dataset),
         dataset={"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
         step=state["steps_done"],
         averaged=run.ema is not None,

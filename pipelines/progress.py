@@ -18,10 +18,14 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 class Progress:
     """Progress of one run in steps, with its speed, losses and the time left."""
 
-    def __init__(self, name: str, steps: int) -> None:
+    def __init__(self, name: str, steps: int, begun: int = 0) -> None:
         self.name = name
         self.steps = steps
-        self.last_line = time.monotonic()  # a run that goes on tells its past at once: not shown
+        self.reached = begun
+        """What comes of steps up to this one was told before: a run that goes on tells its past again."""
+        self.last_line = time.monotonic()
+        if begun:
+            print(f"{name}: goes on from step {begun}/{steps}", flush=True)
         self.bar = _bar(name, steps, "step")
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
@@ -29,13 +33,14 @@ class Progress:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Where the run is; `values` as its Observer gets them."""
-        if "images_per_second" not in values:
+        if "images_per_second" not in values or step <= self.reached:
             return
+        self.reached = step
         losses = {name.removeprefix("loss/"): value for name, value in values.items() if name.startswith("loss/")}
         left = (self.steps - step) / values["steps_per_second"]
         said = f"{values['images_per_second']:.0f} images/s, {_few(losses)}, {left:.0f} s left"
         if self.bar is not None:
-            self.bar.n = max(self.bar.n, step)
+            self.bar.n = step
             self.bar.set_postfix_str(said)
             return
         now = time.monotonic()

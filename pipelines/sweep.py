@@ -25,8 +25,9 @@ from gen.errors import InputError
 from gen.family import load_family
 from gen.metrics.extractors import quick
 from gen.metrics.reference import Reference
+from gen.rehearsal import rehearse
 from gen.sweep import OF_MIXTURES, label, looks
-from gen.training import image_shape
+from gen.training import data_spec
 from pipelines import above, cluster, command, stage
 from pipelines.jobs import open_inputs
 from pipelines.reference import SCORING
@@ -41,6 +42,8 @@ from pipelines.tracking import Tracker
 from pipelines.trial import trial
 
 HOME = Path("sweeps")
+REHEARSED = 20
+"""Points of a sweep that make a step before it begins: in a second or two."""
 
 
 def extractor_of(metric: str, extractors: Sequence[str]) -> str:
@@ -84,14 +87,17 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
-    """Every point that is checked has networks for this data; none of their weights are drawn. Raises InputError."""
-    for values in params.sweep(name).points_to_check():
-        run = params.trial(name, values, 0)
+    """Every point that is checked has networks for this data; the first ones make a step, too. Raises InputError."""
+    for position, values in enumerate(params.sweep(name).points_to_check()):
+        run, where = params.trial(name, values, 0), f"sweeps.{name}[{label(values)}]"
+        if position < REHEARSED:
+            rehearse(run, dataset, where)
+            continue
         try:
             with torch.device("meta"):
-                load_family(run.family, run.model, image_shape(run, dataset))
+                load_family(run.family, run.model, data_spec(run, dataset))
         except InputError as error:
-            raise InputError(f"sweeps.{name}[{label(values)}]: {error}") from None
+            raise InputError(f"{where}: {error}") from None
 
 
 def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) -> None:

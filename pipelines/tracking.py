@@ -126,6 +126,10 @@ class Tracker:
         """An exported model, which is registered under the run's name."""
         self._later(lambda: self._log_model(folder), keep=True)
 
+    def text(self, name: str, content: str) -> None:
+        """One file that is not on disk."""
+        self._later(lambda: self.store.log_text(self.run_id, content, name), keep=True)
+
     def files(self, folder: Path) -> None:
         """All files of a folder."""
         self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), keep=True)

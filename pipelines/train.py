@@ -13,6 +13,7 @@ from gen.errors import InputError
 from gen.identity import identity
 from gen.metrics.reference import Reference
 from gen.profiling import TRACE
+from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
 from pipelines.fit import Fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
@@ -20,6 +21,7 @@ from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import SEEDS, export
 from pipelines.progress import Progress
 from pipelines.tracking import Tracker, facts_of
+from pipelines.worker import TRACEBACK
 
 STOPPED = 143
 """Exit status of a stage that SIGTERM ended."""
@@ -34,6 +36,7 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
     """
     run = params.run(name)
     inputs = open_inputs(run.dataset)
+    rehearse(run, inputs[0], f"runs.{name}")
     folder = Path("models") / run.group / name
     shutil.rmtree(folder / SEEDS, ignore_errors=True)
     done = []
@@ -80,7 +83,7 @@ def train_once(
         identity=digest,
         mailbox=mailbox.handle,
     )
-    progress = Progress(name, run.steps)
+    progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
     ended = follow(mailbox, Fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
     progress.close()
     if params.logging.profile_steps and checkpoints.has(TRACE):
@@ -107,6 +110,11 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
             tracker.close()
             kept = f"last good checkpoint in {checkpoints.root}" if checkpoints.steps() else "before any checkpoint"
             raise InputError(f"{checkpoints.run}: diverged: {ended.reason}; {kept}")
+        case "broken":
+            tracker.text(TRACEBACK, ended.traceback)
+            tracker.end("FAILED")
+            tracker.close()
+            raise InputError(f"{checkpoints.run}: {ended.reason}")
         case _:
             tracker.end("FAILED")
             tracker.close()

@@ -39,7 +39,7 @@ def train_and_report(job: Job, checkpoints: Checkpoints, reports: "Reports", max
     ended = perform(job, reports, ALONE) if alone else several(job, reports, max_failures)
     if ended.outcome in ("finished", "diverged"):
         checkpoints.end(max(checkpoints.steps(), default=0), ended.outcome)
-    if ended.outcome in ("refused", "failed"):
+    if ended.outcome in ("refused", "broken", "failed"):
         raise InputError(ended.reason or "its workers ended without a word")
 
 

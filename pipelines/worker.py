@@ -1,6 +1,7 @@
 """What runs on each worker of train@<run>. Imports no MLflow: workers only talk to the driver."""
 
 import dataclasses
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ import ray
 import ray.train
 import torch
 from jaxtyping import Float
+from ray.exceptions import RayError
 from torch import Tensor
 
+from gen.blame import blame
 from gen.checkpoint import Checkpoints
 from gen.config import Logging, Run
 from gen.data.dataset import open_dataset
 from gen.errors import InputError
+from gen.family import family_file
 from gen.grid import grid, png
 from gen.journal import Diverged, Observer
 from gen.metrics.reference import open_reference
@@ -22,6 +26,11 @@ from gen.scores import Coordinates, LightFrechet, Score
 from gen.training import train
 from gen.workers import Workers
 from pipelines.mailbox import Ended, Grid, Metrics
+
+GIVEN_UP = ("refused", "diverged", "broken")
+"""How a run ends that is not tried again."""
+TRACEBACK = "traceback.txt"
+LESS_MEMORY = "lower batch or the width of the networks, or raise compute.microbatches"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +57,7 @@ def work(config: dict[str, Job]) -> None:
     workers = Workers(context.get_world_rank(), context.get_world_size())
     observer = MailboxObserver(job.mailbox)
     ended = perform(job, observer, workers)
-    if workers.first or ended.outcome == "refused":  # the first may wait in vain for one that was refused
+    if workers.first or ended.outcome in ("refused", "broken"):  # the first may wait in vain for one that has given up
         observer.ended(ended)
 
 
@@ -70,7 +79,35 @@ def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
         return Ended("diverged", str(error))
     except InputError as error:  # trying again, as Ray does after a crash, would not help
         return Ended("refused", str(error))
+    except Exception as error:
+        if can_pass(error):
+            raise
+        return broken(job, error, checkpoints)
     return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
+
+
+def can_pass(error: Exception) -> bool:
+    """Whether trying again may help: a disk, the network, a GPU or another worker failed, not the run's own code."""
+    if isinstance(error, OSError | RayError):
+        return True
+    if isinstance(error, torch.AcceleratorError):
+        return "assert" not in str(error)  # an index out of range, say
+    # What a lost worker does to those that wait for it has no type of its own.
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith("torch.distributed") for frame, _ in frames)
+
+
+def broken(job: Job, error: Exception, checkpoints: Checkpoints) -> Ended:
+    """What is said of an error in the job's own code; the whole traceback is kept beside the checkpoints."""
+    whole = "".join(traceback.format_exception(error))
+    said = blame(error, family_file(job.run.family))
+    if isinstance(error, torch.OutOfMemoryError):
+        said += f"; the GPU's memory ran out: {LESS_MEMORY}"
+    try:
+        checkpoints.put(TRACEBACK, whole.encode())
+    except OSError as failed:
+        return Ended("broken", f"{said}; its traceback cannot be kept: {failed}", whole)
+    return Ended("broken", f"{said}; whole traceback: {checkpoints.root}/{TRACEBACK}", whole)
 
 
 def score_of(job: Job) -> Score:

@@ -82,7 +82,7 @@ def decode(blob: bytes | memoryview, where: str) -> Rows:
         metadata = table.schema.metadata
         dtype, shape = np.dtype(metadata[b"dtype"].decode()), tuple(json.loads(metadata[b"shape"]))
         images = _pixels(table.column("image"), dtype).reshape(table.num_rows, *shape)
-        extras = [name for name in table.column_names if name not in ("image", "label", "id")]
+        extras = _extras(table.schema)
         return Rows(
             images,
             table.column("label").to_numpy(),
@@ -112,6 +112,23 @@ def read(path: Path, sha256: str, remedy: str) -> Rows:
         return decode(blob, str(path))
     except InputError as error:
         raise InputError(f"{error}; {remedy}") from None
+
+
+def extras(path: Path, remedy: str) -> tuple[str, ...]:
+    """Names of the extras of the shard at `path`; only its footer is read.
+
+    Raises:
+        InputError: it is no shard; the line ends with `remedy`.
+    """
+    try:
+        return tuple(_extras(pq.read_schema(path)))
+    except pa.ArrowException as error:
+        said = str(error).split("\n")[0]
+        raise InputError(f"{path}: not a shard of images ({said}); {remedy}") from None
+
+
+def _extras(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if name not in ("image", "label", "id")]
 
 
 def _pixels(column: pa.ChunkedArray, dtype: np.dtype) -> Shaped[ndarray, " all"]:

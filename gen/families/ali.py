@@ -27,7 +27,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
 from gen.losses import discriminator_loss, probabilities
 from gen.nets.forms import inference_networks_for
 from gen.optimizers import adam
@@ -56,12 +56,12 @@ class Config(Settings):
 class Model(nn.Module):
     """Encoder G_z, decoder G_x, discriminator D of pairs."""
 
-    def __init__(self, config: Config, image: ImageShape) -> None:
-        """Raises InputError when `image` is neither points nor a square of 16, 32 or 64 pixels."""
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError when `data.image` is neither points nor a square of 16, 32 or 64 pixels."""
         super().__init__()
         self.config = config
         self.encoder, self.decoder, self.discriminator = inference_networks_for(
-            image,
+            data.image,
             latent=config.latent,
             encoded=2 * config.latent,
             width=config.width,
@@ -86,7 +86,7 @@ class Model(nn.Module):
         mean, log_sigma = self.encoder(batch.images).chunk(2, dim=1)
         z_hat = mean + log_sigma.exp() * noise.normal(self.config.latent)
         images = torch.cat([batch.images, self.decode(z)])
-        rho_q, rho_p = self.discriminator(images, torch.cat([z_hat, z])).chunk(2)
+        rho_q, rho_p = self.discriminator(images, torch.cat([z_hat, z]), noise).chunk(2)
         return {
             "discriminator": discriminator_loss(rho_q, rho_p),
             "generator": discriminator_loss(rho_p, rho_q),

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
 from gen.losses import discriminator_loss, probabilities
 from gen.nets.forms import inference_networks_for
 from gen.optimizers import adam
@@ -52,12 +52,12 @@ class Config(Settings):
 class Model(nn.Module):
     """Encoder E, generator G, discriminator D of pairs."""
 
-    def __init__(self, config: Config, image: ImageShape) -> None:
-        """Raises InputError when `image` is neither points nor a square of 16, 32 or 64 pixels."""
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError when `data.image` is neither points nor a square of 16, 32 or 64 pixels."""
         super().__init__()
         self.config = config
         self.encoder, self.generator, self.discriminator = inference_networks_for(
-            image,
+            data.image,
             latent=config.latent,
             encoded=config.latent,
             width=config.width,
@@ -80,7 +80,8 @@ class Model(nn.Module):
         """The two lines above; `generator` stands for E and G together."""
         z = self.prior(noise)
         images = torch.cat([batch.images, self.decode(z)])
-        encoded, drawn = self.discriminator(images, torch.cat([self.encode(batch.images), z])).chunk(2)
+        codes = torch.cat([self.encode(batch.images), z])
+        encoded, drawn = self.discriminator(images, codes, noise).chunk(2)
         return {
             "discriminator": discriminator_loss(encoded, drawn),
             "generator": discriminator_loss(drawn, encoded),

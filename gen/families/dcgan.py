@@ -27,7 +27,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
 from gen.losses import discriminator_loss, non_saturating, probabilities
 from gen.nets.convolutional import Discriminator, Generator
 from gen.optimizers import adam
@@ -52,12 +52,12 @@ class Config(Settings):
 class Model(nn.Module):
     """Generator G and discriminator D."""
 
-    def __init__(self, config: Config, image: ImageShape) -> None:
-        """Raises InputError when `image` is not a square of 16, 32, 64 or 128 pixels."""
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError when `data.image` is not a square of 16, 32, 64 or 128 pixels."""
         super().__init__()
         self.config = config
-        self.generator = Generator(config.latent, config.width, image)
-        self.discriminator = Discriminator(config.width, image, norm="batch")
+        self.generator = Generator(config.latent, config.width, data.image)
+        self.discriminator = Discriminator(config.width, data.image, norm="batch")
 
     def updates(self) -> Sequence[Update]:
         """k discriminator steps, then the generator's."""

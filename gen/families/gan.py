@@ -21,7 +21,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
 from gen.losses import discriminator_loss, minimax, non_saturating, probabilities
 from gen.nets.mlp import Discriminator, Generator
 from gen.optimizers import adam
@@ -52,11 +52,11 @@ class Config(Settings):
 class Model(nn.Module):
     """Generator G and discriminator D, for images of any shape and for points."""
 
-    def __init__(self, config: Config, image: ImageShape) -> None:
+    def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
         self.config = config
-        self.generator = Generator(config.latent, config.width, config.depth, image)
-        self.discriminator = Discriminator(config.width, config.depth, image, norm="none", dropout=config.dropout)
+        self.generator = Generator(config.latent, config.width, config.depth, data.image)
+        self.discriminator = Discriminator(config.width, config.depth, data.image, norm="none", dropout=config.dropout)
 
     def updates(self) -> Sequence[Update]:
         """k discriminator steps, then the generator's."""
@@ -77,13 +77,13 @@ class Model(nn.Module):
         """-log D(x) - log(1 - D(G(z))), in one forward of D."""
         with torch.no_grad():
             generated = self.decode(self.prior(noise))
-        real, fake = self.discriminator(torch.cat([batch.images, generated])).chunk(2)
+        real, fake = self.discriminator(torch.cat([batch.images, generated]), noise).chunk(2)
         return {"discriminator": discriminator_loss(real, fake), **probabilities(real, fake)}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> Losses:
         """log(1 - D(G(z))) or -log D(G(z))."""
         loss = {"minimax": minimax, "non_saturating": non_saturating}[self.config.loss]
-        return {"generator": loss(self.discriminator(self.decode(self.prior(noise))))}
+        return {"generator": loss(self.discriminator(self.decode(self.prior(noise)), noise))}
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""

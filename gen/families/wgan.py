@@ -26,7 +26,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
 from gen.losses import lipschitz_quotient
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import rmsprop
@@ -57,12 +57,12 @@ class Config(Settings):
 class Model(nn.Module):
     """Generator g and critic f."""
 
-    def __init__(self, config: Config, image: ImageShape) -> None:
-        """Raises InputError when `image` is neither points nor a square of 16, 32, 64 or 128 pixels."""
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError when `data.image` is neither points nor a square of 16, 32, 64 or 128 pixels."""
         super().__init__()
         self.config = config
-        self.generator = generator_for(image, config.latent, config.width, config.depth)
-        self.critic = discriminator_for(image, config.width, config.depth, config.norm)
+        self.generator = generator_for(data.image, config.latent, config.width, config.depth)
+        self.critic = discriminator_for(data.image, config.width, config.depth, config.norm)
 
     def updates(self) -> Sequence[Update]:
         """The critic's steps, each with its clipping, then the generator's."""

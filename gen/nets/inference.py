@@ -22,7 +22,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gen.errors import InputError
-from gen.family import ImageShape
+from gen.family import ImageShape, Noise
+from gen.nets.dropout import Dropout, Layers
 from gen.nets.precision import at_least_float32
 
 SLOPE = 0.01
@@ -99,19 +100,21 @@ class JointDiscriminator(nn.Module):
         shapes = list(zip(pairwise([image.channels, *maps]), stages, strict=True))
         of_x: list[nn.Module] = []
         for (inputs, outputs), stage in shapes:
-            of_x += [nn.Dropout(dropout), nn.Conv2d(inputs, outputs, *stage, bias=not of_x)]
+            of_x += [Dropout(dropout), nn.Conv2d(inputs, outputs, *stage, bias=not of_x)]
             of_x += [nn.BatchNorm2d(outputs)] if len(of_x) > 2 else []
             of_x.append(nn.LeakyReLU(SLOPE, True))
-        self.of_x = nn.Sequential(*of_x, nn.Flatten())
+        self.of_x = Layers(*of_x, nn.Flatten())
         self.of_z = _layers([latent, maps[-1], maps[-1]], dropout, bias=False)
         self.of_both = _layers([2 * maps[-1]] * 3, dropout, bias=True)
-        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * maps[-1], 1))
+        self.output = Layers(Dropout(dropout), nn.Linear(2 * maps[-1], 1))
         initialise(self)
 
-    def forward(self, images: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Logits, in float32 at least."""
-        both = torch.cat([self.of_x((images + 1) / 2), self.of_z(z)], dim=1)
-        return at_least_float32(self.output(self.of_both(both)).squeeze(1))
+    def forward(
+        self, images: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"], noise: Noise | None = None
+    ) -> Float[Tensor, " n"]:
+        """Logits, in float32 at least. Dropout draws from `noise` in training."""
+        both = torch.cat([self.of_x((images + 1) / 2, noise), self.of_z(z, noise)], dim=1)
+        return at_least_float32(self.output(self.of_both(both, noise), noise).squeeze(1))
 
 
 def initialise(network: nn.Module) -> None:
@@ -127,11 +130,11 @@ def _leaky(normed: Tensor) -> Tensor:
     return nn.functional.leaky_relu(normed, SLOPE)
 
 
-def _layers(sizes: list[int], dropout: float, bias: bool) -> nn.Sequential:
+def _layers(sizes: list[int], dropout: float, bias: bool) -> Layers:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Dropout(dropout), nn.Linear(inputs, outputs, bias=bias), nn.LeakyReLU(SLOPE, True)]
-    return nn.Sequential(*layers)
+        layers += [Dropout(dropout), nn.Linear(inputs, outputs, bias=bias), nn.LeakyReLU(SLOPE, True)]
+    return Layers(*layers)
 
 
 def _plan(image: ImageShape, width: int) -> tuple[tuple[tuple[int, int], ...], list[int]]:

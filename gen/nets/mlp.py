@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gen.family import ImageShape
+from gen.family import ImageShape, Noise
+from gen.nets.dropout import Dropout, Layers
 from gen.nets.precision import at_least_float32
 
 NORMS: Mapping[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
@@ -40,14 +41,14 @@ class Discriminator(nn.Module):
     def __init__(self, width: int, depth: int, image: ImageShape, norm: str, dropout: float = 0.0) -> None:
         """`norm` before every LeakyReLU but the first: `batch`, `layer` or `none`; `dropout` after each."""
         super().__init__()
-        activation = nn.Sequential(nn.LeakyReLU(0.2, True), nn.Dropout(dropout)) if dropout else nn.LeakyReLU(0.2, True)
+        activation = Layers(nn.LeakyReLU(0.2, True), Dropout(dropout)) if dropout else nn.LeakyReLU(0.2, True)
         hidden = _hidden(prod(image), width, depth, NORMS[norm], activation)
-        self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, 1))
+        self.layers = Layers(nn.Flatten(), *hidden, nn.Linear(width, 1))
         initialise(self)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        """One number for every image, in float32 at least."""
-        return at_least_float32(self.layers(images).squeeze(1))
+    def forward(self, images: Float[Tensor, "n c h w"], noise: Noise | None = None) -> Float[Tensor, " n"]:
+        """One number for every image, in float32 at least. Dropout draws from `noise` in training."""
+        return at_least_float32(self.layers(images, noise).squeeze(1))
 
     def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
         """The last hidden layer."""
@@ -85,9 +86,11 @@ class JointDiscriminator(nn.Module):
         both = ImageShape(prod(image) + latent, 1, 1)
         self.of_both = Discriminator(width, depth, both, norm="none", dropout=dropout)
 
-    def forward(self, images: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Logits, in float32 at least."""
-        logits: Tensor = self.of_both(torch.cat([images.flatten(1), z], dim=1)[:, :, None, None])
+    def forward(
+        self, images: Float[Tensor, "n c h w"], z: Float[Tensor, "n d"], noise: Noise | None = None
+    ) -> Float[Tensor, " n"]:
+        """Logits, in float32 at least. Dropout draws from `noise` in training."""
+        logits: Tensor = self.of_both(torch.cat([images.flatten(1), z], dim=1)[:, :, None, None], noise)
         return logits
 
 

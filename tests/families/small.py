@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gen.family import Family, ImageShape, load_family
+from gen.family import DataSpec, Family, ImageShape, load_family
 
 IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
@@ -26,7 +26,7 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
             "width": 16,
             "depth": 2,
             "loss": "minimax",
-            "dropout": 0.0,
+            "dropout": 0.5,
             "k": 2,
             "lr": 2e-4,
             "beta1": 0.5,
@@ -67,7 +67,7 @@ def forms() -> list[tuple[str, ImageShape]]:
 def build(family: str, image: ImageShape | None = None, **changes: Any) -> Family:
     """A small model, with some settings changed."""
     settings, image = small(family, image)
-    return load_family(family, settings | changes, image)
+    return load_family(family, settings | changes, DataSpec(image, classes=8))
 
 
 def mixes_samples(family: str, image: ImageShape) -> bool:

@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from gen.errors import InputError
-from gen.family import Batch, Family, ImageShape, Latent, Noise, Update, check_family, family_names, load_family
+from gen.family import (
+    Batch,
+    DataSpec,
+    Family,
+    ImageShape,
+    Latent,
+    Noise,
+    Update,
+    check_family,
+    family_names,
+    load_family,
+)
 from tests.families.small import SMALL, build, forms, small
 
 ROWS = 6
@@ -123,7 +134,7 @@ def test_initial_weights_come_from_the_global_generator(name: str, image: ImageS
 def test_unknown_setting_is_named(name: str) -> None:
     settings, image = small(name)
     with pytest.raises(InputError, match=r"^runs\.x\.model\.latents: unknown; did you mean latent\?$"):
-        load_family(name, settings | {"latents": 3}, image, "runs.x.model")
+        load_family(name, settings | {"latents": 3}, DataSpec(image), "runs.x.model")
 
 
 @every_family

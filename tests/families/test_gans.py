@@ -5,7 +5,7 @@ import torch
 
 from gen.errors import InputError
 from gen.families import wgan
-from gen.family import Batch, Family, Noise, load_family
+from gen.family import Batch, DataSpec, Family, Noise, load_family
 from tests.families.small import IMAGES, POINTS, build, small
 
 
@@ -93,7 +93,7 @@ def test_wgan_gp_refuses_batch_norm() -> None:
 
 def test_dcgan_refuses_points() -> None:
     with pytest.raises(InputError, match=r"^image of 1x1: "):
-        load_family("dcgan", small("dcgan")[0], POINTS)
+        load_family("dcgan", small("dcgan")[0], DataSpec(POINTS))
 
 
 @pytest.mark.parametrize(

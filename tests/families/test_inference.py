@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from gen.errors import InputError
-from gen.family import Batch, Features, ImageShape, Inference, Noise, load_family
+from gen.family import Batch, DataSpec, Features, ImageShape, Inference, Noise, load_family
 from gen.nets import inference
+from gen.nets.dropout import Dropout
 from tests.families.small import IMAGES, POINTS, build, small
 
 SVHN = ImageShape(3, 32, 32)
@@ -24,7 +25,7 @@ def table(network: nn.Module) -> list[tuple[int, int, int]]:
 
 
 def test_table_3() -> None:
-    family = load_family("ali", PAPER, SVHN)
+    family = load_family("ali", PAPER, DataSpec(SVHN))
     assert isinstance(family, nn.Module)
     down = [(5, 1, 32), (4, 2, 64), (4, 1, 128), (4, 2, 256), (4, 1, 512)]
     up = [(4, 1, 256), (4, 2, 128), (4, 1, 64), (4, 2, 32), (5, 1, 32), (1, 1, 32), (1, 1, 3)]
@@ -36,7 +37,7 @@ def test_table_3() -> None:
     assert [layer.bias is not None for layer in joint] == [False, False, True, True, True]
     norms = [sum(isinstance(m, nn.BatchNorm2d) for m in part.modules()) for part in family.children()]
     assert norms == [6, 6, 4]
-    drops = [m.p for m in family.discriminator.modules() if isinstance(m, nn.Dropout)]
+    drops = [m.share for m in family.discriminator.modules() if isinstance(m, Dropout)]
     assert drops == [0.2] * (5 + 2 + 3)
     assert not any(isinstance(m, nn.Dropout) for m in [*family.encoder.modules(), *family.decoder.modules()])
     deviations = [float(p.detach().std()) for p in family.parameters() if p.ndim > 1 and p.numel() > 10_000]
@@ -49,11 +50,12 @@ def test_every_size_goes_to_one_pixel_and_back(side: int) -> None:
     z = inference.Encoder(image, 2, 7)(torch.zeros(2, *image))
     assert z.shape == (2, 7)
     assert inference.Decoder(image, 2, 7)(z).shape == (2, *image)
-    assert inference.JointDiscriminator(image, 2, 7, 0.2)(torch.zeros(2, *image), z).shape == (2,)
+    discriminator = inference.JointDiscriminator(image, 2, 7, 0.2)
+    assert discriminator(torch.zeros(2, *image), z, Noise("masks", rows=2)).shape == (2,)
 
 
 def test_features_are_the_papers_5376_numbers() -> None:
-    family = load_family("ali", PAPER, SVHN).train(False)
+    family = load_family("ali", PAPER, DataSpec(SVHN)).train(False)
     assert isinstance(family, Features)
     assert isinstance(family, Inference)
     images = Noise("x", rows=3).uniform(*SVHN, low=-1.0)
@@ -76,7 +78,7 @@ def test_losses_by_hand(name: str) -> None:
     class Sure(nn.Module):
         """Of a pair whose image is decoded from its z, -1; of another, 2."""
 
-        def forward(self, images: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        def forward(self, images: torch.Tensor, z: torch.Tensor, noise: Noise) -> torch.Tensor:
             return torch.where(torch.isclose(images, decode(z)).flatten(1).all(1), -1.0, 2.0)
 
     family.discriminator = Sure()
@@ -92,7 +94,7 @@ def test_only_ali_draws_noise_for_its_encodings() -> None:
     """The same prior and another stream after it: ALI's losses change, BiGAN's do not."""
 
     class Counting(Noise):
-        draws = 0
+        draws = 0  # but for dropout's
 
         def normal(self, *shape: int) -> torch.Tensor:
             self.draws += 1
@@ -110,7 +112,7 @@ def test_only_ali_draws_noise_for_its_encodings() -> None:
 @both
 def test_other_sizes_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"^image of 28x28: .* 16, 32, 64 pixels"):
-        load_family(name, small(name, IMAGES)[0], ImageShape(1, 28, 28))
+        load_family(name, small(name, IMAGES)[0], DataSpec(ImageShape(1, 28, 28)))
 
 
 @both

@@ -12,6 +12,7 @@ from gen import export
 from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
+from gen.family import DataSpec
 from gen.training import train
 from pipelines.critics import look
 from pipelines.model_folder import write_curves
@@ -25,7 +26,7 @@ def trained(run: Run, name: str, dataset: Dataset) -> None:
     watcher = Watcher()
     family = train(run, dataset, logging=logging(), observer=watcher)
     folder = Path("models/toys") / name
-    export.save(folder / "last", family, run.family, run.model, dataset.shape)
+    export.save(folder / "last", family, run.family, run.model, DataSpec(dataset.shape))
     write_curves(folder / "curves", [{"step": step, **values} for step, values in watcher.said])
 
 

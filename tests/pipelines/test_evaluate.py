@@ -24,7 +24,7 @@ from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.family import Family
 from gen.metrics.extractors import Extracted
-from gen.training import image_shape, initial_family
+from gen.training import data_spec, initial_family
 from pipelines import extraction, store
 from pipelines.compare import SHOWN
 from pipelines.page import legend
@@ -91,7 +91,7 @@ def untrained(folder: Path, family: str, place: str | None = None, **changes: An
         initial_family(run, dataset).train(False),
         family,
         run.model,
-        image_shape(run, dataset),
+        data_spec(run, dataset),
         dataset={"name": "digits", "digest": dataset.digest, "classes": list(dataset.classes)},
         step=0,
         averaged=False,
@@ -478,7 +478,7 @@ def test_a_diverged_model_gets_no_number(built: Workplace) -> None:
         param.data.fill_(torch.nan)
     notes = {key: described[key] for key in ("dataset", "step", "averaged", "attempt", "run")}
     settings, image = small("dcgan", IMAGES)
-    export.save(built.folder / "models" / "tiny" / "dcgan", model, "dcgan", settings, image, **notes)
+    export.save(built.folder / "models" / "tiny" / "dcgan", model, "dcgan", settings, DataSpec(image), **notes)
     shutil.rmtree(built.folder / "evaluations" / "tiny" / "dcgan", ignore_errors=True)
     assert "models/tiny/dcgan: images: some values are not finite" in built.refused("evaluate", "dcgan")
     assert not (built.folder / "evaluations" / "tiny" / "dcgan").exists()

@@ -227,7 +227,7 @@ def test_warm_start_begins_with_the_other_model(datasets: Datasets, tmp_path: Pa
 
     data, run = datasets["digits"], run_of("gan")
     trained = train(run, data)
-    export.save(tmp_path / "gan", trained, "gan", run.model, data.shape)
+    export.save(tmp_path / "gan", trained, "gan", run.model, training.data_spec(run, data))
     begun = initial_family(run_of("gan", warm_start=str(tmp_path / "gan")), data)
     assert same(trained, begun)
     with pytest.raises(InputError, match="weights of another model"):

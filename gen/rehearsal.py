@@ -1,0 +1,68 @@
+"""One step of a run before it starts: what a family cannot be trained with is found at once, not by its workers.
+
+It is made on torch's meta device, whose tensors have shapes and no numbers: nothing is computed or drawn, whatever the
+size of the networks. What fails there may be a loss that only wants numbers, so it counts once it fails with two real
+rows, too.
+"""
+
+import torch
+
+from gen.blame import blame
+from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.errors import InputError
+from gen.family import Batch, DataSpec, Noise, family_file, load_family
+from gen.training import data_spec
+
+REAL_ROWS = 2
+"""One more than what batch norm cannot be trained with."""
+
+
+def rehearse(run: Run, dataset: Dataset, where: str) -> None:
+    """Make every update of the run once, with the rows that one microbatch of one worker has, and draw a sample.
+
+    Weights are not kept, and no generator of random numbers is moved.
+
+    Args:
+        run: what is to be trained.
+        dataset: what it is to be trained on.
+        where: the run's address, for the error.
+
+    Raises:
+        InputError: the family's networks, losses or samples do not fit the run or the data; the cause is named.
+    """
+    rows = run.batch // run.compute.workers // run.compute.microbatches
+    spec = data_spec(run, dataset)
+    try:
+        _step(run, spec, rows, "meta")
+    except Exception:  # the second attempt tells
+        try:
+            _step(run, spec, min(rows, REAL_ROWS), "cpu")
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except Exception as error:
+            said = f"{rows} rows for each of {run.compute.workers} workers x {run.compute.microbatches} microbatches"
+            cause = blame(error, family_file(run.family))
+            raise InputError(f"{where}: cannot be trained with {said}: {cause}") from error
+
+
+def _step(run: Run, spec: DataSpec, rows: int, device: str) -> None:
+    """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        family = load_family(run.family, run.model, spec).train()
+        labels = torch.zeros(rows, dtype=torch.int64)
+        extras = {name: torch.zeros(rows) for name in spec.extras}
+        for update in family.updates():
+            noise = Noise("rehearsal", rows=rows, device=device)
+            shown = rows if update.data else 0
+            losses = update.loss(Batch(torch.zeros(rows, *spec.image), labels, extras).rows(slice(shown)), noise)
+            if missing := set(update.moves) - set(losses):
+                said = f"moves {', '.join(sorted(missing))}, its loss has {', '.join(losses)}"
+                raise InputError(f"{run.family}: update {update.name!r} {said}; name them alike")
+            for name, move in update.moves.items():
+                torch.autograd.grad(losses[name], list(move.params), retain_graph=True, allow_unused=True)
+        family.train(False)
+        with torch.no_grad():
+            made = tuple(family.sample(Noise("rehearsal", rows=rows, device=device)).shape)
+        if made != (rows, *spec.image):
+            raise InputError(f"{run.family}: samples of shape {made}; the data ask for {(rows, *spec.image)}")
