@@ -54,17 +54,25 @@ class Checkpoints:
         self.run = run
         self.identity = identity
 
-    def begin(self, steps: int, fresh: bool) -> Start:
-        """Decide whether to go on: only with an unfinished attempt, or a finished one that is to go further.
+    def begin(self, steps: int, fresh: bool, scoring: str = "") -> Start:
+        """Decide whether to go on: with an unfinished attempt, or a finished one that is to go further or be exported.
 
         To be called once, by whoever starts the workers. A fresh start deletes what an earlier attempt left.
+
+        Args:
+            steps: at which the run is to end.
+            fresh: do not go on, whatever there is.
+            scoring: how its checkpoints are scored; one that finished there, and whose checkpoints were scored
+                otherwise, starts anew, as does any when this is empty.
         """
         note = self.read_json("run.json") or {}
         ended, reached = note.get("ended"), self.steps()
         begun = note or self.has("run.json")  # a power cut may have emptied it; the checkpoints are verified themselves
         unfinished = begun and ended is None and (not reached or reached[-1] <= steps)
-        extended = ended is not None and note["outcome"] == "finished" and ended < steps
-        if not fresh and (unfinished or extended):
+        finished = ended if note.get("outcome") == "finished" else None
+        extended = finished is not None and finished < steps
+        complete = finished == steps and bool(scoring) and note.get("scoring") == scoring
+        if not fresh and (unfinished or extended or complete):
             attempt = note.get("attempt") or uuid.uuid4().hex
             self.put("run.json", json.dumps({"attempt": attempt}).encode())
             return Start(attempt, continued=True)
@@ -78,10 +86,10 @@ class Checkpoints:
         """How the attempt ended; None when there is none or it has not."""
         return (self.read_json("run.json") or {}).get("outcome")
 
-    def end(self, step: int, outcome: str) -> None:
-        """Note that the attempt is over (`finished` or `diverged`): starting again starts anew."""
+    def end(self, step: int, outcome: str, scoring: str = "") -> None:
+        """Note that the attempt is over (`finished` or `diverged`), and how its checkpoints were scored."""
         note = self.read_json("run.json") or {}
-        self.put("run.json", json.dumps({**note, "ended": step, "outcome": outcome}).encode())
+        self.put("run.json", json.dumps({**note, "ended": step, "outcome": outcome, "scoring": scoring}).encode())
 
     def steps(self) -> list[int]:
         """The steps at which a checkpoint was begun, ascending; not all need be whole."""

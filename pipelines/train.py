@@ -1,5 +1,7 @@
 """Stage train@<run>: data/prepared/<dataset> to models/<group>/<run>, through Ray Train, tracked in MLflow."""
 
+import hashlib
+import json
 import shutil
 import sys
 import threading
@@ -10,7 +12,7 @@ from gen.checkpoint import Checkpoints
 from gen.config import Params, Run, load
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.identity import identity
+from gen.identity import code_digest, identity, score_files
 from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from gen.rehearsal import rehearse
@@ -47,7 +49,15 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
             done.append(train_once(params, training, single, inputs, folder=place, fresh=fresh, stop=stop))
     (folder / SEEDS).mkdir(exist_ok=True)  # DVC wants to find it also when there are none
     for checkpoints in done:  # last: until then, starting again goes on from here
-        checkpoints.end(max(checkpoints.steps()), "finished")
+        checkpoints.end(max(checkpoints.steps()), "finished", scoring_digest(params, run, inputs[1]))
+
+
+def scoring_digest(params: Params, run: Run, judge: Reference) -> str:
+    """Of all that chooses the checkpoint that is exported, besides what decides the run's weights."""
+    section = params.reference[run.dataset]
+    every = (section.score_every, params.logging.checkpoint_every)
+    parts = [judge.digest, section.score_samples, *every, code_digest(score_files())]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def train_once(
@@ -66,7 +76,7 @@ def train_once(
     digest = identity(run, dataset.digest, device)
     storage = storage_of(params.cluster)
     checkpoints = Checkpoints(storage, name, digest)
-    start = checkpoints.begin(run.steps, fresh)
+    start = checkpoints.begin(run.steps, fresh, scoring_digest(params, run, inputs[1]))
     tracker = Tracker(
         facts_of(run, name, dataset, identity=digest, attempt=start.attempt, storage=storage, device=device)
     )

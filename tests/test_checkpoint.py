@@ -98,6 +98,16 @@ def test_a_finished_run_starts_anew_unless_it_is_to_go_further(checkpoints: Chec
     assert newest(checkpoints) is None
 
 
+def test_a_finished_run_whose_checkpoints_are_scored_alike_is_exported_again(checkpoints: Checkpoints) -> None:
+    first = checkpoints.begin(8, fresh=False, scoring="fid")
+    save(checkpoints, 8)
+    checkpoints.end(8, "finished", "fid")
+    assert checkpoints.begin(8, fresh=False, scoring="fid") == (first.attempt, True)
+    checkpoints.end(8, "finished", "fid")
+    assert not checkpoints.begin(8, fresh=False, scoring="kid").continued
+    assert newest(checkpoints) is None
+
+
 def test_a_run_past_its_new_end_or_diverged_starts_anew(checkpoints: Checkpoints) -> None:
     checkpoints.begin(8, fresh=False)
     save(checkpoints, 8)

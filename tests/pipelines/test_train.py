@@ -138,7 +138,12 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     steps = [metric.step for metric in store.get_metric_history(runs[0].info.run_id, "loss/generator")]
     assert steps == list(range(50, LONG + 1, 50))
 
-    again = workplace.run("train", "ring")  # finished: starts anew, as a forced repro does
+    written = {path: path.stat().st_mtime_ns for path in workplace.folder.glob("storage/ring-*/step_*/state.pt")}
+    again = workplace.run("train", "ring")  # finished, but perhaps not taken over by DVC: exported again
+    assert again.returncode == 0, again.stderr
+    assert weights(workplace.folder) == first
+    assert {path: path.stat().st_mtime_ns for path in written} == written, "nothing is trained"
+    again = workplace.run("train", "ring", "--fresh")
     assert again.returncode == 0, again.stderr
     assert weights(workplace.folder) == first
     assert sorted(run.info.status for run in tracked(workplace.folder)[1]) == ["FINISHED", "FINISHED"]
