@@ -32,6 +32,12 @@ KERNEL_SUBSETS = 50
 """Random subsets of both sides over which the kernel distance is averaged."""
 SCORE_SPLITS = 10
 """Parts of the samples over which the Inception score is averaged; fewer of fewer samples."""
+SCORE_PART = 100
+"""Fewest samples of such a part.
+
+The score of n sure samples of k even classes is about k exp(-(k - 1) / 2n) (Miller 1955, the bias of an entropy): of
+ten classes 4% too low at this bound, of parts of a single sample always 1. Fewer samples than a part have no score.
+"""
 
 
 class Measured(NamedTuple):
@@ -91,8 +97,8 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 def counts(reference: Reference, samples: int) -> dict[str, int]:
     """How many of the samples, and as many real images, some metrics look at; the others look at all.
 
-    And among how many training images the nearest are looked for; and where the extractor names classes, how many parts
-    of the samples have an Inception score.
+    And among how many training images the nearest are looked for; and where the extractor names classes, and there are
+    samples enough, how many parts of them have an Inception score.
     """
     few = min(len(reference.features(SPLIT)), samples)
     found = {
@@ -101,9 +107,14 @@ def counts(reference: Reference, samples: int) -> dict[str, int]:
         "kernel_subset": min(SUBSET, few),
         "training_images": len(reference.features("train")),
     }
-    if isinstance(reference.extract, ClassifierExtractor | InceptionExtractor):
-        found["inception_score_splits"] = min(SCORE_SPLITS, samples)
+    if isinstance(reference.extract, ClassifierExtractor | InceptionExtractor) and (parts := score_parts(samples)):
+        found["inception_score_splits"] = parts
     return found
+
+
+def score_parts(samples: int) -> int:
+    """Over how many parts of the samples the Inception score is averaged; 0 where there are too few for one."""
+    return min(SCORE_SPLITS, samples // SCORE_PART)
 
 
 def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
@@ -111,7 +122,8 @@ def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, flo
 
     Frequencies are held against those the classifier finds in the test split, which need not be equal.
     """
-    found = {"inception_score": inception_score(logits, splits=min(SCORE_SPLITS, len(logits))).mean}
+    parts = score_parts(len(logits))
+    found = {"inception_score": inception_score(logits, parts).mean} if parts else {}
     if reference.name == "classifier":
         real = class_logits(reference.features(SPLIT), reference)
         drawn, held = (torch.bincount(x.argmax(dim=1), minlength=x.shape[1]).tolist() for x in (logits, real))

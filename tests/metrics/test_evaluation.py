@@ -1,5 +1,6 @@
 """What is measured of a model where some number does not exist, and what is said of how it was measured."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,19 @@ def test_how_many_images_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = Reference(Path(), {}, ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 3)), {})
     expected = {"precision_recall_memorisation": 30, "kernel_subsets": 50, "kernel_subset": 30, "training_images": 40}
     assert evaluation.counts(points, 35) == expected
-    assert evaluation.counts(digits, 35) == expected | {"inception_score_splits": 10}
-    assert evaluation.counts(digits, 7)["inception_score_splits"] == 7
+    assert evaluation.counts(digits, 35) == expected
+    assert evaluation.counts(digits, 5000)["inception_score_splits"] == 10
+    assert evaluation.counts(digits, 350)["inception_score_splits"] == 3
     assert evaluation.class_logits(splits["test"], points).shape == (30, 0)
+
+
+def test_so_few_samples_that_the_inception_score_is_far_too_low_have_none() -> None:
+    """At the bound that of ten even classes is within 5% of 10."""
+    extract = ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 10))
+    reference = Reference(Path(), {"extractor": "inception_bilinear"}, extract, {})
+    logits = 40 * torch.eye(10)[torch.randint(10, (1000,), generator=torch.Generator().manual_seed(0))]
+    assert evaluation.classes(logits, reference)["inception_score"] == pytest.approx(10 * math.exp(-9 / 200), rel=0.01)
+    assert "inception_score" not in evaluation.classes(logits[:99], reference)
 
 
 class Silly:
