@@ -16,7 +16,7 @@ from gen.metrics.reference import Reference
 
 LEAST = 8
 """Fewest validation images that have a floor: precision and recall are taken of halves, and need 4."""
-ANY_NUMBER = ("kid", "memorisation", "confidence")
+ANY_NUMBER = ("kid", "memorised", "confidence")
 """Metrics whose expectation is the same of few images as of many."""
 
 

@@ -177,7 +177,7 @@ def test_real_images_stand_beside_numbers_of_as_many_samples(built: Workplace) -
     """200 validation images: of more samples only what does not depend on the number is told."""
     reference = open_reference(built.folder / "data/reference/digits/classifier")
     few, enough = (held_out(reference, samples) for samples in (201, 150))
-    any_number = {f"{name}_classifier" for name in ("kid", "memorisation", "confidence", "classes_seen")}
+    any_number = {f"{name}_classifier" for name in ("kid", "memorised", "confidence", "classes_seen")}
     assert few.keys() == {"images"} | any_number
     assert few["images"] == 200
     assert few["confidence_classifier"] > 0.3
