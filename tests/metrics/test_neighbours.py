@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from gen.errors import InputError
 from gen.metrics import neighbours
-from gen.metrics.neighbours import Neighbours, differences, nearest
+from gen.metrics.neighbours import Neighbours, closest, differences, nearest
 
 
 def draw(rows: int, width: int = 5, seed: int = 0) -> torch.Tensor:
