@@ -45,7 +45,7 @@ EQUAL = {"dataset", "split", "real_images", "samples", "seeds"}
 """What two evaluations that are compared have in common, besides their extractors and references."""
 SHOWN = (
     "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "inception_score",
-    "classes_seen", "confidence", "memorisation", "reconstruction_error", "unexplained_variance", "class_kept",
+    "classes_seen", "confidence", "memorised", "reconstruction_error", "unexplained_variance", "class_kept",
     "round_trip_error", "svm", "knn",
 )  # fmt: skip
 """Metrics of the table people read, in this order; table.csv has all."""

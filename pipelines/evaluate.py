@@ -22,7 +22,7 @@ from gen.metrics import evaluation
 from gen.metrics.evaluation import SPLIT, Measured, Summary
 from gen.metrics.extractors import ClassifierExtractor
 from gen.metrics.modes import coverage
-from gen.metrics.neighbours import nearest
+from gen.metrics.neighbours import closest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, pairs, point_panels
 from pipelines import command
@@ -35,6 +35,8 @@ HOME = Path("evaluations")
 SHEET = 12
 """Samples that are shown beside their nearest training images, so many of them each:"""
 NEIGHBOURS = 5
+SEARCHED = 1000
+"""Samples among which those nearest to a training image are looked for, to be shown."""
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
@@ -186,9 +188,10 @@ def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torc
 
 
 def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
-    """A sheet of samples beside their nearest training images, as the extractor sees nearness."""
-    drawn = evaluation.draw(family, 0, slice(0, min(SHEET, samples)), samples)
-    near = nearest(reference.extract(drawn).features, reference.features("train"), NEIGHBOURS).indices
+    """A sheet of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
+    drawn = [evaluation.draw(family, 0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
+    features = torch.cat([reference.extract(part).features for part in drawn])
+    shown, near = closest(features, reference.features("train"), SHEET, NEIGHBOURS)
     wanted = set(near.flatten().tolist())
     found: dict[int, torch.Tensor] = {}
     start = 0
@@ -198,7 +201,7 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
         if len(found) == len(wanted):
             break
     train = torch.stack([torch.stack([found[row] for row in rows]) for rows in near.tolist()])
-    return png(beside_neighbours(drawn, train))
+    return png(beside_neighbours(torch.cat(drawn)[shown], train))
 
 
 def check_same_data(name: str, described: Trained, reference: Reference, dataset: Dataset) -> None:

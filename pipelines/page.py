@@ -18,7 +18,7 @@ SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
     "reconstructions.png": "Test images, each with its reconstruction to the right of it",
-    "neighbours.png": "Samples (left) beside their nearest training images: is the model memorising?",
+    "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
 }
 
 
@@ -126,8 +126,8 @@ MEANINGS = {
     "number of classes that the extractor names.",
     "classes seen": "Classes seen: how many of the data set's classes the classifier finds among the samples.",
     "confidence": "Confidence: how sure the classifier is of a sample's class.",
-    "memorisation": "Memorisation: distance of samples to the nearest training image over that of test images: about 1 "
-    "for new real images, far below for copies, above for what is far from everything.",
+    "memorised": "Memorised: share of samples as near to a training image as the nearest 5% of test images are: about "
+    "0.05 for new real images, more where some samples are copies.",
     "reconstruction error": "Reconstruction error: mean square per pixel of test images and their reconstructions.",
     "unexplained variance": "Unexplained variance: that error over the one of answering each image with the mean of "
     "all; 0 is perfect, 1 no better than the mean.",

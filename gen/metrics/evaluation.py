@@ -32,6 +32,12 @@ KERNEL_SUBSETS = 50
 """Random subsets of both sides over which the kernel distance is averaged."""
 SCORE_SPLITS = 10
 """Parts of the samples over which the Inception score is averaged; fewer of fewer samples."""
+SCORE_PART = 100
+"""Fewest samples of such a part.
+
+The score of n sure samples of k even classes is about k exp(-(k - 1) / 2n) (Miller 1955, the bias of an entropy): of
+ten classes 4% too low at this bound, of parts of a single sample always 1. Fewer samples than a part have no score.
+"""
 
 
 class Measured(NamedTuple):
@@ -74,8 +80,7 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 
     Returns:
         The numbers, and whether a covariance was singular: too few samples or images for the Frechet distance to mean
-        what it usually does. Memorisation is left out where most test images are training images too: there is no
-        distance of new images to hold it against.
+        what it usually does.
 
     Raises:
         InputError: too few samples, or features that are not finite.
@@ -91,9 +96,8 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
         "kid_subset_sd": kernel.sd,
         "precision": pair.precision,
         "recall": pair.recall,
+        "memorised": memorised(said.features, reference),
     }
-    if reference.spacing > 0:
-        found["memorisation"] = memorised(said.features, reference)
     if said.logits.shape[1]:
         found |= classes(said.logits, reference)
     return {f"{name}_{reference.name}": value for name, value in found.items()}, singular
@@ -102,8 +106,8 @@ def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str,
 def counts(reference: Reference, samples: int) -> dict[str, int]:
     """How many of the samples, and as many real images, some metrics look at; the others look at all.
 
-    And among how many training images the nearest are looked for; and where the extractor names classes, how many parts
-    of the samples have an Inception score.
+    And among how many training images the nearest are looked for; and where the extractor names classes, and there are
+    samples enough, how many parts of them have an Inception score.
     """
     few = min(len(reference.features(SPLIT)), samples)
     found = {
@@ -112,9 +116,14 @@ def counts(reference: Reference, samples: int) -> dict[str, int]:
         "kernel_subset": min(SUBSET, few),
         "training_images": len(reference.features("train")),
     }
-    if isinstance(reference.extract, ClassifierExtractor | InceptionExtractor):
-        found["inception_score_splits"] = min(SCORE_SPLITS, samples)
+    if isinstance(reference.extract, ClassifierExtractor | InceptionExtractor) and (parts := score_parts(samples)):
+        found["inception_score_splits"] = parts
     return found
+
+
+def score_parts(samples: int) -> int:
+    """Over how many parts of the samples the Inception score is averaged; 0 where there are too few for one."""
+    return min(SCORE_SPLITS, samples // SCORE_PART)
 
 
 def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
@@ -122,7 +131,8 @@ def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, flo
 
     Frequencies are held against those the classifier finds in the test split, which need not be equal.
     """
-    found = {"inception_score": inception_score(logits, splits=min(SCORE_SPLITS, len(logits))).mean}
+    parts = score_parts(len(logits))
+    found = {"inception_score": inception_score(logits, parts).mean} if parts else {}
     if reference.name == "classifier":
         real = class_logits(reference.features(SPLIT), reference)
         drawn, held = (torch.bincount(x.argmax(dim=1), minlength=x.shape[1]).tolist() for x in (logits, real))
@@ -145,13 +155,15 @@ def class_logits(features: Float[Tensor, "n d"], reference: Reference) -> Float[
 
 
 def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
-    """Median distance of samples to their nearest training image, over that of test images: far below 1, copies.
+    """The share of samples as near to a training image as the nearest 5% of test images are: of new images, 0.05.
 
-    In the extractor's features, of as many samples as the test split has images, and among the training images whose
-    features are kept: the first 50,000 (`counts` says how many). `reference.spacing` is above 0.
+    A model that copies training images in a share c of its samples, and is perfect otherwise, has 0.05 + 0.95 c. In the
+    extractor's features, of as many samples as the test split has images, and among the training images whose features
+    are kept: the first 50,000 (`counts` says how many). Where more of the test images are training images too, new ones
+    have their share.
     """
     few = samples[: len(reference.features(SPLIT))]
-    return float(nearest(few, reference.features("train")).distances.median()) / reference.spacing
+    return float((nearest(few, reference.features("train")).distances <= reference.near).double().mean())
 
 
 @torch.inference_mode()

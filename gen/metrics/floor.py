@@ -16,7 +16,7 @@ from gen.metrics.reference import Reference
 
 LEAST = 8
 """Fewest validation images that have a floor: precision and recall are taken of halves, and need 4."""
-ANY_NUMBER = ("kid", "memorisation", "confidence")
+ANY_NUMBER = ("kid", "memorised", "confidence")
 """Metrics whose expectation is the same of few images as of many."""
 
 
@@ -70,7 +70,7 @@ def floor(reference: Reference, samples: int, draws: int) -> dict[str, Measured]
     else:
         means = _numbers(reference, real, chosen(len(real), size, draws), draws)
     spread = math.sqrt(part / size / (1 - part / len(real)))
-    found = {name: Measured(mean, parts[name].sd * spread) for name, mean in means.items()}
+    found = {name: Measured(mean, parts[name].sd * spread) for name, mean in means.items() if name in parts}
     if size == samples:
         return found
     told = {f"{name}_{reference.name}" for name in ANY_NUMBER}

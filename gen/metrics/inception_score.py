@@ -9,7 +9,8 @@ another classifier than the Inception network it is a different measure, compara
 import math
 from typing import NamedTuple
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gen.errors import InputError
@@ -26,7 +27,7 @@ class InceptionScore(NamedTuple):
 
 
 def inception_score(logits: Float[Tensor, "n k"], splits: int = 10) -> InceptionScore:
-    """The score of each of `splits` consecutive, equal parts; rows beyond the last part are left out, as published.
+    """The score of consecutive parts, as published: part i of n rows is i n // splits to (i + 1) n // splits.
 
     Probabilities are given as their logarithms.
 
@@ -34,11 +35,15 @@ def inception_score(logits: Float[Tensor, "n k"], splits: int = 10) -> Inception
         InputError: fewer samples than splits, or logits that are not finite.
     """
     check_positive(splits=splits)
-    if len(logits) < splits:
-        raise InputError(f"logits: {len(logits)} samples for {splits} splits; each split needs at least one")
+    n = len(logits)
+    if n < splits:
+        raise InputError(f"logits: {n} samples for {splits} splits; each split needs at least one")
     check_features(logits, "logits", least=1)
-    size = len(logits) // splits
-    log_p = logits[: size * splits].double().log_softmax(dim=1).reshape(splits, size, -1)
-    log_marginal = log_p.logsumexp(dim=1, keepdim=True) - math.log(size)
-    scores = (log_p.exp() * (log_p - log_marginal)).sum(dim=2).mean(dim=1).exp()
+    log_p = logits.double().log_softmax(dim=1)
+    scores = torch.stack([_score(log_p[i * n // splits : (i + 1) * n // splits]) for i in range(splits)])
     return InceptionScore(float(scores.mean()), float(scores.std(correction=0)), splits)
+
+
+def _score(log_p: Float64[Tensor, "n k"]) -> Float64[Tensor, ""]:
+    log_marginal = log_p.logsumexp(dim=0) - math.log(len(log_p))
+    return (log_p.exp() * (log_p - log_marginal)).sum(dim=1).mean().exp()

@@ -64,6 +64,19 @@ def nearest(queries: Num[Tensor, "n d"], base: Num[Tensor, "m width"], k: int = 
     return Neighbours(torch.cat([part.indices for part in found]), torch.cat([part.distances for part in found]))
 
 
+def closest(
+    queries: Num[Tensor, "n d"], base: Num[Tensor, "m width"], rows: int, k: int
+) -> tuple[Int[Tensor, " rows"], Int[Tensor, "rows k"]]:
+    """Which queries are nearest to any row of the base, at most `rows` of them, nearest first; and their k nearest.
+
+    Raises:
+        InputError: as `nearest` does.
+    """
+    found = nearest(queries, base, k)
+    chosen = found.distances[:, 0].argsort(stable=True)[:rows]
+    return chosen, found.indices[chosen]
+
+
 def centre_of(rows: Num[Tensor, "n d"]) -> Float64[Tensor, " d"]:
     """Their mean, without a float64 copy of them all."""
     return torch.stack([part.double().sum(dim=0) for part in torch.split(rows, CHUNK)]).sum(dim=0) / len(rows)

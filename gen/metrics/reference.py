@@ -48,6 +48,8 @@ FORMAT = 1
 FEATURES, STATISTICS = "features.safetensors", "statistics.safetensors"
 KEPT = 50_000
 """Images of a split whose features are kept; statistics are of all."""
+NEAR = 0.05
+"""Share of the test images that count as near to a training image."""
 PIECE = 1000
 """Most images of a piece of work."""
 
@@ -131,9 +133,14 @@ class Reference:
         return found
 
     @functools.cached_property
-    def spacing(self) -> float:
-        """Median distance of test images to their nearest training image. Raises InputError as `features` does."""
-        return float(nearest(self.features("test"), self.features("train")).distances.median())
+    def near(self) -> float:
+        """The distance to the nearest training image that NEAR of the test images do not exceed.
+
+        Raises:
+            InputError: as `features` does.
+        """
+        distances = nearest(self.features("test"), self.features("train")).distances
+        return float(distances.quantile(NEAR, interpolation="lower"))
 
 
 def write_reference(

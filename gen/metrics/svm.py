@@ -61,7 +61,9 @@ def fit(
 
     In ascending order each C starts from the solution of the one before. Time grows as n^2 d, and for each C and class
     as s^3 with s examples inside the margin. At large C, where LIBLINEAR stops at its limit of iterations short of the
-    minimum, this goes on to it.
+    minimum, this goes on to it, as far as float64's K can tell: while 2 C trace(K) is below 1e11, the objective of
+    random features whose scales span eight orders of magnitude is within 1e-9 of the minimum, relatively.
+    With such features, more examples than features and larger C, it stays above; LIBLINEAR, without K, comes nearer.
 
     Raises:
         InputError: a feature that is not finite, a label that is no class, or a C that is not positive.

@@ -1,5 +1,6 @@
 """What is measured of a model where some number does not exist, and what is said of how it was measured."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,21 +14,28 @@ from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference
 
 
-@pytest.mark.parametrize(("new", "told"), [(30, True), (10, False)])
-def test_memorisation_is_told_where_most_test_images_are_new(
-    new: int, told: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train, fresh, samples = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
-    test = torch.cat([train[new:], fresh[:new]])
+def test_copies_show_in_whatever_share_of_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of copies among new images: 0.05 + 0.95 / 5."""
+    train, test, fresh = torch.randn(3, 2000, 4, generator=torch.Generator().manual_seed(0))
     splits = {"train": train, "test": test}
     monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
-    described = {"extractor": "coordinates"}
-    reference = Reference(Path(), described, CoordinateExtractor(), {"test": moments(gather(test))})
-    found = [evaluation.measure(Extracted(rows, rows.new_zeros(40, 0)), reference, 0)[0] for rows in (samples, train)]
-    for numbers in found:
-        assert ("memorisation_coordinates" in numbers) == told
-    measured = evaluation.over_seeds(found)
-    assert {"fid_coordinates", "kid_coordinates", "recall_coordinates"} < measured.keys()
+    reference = Reference(Path(), {}, CoordinateExtractor(), {})
+    assert evaluation.memorised(test, reference) == 0.05, "by construction"
+    assert evaluation.memorised(fresh, reference) == pytest.approx(0.05, abs=0.02)
+    some = torch.cat([train[:400], fresh[400:]])
+    assert evaluation.memorised(some, reference) == pytest.approx(0.24, abs=0.02)
+    assert evaluation.memorised(train, reference) == 1
+
+
+def test_test_images_that_are_training_images_do_not_make_new_samples_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, fresh, samples = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
+    test = torch.cat([train[10:], fresh[:10]])
+    splits = {"train": train, "test": test}
+    monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
+    reference = Reference(Path(), {"extractor": "coordinates"}, CoordinateExtractor(), {"test": moments(gather(test))})
+    for rows, share in ((test, 0.75), (samples, 0.0), (train, 1.0)):
+        found = evaluation.measure(Extracted(rows, rows.new_zeros(40, 0)), reference, 0)[0]
+        assert found["memorised_coordinates"] == share
 
 
 def test_class_frequencies_are_held_against_those_of_real_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +64,19 @@ def test_how_many_images_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = Reference(Path(), {}, ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 3)), {})
     expected = {"precision_recall_memorisation": 30, "kernel_subsets": 50, "kernel_subset": 30, "training_images": 40}
     assert evaluation.counts(points, 35) == expected
-    assert evaluation.counts(digits, 35) == expected | {"inception_score_splits": 10}
-    assert evaluation.counts(digits, 7)["inception_score_splits"] == 7
+    assert evaluation.counts(digits, 35) == expected
+    assert evaluation.counts(digits, 5000)["inception_score_splits"] == 10
+    assert evaluation.counts(digits, 350)["inception_score_splits"] == 3
     assert evaluation.class_logits(splits["test"], points).shape == (30, 0)
+
+
+def test_so_few_samples_that_the_inception_score_is_far_too_low_have_none() -> None:
+    """At the bound that of ten even classes is within 5% of 10."""
+    extract = ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 10))
+    reference = Reference(Path(), {"extractor": "inception_bilinear"}, extract, {})
+    logits = 40 * torch.eye(10)[torch.randint(10, (1000,), generator=torch.Generator().manual_seed(0))]
+    assert evaluation.classes(logits, reference)["inception_score"] == pytest.approx(10 * math.exp(-9 / 200), rel=0.01)
+    assert "inception_score" not in evaluation.classes(logits[:99], reference)
 
 
 class Silly:

@@ -60,9 +60,9 @@ def test_what_depends_on_the_number_is_left_out_of_fewer() -> None:
     assert floor_images(reference, 30) == 30
     assert {"precision_coordinates", "recall_coordinates", "fid_coordinates"} < floor(reference, 30, 3).keys()
     assert floor_images(reference, 100) == 40
-    assert floor(reference, 100, 3).keys() == {f"{name}_coordinates" for name in ("fid", "kid", "memorisation")}
+    assert floor(reference, 100, 3).keys() == {f"{name}_coordinates" for name in ("fid", "kid", "memorised")}
     few = gaussian(16, 0)
-    assert floor(few, 100, 3).keys() == {"kid_coordinates", "memorisation_coordinates"}, "covariances are singular"
+    assert floor(few, 100, 3).keys() == {"kid_coordinates", "memorised_coordinates"}, "covariances are singular"
 
 
 def test_it_is_the_same_whenever_asked() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,11 +35,24 @@ def test_by_hand() -> None:
     assert inception_score(logits, splits=1).mean == pytest.approx(expected, rel=1e-6)
 
 
-def test_splits_are_consecutive_and_equal() -> None:
-    """Two classes, then one; the fifth row is left out."""
+def test_parts_are_consecutive_and_leave_nothing_out() -> None:
+    """Rows 0 and 1 are of two classes; so are 2 to 4, one and two: 3 / 2^(2/3) of them."""
     found = inception_score(certain([0, 1, 0, 0, 1], 2), splits=2)
-    assert found.mean == pytest.approx(1.5)
-    assert found.sd == pytest.approx(0.5)
+    assert found.mean == pytest.approx((2 + 3 / 2 ** (2 / 3)) / 2)
+    assert found.sd == pytest.approx((2 - 3 / 2 ** (2 / 3)) / 2)
+
+
+def test_as_the_published_code() -> None:
+    """openai/improved-gan, inception_score/model.py, on a number of rows that ten does not divide."""
+    logits = 2 * torch.randn(257, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    preds, scores = logits.softmax(dim=1).numpy(), []
+    for i in range(10):
+        part = preds[(i * preds.shape[0] // 10) : ((i + 1) * preds.shape[0] // 10), :]
+        kl = part * (np.log(part) - np.log(np.expand_dims(np.mean(part, 0), 0)))
+        scores.append(np.exp(np.mean(np.sum(kl, 1))))
+    found = inception_score(logits)
+    assert found.mean == pytest.approx(np.mean(scores), rel=1e-12)
+    assert found.sd == pytest.approx(np.std(scores), rel=1e-9)
 
 
 def test_bad_input() -> None:

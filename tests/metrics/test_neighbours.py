@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from gen.errors import InputError
 from gen.metrics import neighbours
-from gen.metrics.neighbours import Neighbours, differences, nearest
+from gen.metrics.neighbours import Neighbours, closest, differences, nearest
 
 
 def draw(rows: int, width: int = 5, seed: int = 0) -> torch.Tensor:
@@ -116,3 +116,11 @@ def test_bad_input() -> None:
         nearest(draw(5) * float("nan"), draw(5))
     with pytest.raises(InputError, match="block: 0"):
         nearest(draw(5), draw(5), block=0)
+
+
+def test_the_closest_queries_come_first() -> None:
+    base = torch.tensor([[0.0, 0], [10, 0], [13, 0]])
+    queries = torch.tensor([[5.0, 0], [12, 0], [0, 3], [10, 0]])
+    rows, near = closest(queries, base, rows=3, k=2)
+    assert rows.tolist() == [3, 1, 2]
+    assert near.tolist() == [[1, 2], [2, 1], [0, 1]]

@@ -348,3 +348,30 @@ def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) 
     )
     with pytest.raises(InputError, match=r"^protocol tiny: neighbours: 201, of 200 labelled rows$"):
         nearest_neighbours(pool, test, 10, rule="at_random", protocol=TINY.model_copy(update={"neighbours": 201}))
+
+
+def test_the_minimum_with_features_of_very_unlike_scales() -> None:
+    """Against Newton's method in w itself, by orthogonal factors, at 2 C trace(K) just below 1e11."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(200, 30, generator=generator).double() * torch.logspace(-4, 4, 30).double()
+    labels = torch.randint(2, (200,), generator=generator)
+    y = torch.where(labels == 1, 1.0, -1.0).double()
+    widened = torch.cat([X, torch.ones(200, 1).double()], dim=1)
+    C = 0.95e11 / (2 * float(widened.square().sum()))
+
+    def objective(w: Tensor) -> float:
+        return float(w.square().sum() / 2 + C * (1 - y * (widened @ w)).clamp(min=0).square().sum())
+
+    w, before = torch.zeros(31).double(), None
+    for _ in range(50):
+        inside = y * (widened @ w) < 1
+        if before is not None and torch.equal(inside, before):
+            break
+        A = torch.cat([widened[inside], torch.eye(31).double() / math.sqrt(2 * C)])
+        goal = torch.linalg.lstsq(A, torch.cat([y[inside], torch.zeros(31).double()])[:, None], driver="gelsy").solution
+        w, before = goal[:, 0], inside
+    else:
+        pytest.fail("Newton's method has not ended")
+    found = fit(X, labels, 2, [C])
+    ours = torch.cat([found.weights[0, :, 1], found.intercepts[0, 1:]])
+    assert objective(ours) == pytest.approx(objective(w), rel=1e-9)

@@ -231,7 +231,7 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     assert "over 2 draws of 300 samples, against the 297 images of the test split. Each run was trained once" in page
     assert "No run is said to lead" in page
     assert "memorisation look at 297 of each, KID at 50 subsets of 297" in page
-    assert "look for the nearest of 1,300 training images. The Inception score is the mean of 10 parts" in page
+    assert "look for the nearest of 1,300 training images. The Inception score is the mean of 3 parts" in page
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 5
     assert "| inception score classifier " in table[0]
