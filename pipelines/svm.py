@@ -105,6 +105,8 @@ def report(name: str, family: str, dataset: str, results: Sequence[dict[str, Any
         }
         for result in results
     ]
+    if not all(result["resolved"] for result in results):
+        reduced += "With so large a C and such features the solver may not have reached the minimum. "
     text = (
         f"# {name}: {family} features of {dataset}\n\n{reduced}{first['dimension']:,} features; {first['labelled']:,} "
         f"labelled images of {first['pool_rows']:,}, {first['test_error'][2]} draws for the "

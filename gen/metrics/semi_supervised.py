@@ -31,7 +31,7 @@ from torch.nn.functional import one_hot
 from gen.errors import InputError
 from gen.family import seed_of
 from gen.metrics.neighbours import nearest
-from gen.metrics.svm import Machines, check_rows, fit, predict
+from gen.metrics.svm import Machines, check_rows, fit, predict, resolved
 from gen.settings import Settings
 
 Rule = Literal["class_balanced", "at_random"]
@@ -113,6 +113,9 @@ class Result:
     test_error: Errors
     cost: float
     """The chosen C."""
+    resolved: bool
+    """Whether every SVM with it is known to be at its minimum; float64 may fall short where features' scales are very
+    unlike and C is large."""
     validation_error_percent: float
     """Of the SVM that C was chosen by."""
     dimension: int
@@ -175,6 +178,7 @@ def semi_supervised_svm(
         labelled=protocol.labelled,
         test_error=_summary(error_percents(predict(together, test.features), test.labels)),
         cost=cost,
+        resolved=all(resolved(pool.features[rows], cost) for rows in draws),
         validation_error_percent=tried[cost],
         dimension=pool.features.shape[1],
         pool_rows=len(pool.labels),

@@ -36,6 +36,8 @@ SETTLED = 1e-12
 """Newton's steps end when they lower the objective by less, relatively: float64 sees no further."""
 BLOCK = 125
 """Rows of the Gram matrix that are computed together."""
+RESOLVED = 1e11
+"""2 C trace(K) below which the minimum is reached whatever the features' scales: a bound that was measured."""
 ROWS = 4096
 """Examples that are scored together."""
 
@@ -61,9 +63,9 @@ def fit(
 
     In ascending order each C starts from the solution of the one before. Time grows as n^2 d, and for each C and class
     as s^3 with s examples inside the margin. At large C, where LIBLINEAR stops at its limit of iterations short of the
-    minimum, this goes on to it, as far as float64's K can tell: while 2 C trace(K) is below 1e11, the objective of
-    random features whose scales span eight orders of magnitude is within 1e-9 of the minimum, relatively.
-    With such features, more examples than features and larger C, it stays above; LIBLINEAR, without K, comes nearer.
+    minimum, this goes on to it, as far as float64's K can tell: while 2 C trace(K) is below RESOLVED, the objective of
+    random features whose scales span eight orders of magnitude is within 1e-9 of the minimum, relatively. With such
+    features, more examples than features and larger C, it may stay above; `resolved` says which C are below.
 
     Raises:
         InputError: a feature that is not finite, a label that is no class, or a C that is not positive.
@@ -78,6 +80,11 @@ def fit(
     weights = (X.T @ together).reshape(-1, len(costs), classes)
     absent = torch.bincount(labels, minlength=classes) == 0
     return Machines(weights.movedim(1, 0), beta.sum(1).masked_fill(absent, -math.inf))
+
+
+def resolved(features: Float[Tensor, "n d"], cost: float) -> bool:
+    """Whether `fit` is known to reach the minimum at this C; the trace of K is the sum of all squares, and n."""
+    return 2 * cost * (float(features.double().square().sum()) + len(features)) < RESOLVED
 
 
 def predict(machines: Machines, features: Float[Tensor, "n d"]) -> Int[Tensor, "m n"]:

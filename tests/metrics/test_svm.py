@@ -26,7 +26,7 @@ from gen.metrics.semi_supervised import (
     nearest_neighbours,
     semi_supervised_svm,
 )
-from gen.metrics.svm import Machines, fit, predict
+from gen.metrics.svm import Machines, fit, predict, resolved
 
 TINY = Protocol(name="tiny", labelled=200, draws=20, validation=300, costs=25, neighbours=1, neighbour_draws=5)
 RULES: list[Rule] = ["class_balanced", "at_random"]
@@ -375,3 +375,5 @@ def test_the_minimum_with_features_of_very_unlike_scales() -> None:
     found = fit(X, labels, 2, [C])
     ours = torch.cat([found.weights[0, :, 1], found.intercepts[0, 1:]])
     assert objective(ours) == pytest.approx(objective(w), rel=1e-9)
+    assert resolved(X, C)
+    assert not resolved(X, C * 1.1), "beyond it, a fit is flagged"
