@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from gen.data.source import check_dataset
+from gen.data.source import check_dataset, load_source
 from gen.errors import InputError
 from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
@@ -123,7 +123,7 @@ class Reference(Settings):
     size: int | None = Field(gt=0)
     """Images are padded, with black, to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(ge=0)
-    """Steps, of 128 images, that the classifier is trained; 0 when there is none."""
+    """Steps, of 128 images, that the classifier is trained; without one nothing depends on it, and 0 is usual."""
     samples: int = Field(ge=4)
     """Images drawn from a model, for each seed."""
     seeds: int = Field(ge=1)
@@ -134,6 +134,13 @@ class Reference(Settings):
     """Steps between scores, a multiple of `logging.checkpoint_every`; seldom enough, they cost next to nothing."""
     workers: int = Field(ge=1)
     """Processes that draw samples and extract features, of real images too; the numbers do not depend on it."""
+
+    @field_validator("classifier_steps")
+    @classmethod
+    def _trained(cls, steps: int, info: Any) -> int:
+        if steps == 0 and "classifier" in info.data.get("extractors", ()):
+            raise ValueError("the classifier among the extractors needs some, such as 1500")
+        return steps
 
 
 class Classification(Settings):
@@ -221,6 +228,7 @@ def load(path: Path | str) -> Params:
     for name, run in params.runs.items():
         check_run(run, params, f"{path}: runs.{name}")
     check_names(params, str(path))
+    check_extractors(params, str(path))
     check_groups(params, str(path))
     check_sweeps(params, str(path))
     return params
@@ -269,6 +277,19 @@ def check_run_names(params: Params, where: str) -> None:
         for training in run.trainings(name):
             if training != name and training in params.runs:
                 raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
+
+
+def check_extractors(params: Params, where: str) -> None:
+    """Points are judged by their coordinates, images by anything else. Raises InputError."""
+    for name, entry in params.reference.items():
+        source, section = check_dataset(params.datasets[name], f"{where}: datasets.{name}")
+        points = load_source(source).describe(section).dtype == "float32"
+        for extractor in entry.extractors:
+            if points != (extractor == "coordinates"):
+                said = "is for images, these are points; use coordinates"
+                if not points:
+                    said = "are of points, these are images; use classifier, pixels or an inception"
+                raise InputError(f"{where}: reference.{name}.extractors: {extractor} {said}")
 
 
 def check_groups(params: Params, where: str) -> None:

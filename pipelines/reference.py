@@ -22,7 +22,7 @@ from gen.errors import InputError
 from gen.metrics.classifier import accuracy, train_classifier
 from gen.metrics.extractors import quick
 from gen.metrics.inception import WEIGHTS_SHA256, WEIGHTS_URL, load_inception
-from gen.metrics.reference import FEATURES, write_reference
+from gen.metrics.reference import FEATURES, check_judge, write_reference
 from gen.scores import SPLIT
 from gen.settings import nearest
 from pipelines import command
@@ -39,7 +39,7 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
     """Put the extractor's weights into `folder`; returns what is to be known of it.
 
     Raises:
-        InputError: the data set has nothing to train it with, or its weights cannot be had.
+        InputError: its weights cannot be had.
     """
     where = f"reference.{dataset.name}"
     if name in ("coordinates", "pixels"):
@@ -56,12 +56,6 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
             )
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
-    if not dataset.classes:
-        raise InputError(
-            f"{where}.extractors: a classifier needs labels, {dataset.name} has none; use inception_bilinear or pixels"
-        )
-    if not section.classifier_steps:
-        raise InputError(f"{where}.classifier_steps: 0; a classifier needs some, such as 1500")
     torch.set_num_threads(1)  # with another number the weights differ in their last bits
     model = train_classifier(dataset, section.size, section.classifier_steps)
     safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
@@ -114,9 +108,7 @@ def main() -> None:
         raise InputError(f"{arguments.params}: reference.{name}: unknown; {nearest(name, params.reference)}")
     section, dataset = params.reference[name], open_dataset(Path("data/prepared") / name)
     mirror = os.environ.get("GEN_MIRROR") or params.data.mirror
-    for split in ("train", "validation", "test"):
-        if dataset.rows.get(split, 0) < 2:
-            raise InputError(f"{name}: split {split!r} has fewer than 2 images; models are judged by all three")
+    check_judge(dataset, section.extractors)
     with lock(HOME / name), whole(HOME / name) as partial:
         for extractor in section.extractors:
             folder = partial / extractor

@@ -192,6 +192,18 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_clip"].update(space={"batch": {"valeus": [16, 32]}}),
             "ring8_clip.space.batch.valeus: unknown; did you mean values?",
         ),
+        (
+            lambda p: p["reference"]["digits"].update(classifier_steps=0),
+            "reference.digits.classifier_steps: the classifier among the extractors needs some, such as 1500; got 0",
+        ),
+        (
+            lambda p: p["reference"]["digits"].update(extractors=["classifier", "coordinates"]),
+            "reference.digits.extractors: coordinates are of points, these are images; use classifier, pixels or an",
+        ),
+        (
+            lambda p: p["reference"]["ring8"].update(extractors=["pixels"]),
+            "reference.ring8.extractors: pixels is for images, these are points; use coordinates",
+        ),
         (lambda p: p.pop("cluster"), "cluster: missing"),
         (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
         (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),

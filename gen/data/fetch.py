@@ -15,6 +15,8 @@ from gen.errors import InputError
 PROVENANCE = "PROVENANCE.json"
 DOWNLOADS = Path(".cache/downloads")
 SUMS = "SHA256SUMS"
+MIRRORED = f"the mirror's {SUMS}"
+"""What the checksum is of a file that a mirror has."""
 
 
 class Origin(NamedTuple):
@@ -49,7 +51,7 @@ def fetch(
     source = load_source(kind, where)
     with lock(out), whole(out) as partial:
         origins = _origins(kind, source.files(config), mirror, downloads)
-        entries = [_bring(origin, partial, downloads / kind) for origin in origins]
+        entries = [_bring_or_advise(origin, partial, downloads / kind) for origin in origins]
         if isinstance(source, Gathers):
             entries += [
                 _entry(partial, path, found, "nothing: own files") for path, found in source.gather(partial, config)
@@ -61,12 +63,23 @@ def fetch(
 def fetch_file(kind: str, file: Published, folder: Path, *, mirror: str | None, downloads: Path = DOWNLOADS) -> Path:
     """Bring one published file into `folder`: from the mirror when it lists the file, else from its publisher.
 
+    What was downloaded and has its published checksum is kept in `downloads`, and had from there the next time.
+
     Raises:
         InputError: it cannot be had, or is not what it was verified against.
     """
-    listed = mirror is not None and f"{kind}/{file.path}" in _sums(mirror)
-    (origin,) = _origins(kind, [file], mirror if listed else None, downloads)
-    _bring(origin, folder, downloads / kind)
+    kept = downloads / kind / file.path
+    with lock(kept):
+        if kept.is_file() and _has(kept, file.checksum):
+            origin = Origin(file.path, str(kept), file.checksum, "")
+        else:
+            listed = mirror is not None and f"{kind}/{file.path}" in _sums(mirror)
+            (origin,) = _origins(kind, [file], mirror if listed else None, downloads)
+        _bring(origin, folder, downloads / kind)
+        if _is_url(origin.place) and _has(folder / file.path, file.checksum):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            copy(folder / file.path, partial := kept.with_name(f"{kept.name}.copy"))
+            partial.replace(kept)
     return folder / file.path
 
 
@@ -123,7 +136,7 @@ def _sums(mirror: str) -> dict[str, str]:
 def _mirrored(kind: str, file: Published, mirror: str, sums: Mapping[str, str]) -> Origin:
     for path in (file.path, *file.instead_of):
         if (listed := f"{kind}/{path}") in sums:
-            return Origin(path, f"{mirror.rstrip('/')}/{listed}", f"sha256:{sums[listed]}", f"the mirror's {SUMS}")
+            return Origin(path, f"{mirror.rstrip('/')}/{listed}", f"sha256:{sums[listed]}", MIRRORED)
     known = " or ".join(f"{kind}/{path}" for path in (file.path, *file.instead_of))
     raise InputError(f"{mirror}: its {SUMS} does not list {known}; add the file, or fetch without a mirror")
 
@@ -137,6 +150,24 @@ def _published(kind: str, file: Published, downloads: Path) -> Origin:
         place = downloads / kind / file.path
         raise InputError(f"{kind}/{file.path}: no direct download; {file.remedy}; place it at {place} and run again")
     return Origin(file.path, file.url, file.checksum, verified)
+
+
+def _bring_or_advise(origin: Origin, folder: Path, downloads: Path) -> dict[str, Any]:
+    """Bring one file; where its publisher cannot give it, the error says from where else it can be had."""
+    try:
+        return _bring(origin, folder, downloads)
+    except InputError as error:
+        if not _is_url(origin.place) or origin.verified == MIRRORED:
+            raise
+        named = f"{downloads.name}/{origin.path}"
+        remedy = f"place it at {downloads / origin.path}, or in a mirror that GEN_MIRROR names as {named}"
+        raise InputError(f"{error}; without a network {remedy}") from None
+
+
+def _has(file: Path, checksum: str | None) -> bool:
+    """Whether a file has the published checksum."""
+    kind, _, expected = (checksum or "").partition(":")
+    return bool(kind) and _digest(file, kind) == expected
 
 
 def _bring(origin: Origin, folder: Path, downloads: Path) -> dict[str, Any]:

@@ -49,10 +49,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def decode(blob: bytes, where: str, background: Colour | None = None) -> Image.Image:
+def decode(blob: bytes, where: str, background: Colour | None = None, most: int | None = None) -> Image.Image:
     """The encoded picture `blob` as RGB of 8 bits a channel (DEPTH), upright, laid over the background.
 
     What surrounds the pixels (profiles, comments, EXIF) may be damaged or large; of it only the orientation counts.
+    `most` is how many pixels it may have; None: as many as PIL takes for no bomb, 89 million.
 
     Raises:
         InputError: not a picture of FORMATS, damaged, of so many pixels that it is a decompression bomb, of numbers
@@ -63,7 +64,7 @@ def decode(blob: bytes, where: str, background: Colour | None = None) -> Image.I
         stripped = bare(blob)
         picture = Image.open(io.BytesIO(stripped.blob), formats=FORMATS)
         width, height = picture.size
-        if width * height > (Image.MAX_IMAGE_PIXELS or 0):
+        if width * height > (most or Image.MAX_IMAGE_PIXELS or 0):
             raise Image.DecompressionBombError(f"{width}x{height} pixels")
         if picture.mode not in (*MODES, *DEEP):
             raise ValueError(f"pixels of mode {picture.mode}; save it with 8 bits a channel")

@@ -50,6 +50,8 @@ KEPT = 50_000
 """Images of a split whose features are kept; statistics are of all."""
 NEAR = 0.05
 """Share of the test images that count as near to a training image."""
+LEAST = {"train": 2, "validation": 2, "test": 4}
+"""Images that a split has at the least: for a covariance; of the test split each also has a third nearest other."""
 PIECE = 1000
 """Most images of a piece of work."""
 
@@ -141,6 +143,25 @@ class Reference:
         """
         distances = nearest(self.features("test"), self.features("train")).distances
         return float(distances.quantile(NEAR, interpolation="lower"))
+
+
+def check_judge(dataset: Dataset, extractors: Collection[str]) -> None:
+    """A data set has what models of it are judged by.
+
+    Raises:
+        InputError: a split has fewer images than LEAST, or a classifier has no two classes to tell apart.
+    """
+    for split, least in LEAST.items():
+        if (rows := dataset.rows.get(split, 0)) < least:
+            fields = [key for key in sorted(dataset.parsed.settings) if key.startswith(("validation", "test"))]
+            fields = [key for key in fields if split == "train" or key.startswith(split)] or [split]
+            named = " and ".join(f"datasets.{dataset.name}.{field}" for field in fields)
+            change = "lower" if split == "train" else "raise"
+            said = f"{rows} images, at least {least} are needed to judge models; {change} {named}"
+            raise InputError(f"{dataset.name}: split {split!r} has {said}, or give more images")
+    if "classifier" in extractors and len(dataset.classes) < 2:
+        said = f"{dataset.name} has {len(dataset.classes) or 'none'}; use inception_bilinear or pixels"
+        raise InputError(f"reference.{dataset.name}.extractors: a classifier needs two classes, {said}")
 
 
 def write_reference(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gen.data.fetch import DOWNLOADS, fetch
+from gen.data.fetch import DOWNLOADS, fetch, fetch_file
 from gen.data.source import Published
 from gen.errors import InputError
 
@@ -180,7 +180,10 @@ def test_no_server(server: Server, publish: Any) -> None:
     server.shutdown()
     server.server_close()
     publish(Published("a.gz", f"{server.url}/mnist/a.gz", MD5))
-    fails(r"a.gz: not to be had \(.*refused.*\); check the network")
+    remedy = (
+        "without a network place it at .cache/downloads/mnist/a.gz, or in a mirror that GEN_MIRROR names as mnist/a.gz"
+    )
+    fails(rf"a.gz: not to be had \(.*refused.*\); check the network; {remedy}$")
     fails("SHA256SUMS: not reachable", server.url)
 
 
@@ -229,6 +232,29 @@ def test_a_failed_fetch_keeps_what_was_there(server: Server, publish: Any) -> No
         fetch("toy", SECTION, "datasets.toy", OUT, mirror="published")
     assert (OUT / "a.gz").read_bytes() == CONTENT
     assert [path.name for path in OUT.parent.iterdir()] == ["toy"]
+
+
+def test_a_single_file_is_downloaded_once(server: Server) -> None:
+    published = Published("a.gz", f"{server.url}/mnist/a.gz", f"sha256:{SHA256}")
+    kept = DOWNLOADS / "mnist" / "a.gz"
+    for place in ("one", "two", "three"):
+        Path(place).mkdir()
+        mirror = server.url if place == "two" else None
+        assert fetch_file("mnist", published, Path(place), mirror=mirror).read_bytes() == CONTENT
+        assert kept.read_bytes() == CONTENT
+    assert [path for path, _ in server.asked] == ["/mnist/a.gz"]
+    kept.write_bytes(CONTENT[:-1])
+    with pytest.raises(InputError, match=r"a.gz: sha256 is .*, not .* as the published sha256 says"):
+        fetch_file("mnist", published, Path("one"), mirror=None)
+    fetch_file("mnist", published, Path("one"), mirror=server.url)
+    assert kept.read_bytes() == CONTENT, "a damaged one is replaced"
+
+
+def test_a_single_file_whose_checksum_only_a_mirror_has_is_not_kept(server: Server) -> None:
+    other = Published("a.gz", f"{server.url}/mnist/a.gz", "sha256:" + "0" * 64)
+    Path("one").mkdir()
+    fetch_file("mnist", other, Path("one"), mirror=server.url)
+    assert not (DOWNLOADS / "mnist" / "a.gz").exists()
 
 
 def test_a_source_without_files(workplace: Path) -> None:

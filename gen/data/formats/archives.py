@@ -3,6 +3,7 @@
 import gzip
 import io
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,6 +20,11 @@ from gen.errors import InputError
 BLOCK = 1 << 20
 RATIO = 200
 """A zip member that claims to unpack to more than this many times its size (beyond one block) is a bomb."""
+LONGEST_ENTRY = 512
+"""Bytes of a member's entry in the directory of a zip, with its name: more than any published one has."""
+END, END64 = 22, 56 + 20
+"""Bytes of the record at the end of a zip, and of the two before it where sizes have 64 bits."""
+UNSAFE = "a link, a device or sparse, expected only plain files"
 TAR_FAULTS = (tarfile.TarError, OSError, EOFError, zlib.error, IsalError, ValueError, OverflowError, RecursionError)
 ZIP_FAULTS = (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, NotImplementedError, OverflowError)
 
@@ -38,7 +44,7 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
     try:
         with IGzipFile(path) as unpacked:
             capped = _Capped(unpacked, cap, path)
-            with tarfile.open(fileobj=capped, mode="r|", bufsize=BLOCK) as archive:
+            with tarfile.open(fileobj=capped, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
                 for count, member in enumerate(archive, 1):
                     if count > members:
                         raise InputError(f"{path}: more than {members} members")
@@ -53,6 +59,20 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: damaged: {said(error)}") from None
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, judged before what extends it is read: tarfile keeps that in memory, many times over."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        """The header in `buf`. Raises ValueError for a sparse member, and a name or PAX header that is too long."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            raise ValueError(f"member {header.name!r}: {UNSAFE}")
+        if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) and header.size > BLOCK:
+            raise ValueError(f"member {header.name!r}: a header of {header.size} bytes, expected at most {BLOCK}")
+        return header
 
 
 class _Capped(io.RawIOBase):
@@ -77,7 +97,7 @@ def _safe(path: Path, name: str, plain: bool) -> None:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
         raise InputError(f"{path}: member {name!r}: its name leads out of the archive; remove it")
     if not plain:
-        raise InputError(f"{path}: member {name!r}: a link, a device or sparse, expected only plain files; remove it")
+        raise InputError(f"{path}: member {name!r}: {UNSAFE}; remove it")
 
 
 class Zip:
@@ -97,7 +117,11 @@ class Zip:
         """
         self.path = path
         try:
+            if (size := _directory_size(path)) > members * LONGEST_ENTRY + BLOCK:
+                raise InputError(f"{path}: a directory of {size} bytes, which at most {members} members do not need")
             self.archive = zipfile.ZipFile(path)
+        except InputError:
+            raise
         except ZIP_FAULTS as error:
             raise InputError(f"{path}: not a whole zip archive: {said(error)}") from None
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -170,3 +194,15 @@ class Zip:
 
     def __exit__(self, *_: object) -> None:
         self.archive.close()
+
+
+def _directory_size(path: Path) -> int:
+    """Bytes of a zip's directory, as the record at its end says, of which zipfile makes some twenty times as many."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - END64 - END - (1 << 16)))
+        tail = file.read()
+    if (at := tail.rfind(b"PK\5\6")) < 0 or len(tail) < at + END:
+        return 0  # zipfile says what is wrong
+    if at >= END64 and tail[at - 20 : at - 16] == b"PK\6\7":  # zip64: another record before it counts
+        return int(struct.unpack_from("<Q", tail, at - END64 + 40)[0])
+    return int(struct.unpack_from("<I", tail, at + 12)[0])

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Num
 from numpy import ndarray
 
+from gen.data.formats.archives import RATIO
 from gen.data.formats.remedy import said
 from gen.errors import InputError
 
@@ -137,6 +138,8 @@ def _array(element: _Element, wanted: Wanted, where: str) -> Num[ndarray, "..."]
         raise InputError(f"{where}: {size} bytes of values, which its shape {shape} does not need")
     if not np.can_cast(stored, target):
         raise InputError(f"{where}: values stored as {stored} do not fit its class {target}")
+    if size > RATIO * element.size + BLOCK:
+        raise InputError(f"{where}: {element.size} bytes unpack to {size}: a decompression bomb")
     blob = element.read(size) if small is None else small
     return np.frombuffer(blob, stored).astype(target, copy=False).reshape(shape, order="F")
 

@@ -32,8 +32,13 @@ ALLOWED = (
 )
 OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes if opcode.name in ALLOWED.split()}
 CALLS = {"REDUCE", "BUILD", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+LEAVES = {"PROTO", "MARK", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "BINPUT", "LONG_BINPUT"}
+"""Opcodes that push nothing."""
 MOST_CALLS = 64
 """Of these together: an array needs about ten. Bounds how deep a value can nest."""
+MOST_STEPS = 200_000
+"""Opcodes of a pickle; a published batch of 10,000 rows has about 30,000. Bounds the time and the objects made."""
+MOST_DIMENSIONS = 8
 DTYPES = {b"u1": "<u1", b"i4": "<i4", b"i8": "<i8", b"f4": "<f4", b"f8": "<f8"}
 FAULTS = (pickle.UnpicklingError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, OverflowError)
 
@@ -52,9 +57,15 @@ def unpickle(blob: bytes, where: str) -> Any:
 
 
 def _inspect(blob: bytes) -> None:
-    """Refuses opcodes that are not needed, and those whose argument alone could exhaust memory."""
+    """Refuses opcodes that are not needed, and what could exhaust memory or time.
+
+    What a call or a tuple gave may be remembered, but not recalled: tuples of the same tuples, 60 deep, take for ever
+    to hash.
+    """
     stream = io.BytesIO(blob)
     name, count, calls = "", 0, 0
+    made = False  # whether a call or a tuple gave what is on top
+    remembered: set[object] = set()  # which memos are such
     while name != "STOP":
         place = stream.tell()
         if (opcode := OPCODES.get(code := stream.read(1))) is None:
@@ -66,7 +77,14 @@ def _inspect(blob: bytes) -> None:
             argument = opcode.arg.reader(stream)
         if name == "LONG_BINPUT" and int(argument or 0) > count:
             raise pickle.UnpicklingError(f"memo {argument} at byte {place} is out of order")
+        if name in ("BINPUT", "LONG_BINPUT"):
+            (remembered.add if made else remembered.discard)(argument)
+        elif name in ("BINGET", "LONG_BINGET") and argument in remembered:
+            raise pickle.UnpicklingError(f"byte {place}: it recalls a tuple or what a call gave")
+        made = name in CALLS or (made and name in LEAVES)
         count += 1
+        if count > MOST_STEPS:
+            raise pickle.UnpicklingError(f"byte {place}: more than {MOST_STEPS} opcodes")
         calls += name in CALLS
         if calls > MOST_CALLS:
             raise pickle.UnpicklingError(f"byte {place}: more than {MOST_CALLS} tuples and calls")
@@ -121,7 +139,9 @@ def _array(made: _Made) -> ndarray:
         raise pickle.UnpicklingError("an array without a dtype")
     if (kind := DTYPES.get(dtype.arguments[0])) is None or not (dtype.state and dtype.state[1] in (b"|", b"<")):
         raise pickle.UnpicklingError(f"dtype {repr(dtype.arguments)}, expected little-endian {[*DTYPES]}")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS:
+        raise pickle.UnpicklingError(f"shape {repr(shape)}")
+    if not all(isinstance(n, int) and n >= 0 for n in shape):
         raise pickle.UnpicklingError(f"shape {repr(shape)}")
     if not isinstance(content, bytes) or len(content) != math.prod(shape) * np.dtype(kind).itemsize:
         raise pickle.UnpicklingError(f"an array of shape {repr(shape)} with content of another size")

@@ -107,7 +107,7 @@ def describe(config: Config) -> Description:
 
 
 def _picture(job: tuple[bytes, str], crop: int, size: int) -> UInt8[ndarray, "3 h w"]:
-    image = decode(*job)
+    image = decode(*job, most=4 * SIZE[0] * SIZE[1])
     if image.size != SIZE:
         raise InputError(f"{job[1]}: {image.width}x{image.height} pixels, expected {SIZE[0]}x{SIZE[1]}")
     return fit(image, crop, size)

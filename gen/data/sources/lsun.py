@@ -29,6 +29,8 @@ URL = "http://dl.yf.io/lsun/scenes/"
 LARGEST = 256 << 30
 """The most bytes a category's database may unpack to; bedroom, the largest, is about 54 GB."""
 MEMBERS = 16
+PIXELS = 256 * 16_384
+"""The most of one image, whose shorter side is 256."""
 ROWS = 1024
 
 Category = Literal[
@@ -119,7 +121,7 @@ def _jobs(database: Lmdb, count: int, keys: list[str]) -> Iterator[tuple[bytes, 
 
 
 def _picture(job: tuple[bytes, str], size: int) -> UInt8[ndarray, "3 h w"]:
-    return fit(decode(*job), None, size)
+    return fit(decode(*job, most=PIXELS), None, size)
 
 
 @contextmanager

@@ -242,6 +242,7 @@ def celeba_zip_cases() -> list[Case]:
             (changed(b""), "member img_align_celeba/000003.jpg: not a whole picture"),
             (changed(picture(3, (178, 178))), "000003.jpg: 178x178 pixels, expected 178x218"),
             (changed(_bomb(60_000, 60_000)), "000003.jpg: a decompression bomb"),
+            (changed(_bomb(1_000, 1_000)), "000003.jpg: a decompression bomb .1000x1000"),
         )
     ]
 
@@ -304,6 +305,7 @@ def lsun_cases() -> list[Case]:
             (packed(database(third)), f"data.mdb: key {keys[2].decode()}: not a whole picture"),
             (packed(database({**scenes(), b"!": b"text"})), "data.mdb: key !: not a whole picture"),
             (packed(database({**scenes(), b"!": _bomb(60_000, 60_000)})), "key !: a decompression bomb"),
+            (packed(database({**scenes(), b"!": _bomb(3_000, 2_000)})), "key !: a decompression bomb .3000x2000"),
             (packed(bytes(8 << 20)), "a decompression bomb"),
         )
     ]

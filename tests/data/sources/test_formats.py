@@ -13,6 +13,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from gen.data.formats.archives import Zip, tar_members
+from gen.data.formats.idx import read_idx
 from gen.data.formats.lmdb_file import Lmdb
 from gen.data.formats.mat5 import Wanted, read_mat
 from gen.data.formats.restricted_pickle import unpickle
@@ -74,6 +75,12 @@ DOCTORED = {
     "memory by a length": b"\x80\x02T\xff\xff\xff\x7fa.",
     "negative length": b"\x80\x02T\xff\xff\xff\xffa.",
     "deep tuples as a key": b"\x80\x02}(N" + b"\x85" * 200_000 + b"Nu.",
+    "a key that takes for ever to hash": b"\x80\x02}(N" + b"q\0h\0\x86" * 60 + b"Nu.",
+    "the same, hidden": b"\x80\x02}(N" + b"(eq\0h\0\x86" * 60 + b"Nu.",
+    "more steps than rows": b"\x80\x02](" + b"N" * 1_000_000 + b"e.",
+    "a shape that takes for ever": pickled(np.zeros(1, np.uint8)).replace(
+        b"(J\1\0\0\0t", b"(" + b"J\xff\xff\xff\x7f" * 100_000 + b"t"
+    ),
     "empty": b"",
     "stops early": b"\x80\x02}(U\x01aK\x01u",
     "nothing on the stack": b"\x80\x02.",
@@ -262,3 +269,75 @@ def test_an_lmdb_whose_meta_page_says_something_else(field: str, value: int, tmp
         assert str(error).startswith("data.mdb: ")  # noqa: PT017
     assert tracemalloc.get_traced_memory()[1] < 4 * len(content)
     tracemalloc.stop()
+
+
+def headers(kind: bytes, size: int, content: bytes = b"") -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT) + content
+
+
+def holes() -> bytes:
+    """An old sparse header that says it goes on, and goes on for 64 MiB: half a million holes in 200 KB."""
+    first = bytearray(headers(tarfile.GNUTYPE_SPARSE, 0))
+    first[386:410] = b"%011o\0%011o\0" % (1, 1)
+    first[482] = 1
+    first[148:156] = b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    return bytes(first) + (b"%011o\0%011o\0" % (1, 1) * 21 + b"\1" + bytes(7)) * (1 << 17)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            headers(tarfile.XHDTYPE, 64 << 20, bytes(64 << 20)),
+            "'x': a header of 67108864 bytes, expected at most 1048576",
+        ),
+        (headers(tarfile.GNUTYPE_LONGNAME, 64 << 20, b"a" * (64 << 20)), "'x': a header of 67108864 bytes"),
+        (holes(), "'x': a link, a device or sparse"),
+    ],
+)
+def test_a_tar_whose_headers_ask_for_memory(content: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(content, 1))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=line):
+        [*tar_members(path, 256 << 20, 10)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_a_mat_file_that_unpacks_to_far_more_is_a_bomb(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat({"x": np.zeros((1, 64_000_000), np.uint8)}))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"array 'x': \d+ bytes unpack to 64000000: a decompression bomb"):
+        read_mat(path, Wanted("x", (1, None), 64_000_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_an_idx_file_that_is_longer_than_its_content(tmp_path: Path) -> None:
+    """Gzip headers, one after the other, of members that hold nothing."""
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"") * 100_000)
+    with pytest.raises(InputError, match="2000000 bytes, which the expected 800 unpacked bytes do not need"):
+        read_idx(path, (1, 28, 28))
+
+
+def test_a_zip_whose_directory_asks_for_memory(tmp_path: Path) -> None:
+    (tmp_path / "many.zip").write_bytes(zipped({f"{n:05d}": b"" for n in range(60_000)}))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="a directory of 3060000 bytes, which at most 10 members do not need"):
+        Zip(tmp_path / "many.zip", 10, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 << 20
+    with Zip(tmp_path / "many.zip", 10, 60_000) as archive:
+        assert len(archive.members) == 60_000
+    (tmp_path / "more.zip").write_bytes(zipped({f"{n:05d}": b"" for n in range(66_000)}))
+    with pytest.raises(InputError, match="a directory of 3366000 bytes"):
+        Zip(tmp_path / "more.zip", 10, 10)
