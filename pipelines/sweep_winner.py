@@ -5,7 +5,6 @@ models, each trial's best checkpoint as a run exports it, are scored once more, 
 the test split, which chose nothing either. An Inception, which trials are scored by rounded to bfloat16, is exact here.
 """
 
-
 import torch
 
 from gen.data.dataset import Dataset
