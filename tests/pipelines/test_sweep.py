@@ -286,6 +286,19 @@ def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
     assert decisions()[0] == "STOP"
 
 
+def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
+    halving = Halving(Sweep.model_validate(sweep_of(scheduler="asha", grace=EVERY, mode="max")))
+
+    def decision(name: str, value: float) -> str:
+        one: Any = SimpleNamespace(trial_id=name)
+        halving.on_trial_add(None, one)  # type: ignore[arg-type]
+        return halving.on_trial_result(None, one, {"step": EVERY, halving.metric: value})
+
+    assert [decision("infinite", float("inf")), decision("other", 1.0)] == ["STOP", "CONTINUE"]
+    halving.remember("recalled", EVERY, float("inf"))
+    assert decision("third", 2.0) == "CONTINUE"
+
+
 def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run", "0" * 64)
     told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
