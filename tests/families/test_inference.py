@@ -8,8 +8,8 @@ from torch import nn
 
 from gen.errors import InputError
 from gen.family import Batch, DataSpec, Features, ImageShape, Inference, Noise, load_family
-from gen.nets.dropout import Dropout
 from gen.nets import inference
+from gen.nets.dropout import Dropout
 from tests.families.small import IMAGES, POINTS, build, small
 
 SVHN = ImageShape(3, 32, 32)
