@@ -50,7 +50,13 @@ class Cluster(Settings):
 
 
 class Compute(Settings):
-    """How a run is computed. Each of these can change the last bits of its weights."""
+    """How a run is computed. Each of these can change the last bits of its weights; of a family with batch norm, more.
+
+    Any number of workers and microbatches makes the same updates, up to rounding: noise and dropout are drawn by the
+    row of the whole batch. Batch norm, though, normalises by the rows of one microbatch of one worker, so with it each
+    number of parts is another algorithm, as in torch without SyncBatchNorm; its running statistics are averaged over
+    workers.
+    """
 
     workers: int = Field(gt=0)
     """Processes that share each batch."""

@@ -34,16 +34,17 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     rows = run.batch // run.compute.workers // run.compute.microbatches
     spec = data_spec(run, dataset)
     try:
-        _step(run, spec, rows, "meta")
-    except Exception:  # the second attempt tells
         try:
+            _step(run, spec, rows, "meta")
+        except InputError:
+            raise
+        except Exception:  # the second attempt tells
             _step(run, spec, min(rows, REAL_ROWS), "cpu")
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        except Exception as error:
-            said = f"{rows} rows for each of {run.compute.workers} workers x {run.compute.microbatches} microbatches"
-            cause = blame(error, family_file(run.family))
-            raise InputError(f"{where}: cannot be trained with {said}: {cause}") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except Exception as error:
+        said = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
+        raise InputError(f"{where}: {said}: {blame(error, family_file(run.family))}") from error
 
 
 def _step(run: Run, spec: DataSpec, rows: int, device: str) -> None:

@@ -73,7 +73,7 @@ def reason_of(error: Exception) -> str:
     """Why Ray Train gave up, in one line."""
     said = str(error).strip() or type(error).__name__
     if "OutOfMemoryError" in said or "low on memory" in said:
-        used = re.search(r"([\d.]+ ?[KMGT]i?B) ?/ ?([\d.]+ ?[KMGT]i?B)", said)
+        used = re.search(r"([\d.]+ ?[KMGT]?i?B)(?: used)? / ([\d.]+ ?[KMGT]?i?B)", said)
         share = f" ({used[1]} of {used[2]} were in use)" if used else ""
         return (
             f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"

@@ -1,11 +1,13 @@
 """What tests of several subjects share."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from gen.data.dataset import Dataset
+from gen.family import family_names
 from tests.training.tiny import prepared
 
 
@@ -26,6 +28,19 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
         return {name: prepared(folder, name) for name in ("digits", "ring8")}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Each family's name is a marker: `pytest -m dcgan` selects the tests of DCGAN, where `-k gan` selects of all."""
+    for name in family_names():
+        config.addinivalue_line("markers", f"{name}: tests of this family")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stages' tests first: they take longest, and no worker is to be left alone with them in the end."""
+    """Mark those of a family, by its name in theirs.
+
+    And put the stages' tests first: they take longest, and no worker is to be left alone with them in the end.
+    """
+    known = "|".join(sorted(family_names(), key=len, reverse=True))  # wgan_gp before wgan
+    for item in items:
+        for name in re.findall(rf"(?<![a-z0-9])({known})(?![a-z0-9])", item.name):
+            item.add_marker(name)
     items.sort(key=lambda item: item.path.parent.name != "pipelines")

@@ -12,9 +12,11 @@ import yaml
 
 from gen.config import Run, flat, load
 from gen.errors import InputError
+from gen.family import check_family
 from gen.identity import code_files, identity, score_files
 from gen.params_file import read_params
 from pipelines.sweep_plan import deciding_files
+from tests.families.small import small
 
 ROOT = Path(__file__).parent.parent
 Edit = Callable[[dict[str, Any]], object]
@@ -340,3 +342,17 @@ def test_dvc_knows_the_code_of_the_identity(file: str, params: dict[str, Any]) -
 
 def test_flat() -> None:
     assert flat({"a": 1, "b": {"c": {"d": 2}, "e": []}}) == {"a": 1, "b.c.d": 2, "b.e": []}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("lr", 1e39, r"input should be 0 or from 1\.1754944e-38 to 3\.4028234e\+38 in size, .* float32 .*; got 1e\+39"),
+        ("lr", 1e-46, "input should be 0 or from"),
+        ("latent", 2**63, r"input should be less than 2\*\*63"),
+    ],
+)
+def test_numbers_that_torch_does_not_have_are_refused(setting: str, value: float, said: str) -> None:
+    with pytest.raises(InputError, match=rf"^runs\.x\.model\.{setting}: {said}") as refused:
+        check_family("gan", small("gan")[0] | {setting: value}, "runs.x.model")
+    assert "\n" not in str(refused.value)

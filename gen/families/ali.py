@@ -16,8 +16,10 @@ Adam with lr 1e-4 and betas (0.5, 0.999), batches of 100, dropout 0.2 in D, z of
 gen/nets/inference.py. Real and generated pairs go through D as one batch, so that they share the statistics of batch
 norm (published code, ali/bricks.py).
 
-Deviations: the output bias of the decoder starts at 0, not at the data's log odds; one bias a map, not a pixel. For
-points D is a plain MLP with LeakyReLU, where the published code has maxout.
+Deviations: the output bias of the decoder starts at 0, not at the data's log odds; one bias a map, not a pixel. Batch
+norm moves its running statistics by 0.1 of the new ones, torch's default, the published code by 0.05. For points D is a
+plain MLP with LeakyReLU, where the published code has maxout, and the encoder is ALI's for images, a mean and a sigma,
+where the published one of points takes noise as an input.
 """
 
 from collections.abc import Sequence

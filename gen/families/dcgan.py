@@ -17,7 +17,8 @@ The algorithm is that of the GAN with the non-saturating loss:
 z is uniform in [-1, 1]^100, weights start from N(0, 0.02), Adam with lr 2e-4 and beta1 0.5, batches of 128.
 
 Deviations: kernels of 4x4 (see gen/nets/convolutional.py); the size of images and the width of networks are free; k is
-free (1 in the published code).
+free (1 in the published code). The discriminator whose features svm@ takes was trained with L2 weight decay in the
+published experiment; here it has none.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ step starts from unclipped weights; the published code clips before each step in
 paper does not mention, is an option: 100 critic steps for the first 25 generator steps and for every 500th.
 
 Networks as in the published code: DCGAN's, z standard normal. Deviations: `norm` can be switched off in the critic;
-points have MLPs.
+points have MLPs, whose critic has LeakyReLU of slope 0.2, where the published code's MLPs have ReLU.
 """
 
 from collections.abc import Sequence

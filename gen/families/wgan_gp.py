@@ -16,7 +16,9 @@ The penalty acts on each sample's own gradient, so the critic must not mix sampl
 instead (section 4). The penalty is computed in float32 (gen/losses.py).
 
 Deviations: the networks are DCGAN's, the paper's baseline (section 5.2), with layer norm over all of a sample's maps
-(group norm with one group, whose gain is per channel); points have MLPs, as in its published code.
+(group norm with one group, whose gain is per channel). Points have MLPs, as in the published code, but the critic's
+have LeakyReLU of slope 0.2 for its ReLU. Figure 1 of the paper (runs swissroll_*) holds the generator fixed at the data
+plus Gaussian noise and trains the critic alone; here both are trained.
 """
 
 from collections.abc import Sequence

@@ -37,6 +37,20 @@ def test_the_time_left_is_of_the_speed_now(
         assert (out, err) == (f"ring: step 800/1000, {told}\n", "")
 
 
+def test_a_run_that_goes_on_says_from_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    progress = Progress("ring", 1000, begun=600)
+    monkeypatch.setattr(time, "monotonic", lambda: 120.0)  # Ray took its time to start
+    for step in (20, 40, 600):  # told again
+        progress.metrics(step, {**SAID, "steps_per_second": 40.0})
+    progress.metrics(620, {**SAID, "steps_per_second": 20.0})
+    told = "ring: goes on from step 600/1000\nring: step 620/1000, 640 images/s, generator 0.5, 19 s left\n"
+    assert capsys.readouterr().out == told
+
+
 def test_what_was_on_record_took_none_of_the_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,16 +1,29 @@
 """What is said and left behind when training ends, whoever ends it; no Ray is started."""
 
+import dataclasses
+import importlib
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray.exceptions
 import ray.train
 import torch
+import torch.multiprocessing
 
 from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.family import Noise
+from gen.journal import Silent
+from gen.scores import Coordinates
+from gen.workers import ALONE, Workers
 from pipelines import fit, worker
 from pipelines.mailbox import Ended
 from pipelines.worker import Job
+from tests.families.small import POINTS
 from tests.training.tiny import logging, run_of
 
 
@@ -51,6 +64,86 @@ def test_any_worker_tells_that_it_was_refused(outcome: str, tmp_path: Path, monk
     worker.work({"job": job(tmp_path, run_of("gan"))})
     assert [ended.outcome for ended in told] == ["refused"] * (outcome == "refused")
     assert all("nowhere/MANIFEST.json: missing" in ended.reason for ended in told)
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def train(*arguments: Any, **others: Any) -> None:
+        raise error
+
+    return train
+
+
+def test_an_error_in_a_family_is_told_with_its_line_and_kept_whole(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prior(family: Any, noise: Noise) -> torch.Tensor:
+        return torch.ones(3, 4) @ torch.ones(3, 4)
+
+    monkeypatch.setattr(importlib.import_module("gen.families.gan").Model, "prior", prior)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(worker, "score_of", lambda job: Coordinates())
+    mine = dataclasses.replace(job(tmp_path, run_of("gan", POINTS)), data=datasets["ring8"].folder)
+    ended = worker.perform(mine, Silent(), ALONE)
+    kept = tmp_path / "storage" / f"ring-{'0' * 16}" / "traceback.txt"
+    assert ended.outcome == "broken"
+    assert re.fullmatch(
+        r"RuntimeError: mat1 and mat2 shapes cannot be multiplied \(3x4 and 3x4\); gen/families/gan.py:\d+ in sample: "
+        rf"`return self.decode\(self.prior\(noise\)\)`; whole traceback: {kept}",
+        ended.reason,
+    )
+    assert kept.read_text() == ended.traceback
+    assert "in prior" in ended.traceback
+
+
+def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(worker, "open_dataset", lambda folder: None)
+    monkeypatch.setattr(worker, "score_of", lambda job: None)
+    mine = job(tmp_path, run_of("gan"))
+    for error in (OSError("disk full"), ray.exceptions.RayError("lost"), torch.AcceleratorError("ECC error")):
+        monkeypatch.setattr(worker, "train", failing(error))
+        with pytest.raises(type(error)):
+            worker.perform(mine, Silent(), ALONE)
+    for error in (KeyError("generator"), ZeroDivisionError(), torch.OutOfMemoryError("CUDA out of memory")):
+        monkeypatch.setattr(worker, "train", failing(error))
+        ended = worker.perform(mine, Silent(), ALONE)
+        assert (ended.outcome, type(error).__name__ in ended.reason) == ("broken", True)
+        assert "\n" not in ended.reason
+    assert "lower batch" in ended.reason
+
+
+def test_a_lost_worker_is_tried_again_by_those_that_waited_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gloo's own error, of a worker that has ended."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    torch.multiprocessing.spawn(bereft, (tmp_path,), nprocs=2)
+    assert (tmp_path / "passed").read_text() == "True"
+
+
+def bereft(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    Workers(rank, 2).average([torch.ones(3)])
+    if rank == 1:
+        os._exit(0)
+    try:
+        Workers(rank, 2).average([torch.ones(3)])
+    except Exception as error:
+        (folder / "passed").write_text(str(worker.can_pass(error)))
+
+
+def test_want_of_memory_is_told_with_how_much_was_used() -> None:
+    """As Ray 2.60 words it."""
+    said = """Training failed due to worker errors:
+1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 88c3d1b3) was \
+3.58GB used / 23.54GB limit (0.152055)
+OOM kill reason: Memory usage 3835088896B exceeded threshold of 505530272B (2.0% of 25276514304B limit)
+Ray killed 1 worker(s) based on the killing policy
+Refer to the documentation on how to address the out of memory issue: https://docs.ray.io/en/latest/debug-memory.html."""
+    told = fit.reason_of(RuntimeError(said))
+    assert told.startswith("memory ran out on a worker's machine (3.58GB of 23.54GB were in use)")
+    assert "lower batch" in told
+    assert "http" not in told
 
 
 @pytest.mark.parametrize("fails", [False, True])

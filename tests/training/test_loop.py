@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from gen import training
 from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
+from gen.data.loader import Loader
+from gen.ema import moving_average
 from gen.errors import InputError
 from gen.family import Family, ImageShape, Move, Noise
 from gen.journal import Diverged, Journal, Silent
@@ -196,6 +198,30 @@ def test_statistics_of_batch_norm_are_averaged_with_their_weights(datasets: Data
     assert generator
     assert {id(buffers[name]) for name in generator} <= averaged
     assert not {id(b) for name, b in buffers.items() if name.startswith("discriminator")} & averaged
+
+
+def test_what_two_moves_share_is_averaged_once(datasets: Datasets) -> None:
+    run = run_of("gan", POINTS, ema=0.5)
+    family = initial_family(run, datasets["ring8"])
+    once = moving_average(run, family, family.updates())
+    twice = moving_average(run, family, [*family.updates(), *family.updates()])
+    assert [id(weight) for weight in twice.weights] == [id(weight) for weight in once.weights]
+    live = twice.weights[0].detach().clone()
+    twice.averages[0].add_(1.0)
+    with twice.applied():
+        assert torch.equal(twice.weights[0], live + 1)
+    assert torch.equal(twice.weights[0], live), "the live weight is back"
+
+
+def test_an_update_that_looks_at_no_batch_loads_none(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[int] = []
+    load = Loader.__getitem__
+    monkeypatch.setattr(Loader, "__getitem__", lambda loader, index: loaded.append(index) or load(loader, index))
+    run = run_of("gan", POINTS, k=2)
+    loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
+    for _ in range(3):
+        loop.step()
+    assert loaded == [0, 1, 2, 3, 4, 5], "those of the discriminator's updates, in order"
 
 
 def test_gradients_are_cut_to_max_norm() -> None:

@@ -1,0 +1,144 @@
+"""What a family is told of its data, and what is found before a run starts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import gen
+import gen.families
+from gen import export
+from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.errors import InputError
+from gen.family import Batch, DataSpec, ImageShape, Noise, check_family
+from gen.rehearsal import rehearse
+from gen.training import data_spec, train
+from tests.families.small import IMAGES, POINTS, forms
+from tests.training.tiny import run_of
+
+SETTINGS = {"latent": 4, "width": 16}
+HERE = Path(__file__).parent
+BROKEN = (HERE.parent.parent / "gen/families/dcgan.py").read_text()
+Datasets = dict[str, Dataset]
+
+
+@pytest.fixture
+def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose files are families too, besides those of tests/training/families."""
+    folder = tmp_path / "families"
+    folder.mkdir()
+    own = [str(folder), str(HERE / "families")]
+    monkeypatch.setattr(gen.families, "__path__", [*gen.families.__path__, *own])
+    monkeypatch.setitem(sys.modules, "gen.families.mine", None)  # put back in the end, as if it had never been there
+    del sys.modules["gen.families.mine"]
+    return folder
+
+
+def conditional(dataset: str) -> Run:
+    run = run_of("gan", POINTS if dataset == "ring8" else IMAGES)
+    return run.model_copy(update={"family": "conditional", "model": SETTINGS})
+
+
+@pytest.mark.usefixtures("families")
+def test_a_family_is_told_how_many_classes_there_are(datasets: Datasets, tmp_path: Path) -> None:
+    run, digits = conditional("digits"), datasets["digits"]
+    assert data_spec(run, digits) == DataSpec(IMAGES, classes=10, extras=())
+    rehearse(run, digits, "runs.mine")
+    family = train(run, digits)
+    given = Batch(torch.zeros(3, *IMAGES), torch.tensor([9, 9, 0]))
+    export.save(tmp_path / "model", family, "conditional", SETTINGS, data_spec(run, digits))
+    again = gen.load(tmp_path / "model")
+    nine = again.sample(Noise("z", rows=3), given)
+    assert torch.equal(nine, family.sample(Noise("z", rows=3), given))
+    zero = again.sample(Noise("z", rows=3), Batch(given.images, torch.tensor([0, 9, 0])))
+    assert [torch.equal(a, b) for a, b in zip(nine, zero, strict=True)] == [False, True, True]
+    with pytest.raises(InputError, match=r"^model\.classes: unknown; known: latent, width$"):
+        check_family("conditional", SETTINGS | {"classes": 5}, "model")
+
+
+@pytest.mark.usefixtures("families")
+def test_data_without_what_a_family_needs_are_refused_before_anything_starts(
+    datasets: Datasets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "classes", ())
+    with pytest.raises(InputError, match=r"^runs\.mine: a conditional family needs classes; the data set has none$"):
+        rehearse(conditional("digits"), datasets["digits"], "runs.mine")
+
+
+@pytest.mark.parametrize(("name", "image"), forms())
+def test_what_can_be_trained_is_let_through_and_moves_no_generator(
+    name: str, image: ImageShape, datasets: Datasets
+) -> None:
+    run = run_of(name, image)
+    before = torch.random.get_rng_state()
+    rehearse(run, datasets[run.dataset], "runs.mine")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"batch": 1}, {"batch": 2, "microbatches": 2}, {"batch": 4, "workers": 2, "microbatches": 2}]
+)
+def test_one_row_with_batch_norm_is_refused(changes: dict[str, int], datasets: Datasets) -> None:
+    said = (
+        r"^runs\.mine: cannot be trained with 1 rows at a time .*: ValueError: Expected more than 1 value per channel"
+        r".*; gen/families/ali\.py:\d+ in \w+: `"
+    )
+    with pytest.raises(InputError, match=said) as refused:
+        rehearse(run_of("ali", IMAGES, **changes), datasets["digits"], "runs.mine")
+    assert "\n" not in str(refused.value)
+    rehearse(run_of("gan", IMAGES, **changes), datasets["digits"], "runs.mine")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            "torch.no_grad():\n            generated = self.decode(self.prior(noise))",
+            "torch.no_grad():\n            generated = self.decode(self.prior(noise) @ batch.images)",
+            r"RuntimeError: .*; .*mine\.py:\d+ in discriminator_loss: `generated = self.decode\(self.prior\(noise\) @",
+        ),
+        (
+            'return {"generator": non',
+            'return {"generators": non',
+            r"update 'generator' moves generator, its loss has generators; name them alike",
+        ),
+        (
+            "return self.decode(self.prior(noise))\n",
+            "return self.decode(self.prior(noise))[:, :, 1:]\n",
+            r"samples of shape \(8, 1, 15, 16\); the data ask for \(8, 1, 16, 16\)",
+        ),
+        (
+            "class Model",
+            "import nowhere_at_all\n\n\nclass Model",
+            r"mine cannot be imported: ModuleNotFoundError: .*; .*mine\.py:\d+ in <module>: `import nowhere_at_all`",
+        ),
+        (
+            "class Model(nn.Module)",
+            "class Model(nn.Module",
+            r"mine cannot be imported: SyntaxError: .*; .*mine\.py:\d+",
+        ),
+    ],
+)
+def test_a_mistake_in_ones_own_family_is_named_with_its_line(
+    right: str, wrong: str, said: str, families: Path, datasets: Datasets
+) -> None:
+    assert right in BROKEN
+    (families / "mine.py").write_text(BROKEN.replace(right, wrong))
+    run = run_of("dcgan", IMAGES).model_copy(update={"family": "mine"})
+    with pytest.raises(InputError, match=rf"^(runs\.mine: (cannot be trained with 8 rows .*: |mine: |model: )?){said}"):
+        rehearse(run, datasets["digits"], "runs.mine")
+
+
+def test_a_loss_that_wants_numbers_is_let_through(families: Path, datasets: Datasets) -> None:
+    right = '        return {"generator": non'
+    asks = "        if float(self.prior(noise).sum()) == 0.5:\n            raise ValueError\n"
+    (families / "mine.py").write_text(BROKEN.replace(right, asks + right))
+    rehearse(run_of("dcgan", IMAGES).model_copy(update={"family": "mine"}), datasets["digits"], "runs.mine")
+
+
+def test_networks_that_fill_no_memory_are_rehearsed(datasets: Datasets) -> None:
+    """A generator of ten thousand million weights, of which none is drawn."""
+    run = run_of("gan", IMAGES, width=100_000, latent=8)
+    rehearse(run, datasets["digits"], "runs.mine")
