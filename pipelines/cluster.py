@@ -34,7 +34,7 @@ two, whether a run has ended.
 ANSWER_SECONDS = 8.0
 """How long an address has to answer; long enough for a Ray that is just starting there."""
 JOIN_SECONDS = 60.0
-"""How long Ray has to start, or to take this process in."""
+"""How long a cluster that answers has to take this process in."""
 STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
@@ -52,10 +52,11 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     if not address:
         for name, value in LOCAL.items():
             os.environ.setdefault(name, value)
+    over = threading.Event()
     try:
         if address:
             _check_answers(address)
-        _start(options)
+        _start(options, over)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
@@ -67,6 +68,7 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        over.set()
 
 
 def _check_answers(address: str) -> None:
@@ -83,11 +85,13 @@ def _check_answers(address: str) -> None:
         channel.close()
 
 
-def _start(options: dict[str, Any]) -> None:
+def _start(options: dict[str, Any], over: threading.Event) -> None:
     """Call ray.init in another thread: signals reach this one, and Ray's own handler of SIGTERM is not put in place.
 
+    The thread lives until `over`.
+
     Raises:
-        TimeoutError: it takes longer than a minute.
+        TimeoutError: a cluster does not take this process in within a minute.
     """
     done: Future[None] = Future()
 
@@ -95,12 +99,13 @@ def _start(options: dict[str, Any]) -> None:
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
             done.set_result(None)
+            over.wait()  # Linux kills what Ray has started when the thread that started it ends
         except BaseException as error:
             done.set_exception(error)
 
     threading.Thread(target=start, daemon=True).start()
     try:
-        done.result(JOIN_SECONDS)
+        done.result(None if options["address"] == "local" else JOIN_SECONDS)
     except TimeoutError:
         _end_started(done)
         raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
