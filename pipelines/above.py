@@ -41,6 +41,15 @@ def started_by_dvc() -> bool:
     return "DVC_STAGE" in os.environ
 
 
+def home() -> Path:
+    """The checkout whose tracking/ and storage/ are used.
+
+    That is the working directory, except in an experiment that DVC runs in a temporary folder, which it removes
+    afterwards (`dvc exp run --temp`, or a queued one): there it is the checkout that the experiment was started in.
+    """
+    return Path(os.environ.get("DVC_ROOT", "") if started_by_dvc() else "").absolute()
+
+
 def above() -> Above | None:
     """The DVC that started this process; None when it has ended, or when there never was one.
 

@@ -2,14 +2,18 @@
 
 import logging
 import os
-import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
+import grpc  # type: ignore[import-untyped]
+import psutil
 import ray
 import torch
+from ray._private.grpc_utils import init_grpc_channel
+from ray._private.services import canonicalize_bootstrap_address
 
 from gen.config import Cluster, Compute
 from gen.errors import InputError
@@ -27,6 +31,14 @@ two, whether a run has ended.
 """
 
 
+ANSWER_SECONDS = 8.0
+"""How long an address has to answer; long enough for a Ray that is just starting there."""
+JOIN_SECONDS = 60.0
+"""How long a cluster that answers has to take this process in."""
+STOP_SECONDS = 3.0
+"""How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
+
+
 @contextmanager
 def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     """Ray inside the block: the cluster of params, else of RAY_ADDRESS, else a local one with at least `cpus` CPUs.
@@ -40,21 +52,78 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     if not address:
         for name, value in LOCAL.items():
             os.environ.setdefault(name, value)
-    on_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
+    over = threading.Event()
     try:
-        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(
-            f"cluster.address: no Ray at {address or 'this machine'} ({said}); start one or use null"
-        ) from None
-    if on_main:
-        signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
+        if address:
+            _check_answers(address)
+        _start(options, over)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        if not address:
+            raise InputError(f"Ray does not start on this machine: {said}") from None
+        setting, without = ("cluster.address", "use null") if cluster.address else ("RAY_ADDRESS", "unset it")
+        remedy = f"start Ray there, or {without} for one on this machine alone"
+        raise InputError(f"{setting}: no Ray at {address}: {said}; {remedy}") from None
     try:
         yield
     finally:
         ray.shutdown()
+        over.set()
+
+
+def _check_answers(address: str) -> None:
+    """Raises ConnectionError or ValueError when no gRPC server answers there: Ray itself would wait for 15 minutes."""
+    target = canonicalize_bootstrap_address(address.rpartition("://")[2])
+    if target is None:  # auto, and Ray finds its own on this machine
+        return
+    channel = init_grpc_channel(target)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
+    except grpc.FutureTimeoutError:
+        raise ConnectionError(f"nothing answered as Ray does for {ANSWER_SECONDS:.0f} s") from None
+    finally:
+        channel.close()
+
+
+def _start(options: dict[str, Any], over: threading.Event) -> None:
+    """Call ray.init in another thread: signals reach this one, and Ray's own handler of SIGTERM is not put in place.
+
+    The thread lives until `over`.
+
+    Raises:
+        TimeoutError: a cluster does not take this process in within a minute.
+    """
+    done: Future[None] = Future()
+
+    def start() -> None:
+        try:
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            done.set_result(None)
+            over.wait()  # Linux kills what Ray has started when the thread that started it ends
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=start, daemon=True).start()
+    try:
+        done.result(None if options["address"] == "local" else JOIN_SECONDS)
+    except TimeoutError:
+        _end_started(done)
+        raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
+    except (KeyboardInterrupt, SystemExit):
+        _end_started(done)
+        raise
+
+
+def _end_started(done: Future[None]) -> None:
+    """Leave no process behind of a Ray that is just starting; ray.shutdown does not know them yet."""
+    for _ in range(round(STOP_SECONDS / 0.5)):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        if done.done():
+            break
+        wait([done], 0.5)
+    ray.shutdown()
 
 
 def address() -> str:

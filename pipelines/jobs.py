@@ -7,6 +7,7 @@ from gen.config import Cluster, Logging, Run
 from gen.data.dataset import Dataset, open_dataset
 from gen.errors import InputError
 from gen.metrics.reference import Reference, open_reference
+from pipelines import above
 from pipelines.reference import SCORING
 from pipelines.worker import Job
 
@@ -25,8 +26,8 @@ def open_inputs(dataset: str, extractor: str = SCORING) -> tuple[Dataset, Refere
 
 
 def storage_of(cluster: Cluster) -> str:
-    """Where checkpoints go: an absolute folder, or a URL."""
-    return cluster.storage if "://" in cluster.storage else str(Path(cluster.storage).absolute())
+    """Where checkpoints go: an absolute folder, one of the checkout that experiments belong to, or a URL."""
+    return cluster.storage if "://" in cluster.storage else str(above.home() / cluster.storage)
 
 
 def job_of(

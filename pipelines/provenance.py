@@ -1,5 +1,6 @@
 """Where a run comes from: commit, data, versions, device."""
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -15,7 +16,9 @@ NEW = ("ls-files", "--others", "--exclude-standard", "--", "gen", "pipelines")
 
 def provenance(device: str, data: Path) -> dict[str, str]:
     """Tags that let somebody find out later what exactly was run."""
+    experiment = os.environ.get("DVC_EXP_NAME")
     return {
+        **({"dvc_experiment": experiment} if experiment else {}),
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no") or _git(*NEW))).lower(),
         "dvc_data_hash": _dvc_hash(data) or "unknown",

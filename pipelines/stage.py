@@ -16,16 +16,17 @@ PATIENCE_SECONDS = 600.0
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
-    """No other process of this checkout runs `name` inside the block; waits for one that is just ending.
+def alone(name: str, checkout: Path = Path()) -> Iterator[None]:
+    """No other process of a checkout runs `name` inside the block; waits for one that is just ending.
 
     A stage may be started while an earlier one, orphaned by a terminated `dvc repro`, is still saving.
 
     Raises:
         InputError: the other one does not end within ten minutes.
     """
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(LOCKS / f"{name}.lock")
+    locks = checkout / LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -1,6 +1,6 @@
 """The MLflow store: where it is, and what is added to it or asked of it when no run is in progress.
 
-Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artifacts below the working directory.
+Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artifacts of the checkout.
 """
 
 import os
@@ -14,12 +14,14 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipelines.above import home
+
 HOME = Path("tracking")
 
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the embedded database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{HOME.absolute()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / HOME}/mlflow.db"
 
 
 def embedded() -> bool:
@@ -31,8 +33,9 @@ def connect() -> MlflowClient:
     """A client of the store. The embedded database is made by one process at a time: two at once would corrupt it."""
     if not embedded():
         return MlflowClient(tracking_uri())
-    HOME.mkdir(exist_ok=True)
-    with FileLock(HOME / "init.lock"):
+    folder = home() / HOME
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "init.lock"):
         store = MlflowClient(tracking_uri())
         store.search_experiments(max_results=1)
     return store

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="train all trials anew, as dvc repro -f does")
     arguments = parser.parse_args()
     params = load(arguments.params)
-    with stage.alone(f"sweep-{arguments.sweep}"):
+    with stage.alone(f"sweep-{arguments.sweep}", above.home()):
         run_stage(params, arguments.params, arguments.sweep, arguments.fresh or above.forced())
 
 

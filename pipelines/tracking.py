@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import ColSpec, Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+)
 from PIL import Image
 
 from gen import export
@@ -70,12 +76,16 @@ def facts_of(run: Run, name: str, dataset: Dataset, *, identity: str, attempt: s
 
 def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
     """Tags that say what a result comes from: data, code, versions, device."""
+    found = provenance(device, dataset.folder)
     return {
         "identity": identity,
         "dataset": dataset.name,
         "device": device,
         "data_digest": dataset.digest,
-        **provenance(device, dataset.folder),
+        MLFLOW_SOURCE_NAME: f"pipelines/{Path(sys.argv[0]).name}",
+        MLFLOW_SOURCE_TYPE: "LOCAL",
+        MLFLOW_GIT_COMMIT: found["git_commit"],
+        **found,
     }
 
 
@@ -88,6 +98,7 @@ class Tracker:
     def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
         self.facts = facts
         self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": facts.storage}
+        self.tags["checkout"] = str(Path.cwd())
         self.parent = parent
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
@@ -168,7 +179,8 @@ class Tracker:
         earlier = self.store.search_runs([experiment], mine, ViewType.ACTIVE_ONLY, max_results=100)
         same = [run for run in earlier if run.data.tags["attempt"] == self.tags["attempt"]]
         for run in earlier:
-            if run.info.status == "RUNNING" and run not in same:
+            here = run.data.tags.get("checkout") in (None, self.tags["checkout"])  # an experiment may run elsewhere
+            if run.info.status == "RUNNING" and here and run not in same:
                 self.store.set_terminated(run.info.run_id, "KILLED")
                 trials = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
                 for trial in self.store.search_runs([experiment], trials):

@@ -1,15 +1,18 @@
 """What all commands have in common."""
 
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from gen.config import Cluster
 from gen.errors import InputError
-from pipelines import above, command
+from pipelines import above, cluster, command
 
 
 @pytest.mark.parametrize("library", ["libtorch_cpu", "_raylet"])
@@ -59,3 +62,43 @@ def test_remedies_name_the_stages_of_the_params_file_in_use(
 def test_whether_dvc_was_told_to_force(words: list[str], forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(above, "above", lambda: above.Above(psutil.Process(), words, psutil.Process()))
     assert above.forced() == forced
+
+
+@pytest.mark.parametrize("source", ["RAY_ADDRESS", "cluster.address"])
+@pytest.mark.parametrize("kind", ["nobody", "mute"])
+def test_an_address_where_no_ray_answers_is_refused_within_seconds(
+    source: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1.0)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if kind == "mute":  # takes connections and never says a word
+            listener.listen()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        settings = Cluster(address=address if source == "cluster.address" else None, storage="s", max_failures=0)
+        start = time.monotonic()
+        refused = pytest.raises(InputError, match=f"^{source}: no Ray at {address}: nothing answered")
+        with refused as said, cluster.joined(settings):
+            pass
+    assert time.monotonic() - start < 10
+    assert "\n" not in str(said.value)
+
+
+def test_sigterm_while_ray_starts_leaves_neither_a_traceback_nor_a_process() -> None:
+    code = (
+        "import sys; from gen.config import Cluster; from pipelines import cluster, command\n"
+        "def main():\n"
+        "    with cluster.joined(Cluster(address=None, storage='s', max_failures=0)): print('joined', flush=True)\n"
+        "sys.exit(command.run(main))"
+    )
+    stage = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = psutil.Process(stage.pid)
+    while not (started := process.children()):  # the first of Ray's
+        assert stage.poll() is None
+        time.sleep(0.02)
+    stage.send_signal(signal.SIGTERM)
+    out, err = stage.communicate(timeout=60)
+    assert (stage.returncode, out) == (143, "")
+    assert "Traceback" not in err
+    assert psutil.wait_procs(started, timeout=10)[1] == []
