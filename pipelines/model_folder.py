@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,7 +109,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
     if last["best"] and best is None:
         print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
     write_curves(folder / "curves", last["history"])
-    (folder / "metrics.json").write_text(json.dumps(summary(last), indent=2) + "\n", encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
     notes = {"run": name, "identity": checkpoints.identity, "attempt": attempt}
     write_model(folder / "last", run, dataset, last, notes)
     write_model(folder, run, dataset, best or last, notes)
@@ -147,8 +148,11 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
             writer.writerows([row["step"], row[name]] for row in history if name in row)
 
 
-def summary(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The last value of everything recorded, nested by its name's parts: what `dvc metrics` shows."""
+def summary(run: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The last value of everything recorded, nested by its name's parts: what `dvc metrics` shows.
+
+    Says so in one line, and leaves it out, when one is not finite: the norm of a huge gradient, say.
+    """
     last: dict[str, float] = {}
     for row in state["history"]:
         last |= row
@@ -156,6 +160,9 @@ def summary(state: Mapping[str, Any]) -> dict[str, Any]:
         last |= dict(zip(("best/step", "best/score"), state["best"], strict=True))
     nested: dict[str, Any] = {}
     for name, value in last.items():
+        if not math.isfinite(value):
+            print(f"warning: {run}: {name} is {value} in the end; lower the learning rate or what multiplies losses")
+            continue
         section, _, short = name.rpartition("/")
         (nested.setdefault(section, {}) if section else nested)[short] = value
     return nested
