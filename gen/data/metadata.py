@@ -97,9 +97,7 @@ def _jpeg(blob: bytes) -> Bare:
             end = at + 2 + length
         if marker == EXIF:
             blocks.append(blob[at + 4 : end])
-        if marker == COMMENT or (marker in range(0xE0, 0xF0) and length < COLOURS.get(marker, 1 << 16)):
-            pass
-        else:
+        if marker not in (COMMENT, *range(0xE0, 0xF0)) or length >= COLOURS.get(marker, 1 << 16):
             kept.append(blob[at:end])
         at = end
     return Bare(b"".join([*kept, blob[at:]]), blocks)
