@@ -41,6 +41,12 @@ MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
 SERVED = Path(__file__).with_name("served_model.py")
+HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
+
+    model = mlflow.pyfunc.load_model("models:/{name}/latest")
+    images = model.predict(pandas.DataFrame({{"rows": [64], "seed": [0]}}))
+"""
+"""Description of a registered model."""
 WHY_ENDED = {"outcome", "diverged"}
 """Tags of an ended run that say why it ended; it loses them when it goes on."""
 
@@ -263,6 +269,7 @@ class Tracker:
                 input_example=pd.DataFrame({"rows": [16], "seed": [0]}),
                 registered_model_name=self.facts.name,
             )
+            self.store.update_registered_model(self.facts.name, HOW_TO_SERVE.format(name=self.facts.name))
             for name in ("grid.png", "metrics.json"):
                 mlflow.log_artifact(str(folder / name))
 

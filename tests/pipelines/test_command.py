@@ -13,6 +13,8 @@ import pytest
 from gen.config import Cluster
 from gen.errors import InputError
 from pipelines import above, cluster, command
+from pipelines.jobs import storage_of
+from pipelines.store import tracking_uri
 
 
 @pytest.mark.parametrize("library", ["libtorch_cpu", "_raylet"])
@@ -83,6 +85,19 @@ def test_an_address_where_no_ray_answers_is_refused_within_seconds(
             pass
     assert time.monotonic() - start < 10
     assert "\n" not in str(said.value)
+
+
+def test_an_experiment_in_a_temporary_folder_keeps_its_run_in_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = Cluster(address=None, storage="storage", max_failures=0)
+    monkeypatch.setenv("DVC_ROOT", "/checkout")
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    assert (storage_of(settings), tracking_uri()) == (f"{tmp_path}/storage", f"sqlite:///{tmp_path}/tracking/mlflow.db")
+    monkeypatch.setenv("DVC_STAGE", "train@ring")  # as DVC does, whose DVC_ROOT is the checkout then
+    assert (storage_of(settings), tracking_uri()) == ("/checkout/storage", "sqlite:////checkout/tracking/mlflow.db")
 
 
 def test_sigterm_while_ray_starts_leaves_neither_a_traceback_nor_a_process() -> None:

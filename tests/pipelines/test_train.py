@@ -15,6 +15,7 @@ import pytest
 import ray
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from pipelines.mailbox import Event
@@ -103,6 +104,16 @@ def check_tracking(folder: Path, model: Path) -> None:
     }
     mlflow.set_tracking_uri(f"sqlite:///{folder}/tracking/mlflow.db")
     served = mlflow.pyfunc.load_model("models:/ring/1")
+    assert "models:/ring/latest" in store.get_registered_model("ring").description
+    refused = (
+        ([-1], "line 0: rows: -1; "),
+        ([0], "rows: 0; "),
+        ([10**12], "rows: 1,000"),
+        ([9000] * 2, "rows: 18,000"),
+    )
+    for rows, said in refused:
+        with pytest.raises(MlflowException, match=said):
+            served.predict(pd.DataFrame({"rows": rows, "seed": [0] * len(rows)}))
     images = served.predict(pd.DataFrame({"rows": [3, 2], "seed": [0, 1]}))
     assert images.shape == (5, 2, 1, 1)
     assert not list((folder / "tracking").rglob("*.pkl"))
