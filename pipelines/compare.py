@@ -119,8 +119,12 @@ def readable(
         three = zip(table[metric], table[f"{metric}_sd_draws"], table[f"{metric}_sd_trainings"], strict=True)
         columns[metric.replace("_", " ")] = [with_spreads(*numbers) for numbers in three]
     found = pd.DataFrame(columns, index=table.index)
-    floor = next(iter(protocols.values())).floor
-    real = {name: with_spreads(one.mean, one.sd_draws, None) for name, one in floor.items() if name in shown}
+    protocol = next(iter(protocols.values()))
+    real = {}
+    for name, one in protocol.floor.items():
+        if name in shown:
+            fewer = "" if one.images == protocol.samples else f", of {one.images:,}"
+            real[name] = with_spreads(one.mean, one.sd_draws, None) + fewer
     if real:
         found.loc[FLOOR] = {"family": "real", **{name.replace("_", " "): text for name, text in real.items()}}
     return found.fillna("")
@@ -188,7 +192,8 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs, protocols[runs[0]].score_floor))
-    leading = verdict(table, rank, floor.get(rank))
+    real = floor.get(rank)
+    leading = verdict(table, rank, real if real and real.images == protocols[runs[0]].samples else None)
     (out / "index.html").write_text(
         page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"
     )

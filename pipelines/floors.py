@@ -1,13 +1,13 @@
 """The floor of all that is shown of a data set's models: the same numbers of held-out real data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from gen.config import Reference as Section
 from gen.data.dataset import Dataset
-from gen.metrics.evaluation import Measured, over_seeds
-from gen.metrics.floor import floor, floor_images
+from gen.metrics.evaluation import over_seeds
+from gen.metrics.floor import floor
 from gen.metrics.modes import coverage
 from gen.metrics.reference import Reference, images
 from gen.score_floor import floors
@@ -25,11 +25,13 @@ def metric_floors(dataset: Dataset, section: Section, references: Sequence[Refer
     """
     found: Floors = {}
     for reference in references:
-        found |= _written(floor(reference, section.samples, DRAWS), floor_images(reference, section.samples))
+        for name, one in floor(reference, section.samples, DRAWS).items():
+            found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": one.images}
     if (mixture := dataset.mixture) is not None and dataset.rows["train"] >= section.samples:
         points = torch.cat(list(images(dataset, "train", None))).flatten(1)
         blocks = torch.split(points, section.samples)[: min(DRAWS, len(points) // section.samples)]
-        found |= _written(over_seeds([coverage(block, *mixture) for block in blocks]), section.samples)
+        for name, measured in over_seeds([coverage(block, *mixture) for block in blocks]).items():
+            found[name] = {"mean": measured.mean, "sd_draws": measured.sd, "images": section.samples}
     return found
 
 
@@ -39,7 +41,3 @@ def score_floors(dataset: Dataset, section: Section, reference: Reference) -> Fl
         name: {"mean": one.mean, "sd_draws": one.sd or 0.0, "images": one.samples}
         for name, one in floors(dataset, reference, section.score_samples, seed=0).items()
     }
-
-
-def _written(found: Mapping[str, Measured], count: int) -> Floors:
-    return {name: {"mean": one.mean, "sd_draws": one.sd, "images": count} for name, one in found.items()}

@@ -46,7 +46,7 @@ def page(
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
-        table.rename(index={run: f"{run} (leads)" for run in leading.runs}).to_html(border=0),
+        table.rename(index={leading.leader: f"{leading.leader} (leads)"}).to_html(border=0),
         f"<p>{html.escape(legend(table))}</p>",
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
@@ -104,13 +104,12 @@ def how(protocols: Mapping[str, Evaluation]) -> str:
 
 def floor(protocol: Evaluation) -> str:
     """What the row of real data says, if there is one."""
-    images = sorted({one.images for one in protocol.floor.values()})
-    if not images:
+    if not protocol.floor:
         return ""
-    counted = " or ".join(f"{count:,}" for count in images)
+    fewer = any(one.images != protocol.samples for one in protocol.floor.values())
     return (
-        f"The last row has the numbers of {counted} held-out real ones in place of samples: a perfect model would have "
-        "them. "
+        "The last row has the numbers of held-out real data in place of samples, which a perfect model would have"
+        + ("; those of fewer than the samples say of how many, and compare less. " if fewer else ". ")
     )
 
 

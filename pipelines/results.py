@@ -68,7 +68,7 @@ class Floor(Number):
     """A metric of held-out real images, as if a model had drawn them: what a perfect model would have."""
 
     images: int
-    """In each draw; where there are fewer than samples, no more can be had."""
+    """In each draw; fewer than samples where no more can be had, and the number depends on it."""
 
 
 class Training(Written):

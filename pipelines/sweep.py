@@ -35,7 +35,7 @@ from pipelines.search import Search
 from pipelines.sweep_plan import Plan
 from pipelines.sweep_report import check_report, text, write_report
 from pipelines.sweep_table import Table
-from pipelines.sweep_verdict import Verdict
+from pipelines.sweep_verdict import Winner
 from pipelines.sweep_watch import GivenUp, Halving, Watch
 from pipelines.sweep_winner import floor_of, full_reference, scored_anew
 from pipelines.tracking import Tracker
@@ -83,7 +83,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
             raise
         finally:
             watch.progress.close()
-    finish(plan, path, table, tracker, lambda: Verdict(floor, anew(plan, reference, table)))
+    finish(plan, path, table, tracker, lambda: Winner(floor, anew(plan, reference, table)))
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
@@ -134,7 +134,7 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
         shutil.rmtree(Path(plan.storage) / "ray" / folder, ignore_errors=True)  # what counts is in the checkpoints
 
 
-def finish(plan: Plan, params: Path, table: Table, tracker: Tracker, judge: Callable[[], Verdict]) -> None:
+def finish(plan: Plan, params: Path, table: Table, tracker: Tracker, judge: Callable[[], Winner]) -> None:
     """Write the results, with what `judge` has of the best point, and say which trials could not be trained."""
     out = HOME / plan.name
     try:

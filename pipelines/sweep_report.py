@@ -12,7 +12,7 @@ from gen.errors import InputError
 from gen.sweep import Sweep, Value, label
 from pipelines.sweep_figures import write_figures
 from pipelines.sweep_table import SHORT, Table
-from pipelines.sweep_verdict import Verdict, edges, not_told_apart, spread
+from pipelines.sweep_verdict import Winner, edges, not_told_apart, spread
 from pipelines.tables import mean_sd, number
 
 ABOUT = """\
@@ -33,7 +33,7 @@ def check_report(name: str, table: Table) -> None:
         raise InputError(f"sweeps.{name}.metric: no trial has {table.sweep.metric}; they report {', '.join(known)}")
 
 
-def write_report(name: str, params: Path, table: Table, verdict: Verdict, folder: Path) -> dict[str, float]:
+def write_report(name: str, params: Path, table: Table, verdict: Winner, folder: Path) -> dict[str, float]:
     """Write all of it, of a sweep that `check_report` has nothing against. Returns the first point's numbers."""
     results, trials, points = table.results(), table.trials(), table.points()
     results.to_parquet(folder / "results.parquet", index=False)
@@ -59,7 +59,7 @@ def adopt(sweep: Sweep, params: Path, values: dict[str, Value]) -> str:
     return f"dvc exp run {sets} {stages}train@{sweep.run}"
 
 
-def best_point(table: Table, params: Path, points: pd.DataFrame, verdict: Verdict) -> str:
+def best_point(table: Table, params: Path, points: pd.DataFrame, verdict: Winner) -> str:
     """best.yaml: the values by path, how good they are and how surely, how far it was trained, and how to adopt it."""
     sweep, first, floor = table.sweep, points.iloc[0], verdict.floor
     values = table.values(int(first["point"]))
@@ -71,7 +71,7 @@ def best_point(table: Table, params: Path, points: pd.DataFrame, verdict: Verdic
         "optimistic": described(float(first["mean"]), float(first["sd"])),
         "test": described(*mean_sd(verdict.anew)) if verdict.anew else None,
         "floor": None if floor is None else floor._asdict(),
-        "not_told_apart_from": [table.values(point) for point in not_told_apart(points, floor)],
+        "not_told_apart_from": [table.values(point) for point in not_told_apart(points, floor, sweep.mode)],
         "at_the_edge": edges(table, int(first["point"])),
         "seeds": int(first["seeds"]),
         "steps_reached": int(first["steps"]),
@@ -88,7 +88,7 @@ def described(mean: float, sd: float) -> dict[str, float | None]:
     return {"mean": mean, "sd": sd if math.isfinite(sd) else None}
 
 
-def text(name: str, params: Path, table: Table, verdict: Verdict) -> str:
+def text(name: str, params: Path, table: Table, verdict: Winner) -> str:
     """The points for people, the best first, how surely it is the best, and what to do next."""
     sweep, points, floor = table.sweep, table.points(), verdict.floor
     lines = [f"{name}: {sweep.metric}, best of each trial, {'small' if sweep.mode == 'min' else 'large'} is good"]
@@ -101,7 +101,7 @@ def text(name: str, params: Path, table: Table, verdict: Verdict) -> str:
     first = int(points["point"].iloc[0])
     if verdict.anew:
         lines.append(f"the first anew, against the test split: {number(*mean_sd(verdict.anew))}")
-    if level := not_told_apart(points, floor):
+    if level := not_told_apart(points, floor, sweep.mode):
         lines.append(f"not told apart from: {', '.join(label(table.values(point)) for point in level)}")
     if ends := edges(table, first):
         lines.append(f"at the edge: {', '.join(ends)}; better ones may lie beyond")

@@ -3,20 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from gen.score_floor import Floor
+from pipelines.lead import Standing, apart
 from pipelines.sweep_table import Table
 from pipelines.tables import mean_sd
 
-ERRORS = 2.0
-"""Standard errors of a difference that a lead has to exceed."""
-
 
 @dataclass(frozen=True)
-class Verdict:
+class Winner:
     """What is known of the first point besides its place."""
 
     floor: Floor | None = None
@@ -37,31 +34,18 @@ def spread(name: str, mean: float, sd: float) -> dict[str, float]:
     return {f"{name}_mean": mean} | ({f"{name}_sd": sd} if math.isfinite(sd) else {})
 
 
-def not_told_apart(points: pd.DataFrame, floor: Floor | None) -> list[int]:
-    """The points, as far trained as the first one, over which it has no lead that its metric could show.
-
-    A lead is none within two standard errors of the difference of two means, where a point's sd is over its seeds, but
-    never below that of the floor; nor where both are within the floor's mean and sd. With one seed and no floor nothing
-    is known of the noise, and nothing told apart.
-    """
+def not_told_apart(points: pd.DataFrame, floor: Floor | None, mode: str) -> list[int]:
+    """The points, as far trained as the first one, over which it has no lead by the rule of comparisons."""
+    sign = 1 if mode == "min" else -1
+    real = Standing(sign * floor.mean, floor.sd or 0.0) if floor else None
     first = points.iloc[0]
     fair = (points["short"] == first["short"]) & (points["steps"] == first["steps"]) & points["mean"].notna()
-    least = 0.0 if floor is None or floor.sd is None else floor.sd
-
-    def error(point: "pd.Series[Any]") -> float:
-        """The standard error of its mean."""
-        sd = float(point["sd"])
-        if math.isnan(sd) and floor is None:
-            return math.inf
-        return max(least, 0.0 if math.isnan(sd) else sd) / math.sqrt(point["seeds"])
-
-    found = []
-    for _, other in points[fair].iloc[1:].iterrows():
-        lead = abs(float(other["mean"]) - float(first["mean"]))
-        level = floor is not None and all(abs(float(one["mean"]) - floor.mean) <= least for one in (first, other))
-        if level or lead <= ERRORS * math.hypot(error(first), error(other)):
-            found.append(int(other["point"]))
-    return found
+    best = Standing(sign * float(first["mean"]), float(first["sd"]))
+    return [
+        int(other["point"])
+        for _, other in points[fair].iloc[1:].iterrows()
+        if not apart(best, Standing(sign * float(other["mean"]), float(other["sd"])), real)
+    ]
 
 
 def edges(table: Table, point: int) -> list[str]:

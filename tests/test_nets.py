@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gen.errors import InputError
-from gen.family import ImageShape
+from gen.family import ImageShape, Noise
 from gen.nets import convolutional, mlp
 from gen.nets.forms import discriminator_for, generator_for
 
@@ -132,6 +132,8 @@ def test_scores_are_float32_at_least(network: nn.Module) -> None:
 
 def test_dropout_is_for_training() -> None:
     network, images = mlp.Discriminator(64, 2, IMAGE, norm="none", dropout=0.5), torch.randn(4, *IMAGE)
-    assert not torch.equal(network(images), network(images))
+    first, second = (network(images, Noise(key, rows=4)) for key in ("first", "second"))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, network(images, Noise("first", rows=4)))
     network.eval()
     assert torch.equal(network(images), network(images))

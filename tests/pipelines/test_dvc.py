@@ -139,6 +139,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "metrics.json",
             "curves",
             "last",
+            "seeds",
         }
         assert [run.info.status for run in checkout.tracked(name)] == ["FINISHED"]
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from pipelines.lead import Verdict, verdict
-from pipelines.results import Number
+from pipelines.results import Floor
 from pipelines.tables import with_spreads
 
-FLOOR = Number(mean=2.0, sd_draws=0.5)
+FLOOR = Floor(mean=2.0, sd_draws=0.5, images=100)
 
 
 def table(*rows: tuple[str, float, float]) -> pd.DataFrame:
@@ -26,26 +26,26 @@ def table(*rows: tuple[str, float, float]) -> pd.DataFrame:
         (15.2, FLOOR, True),
     ],
 )
-def test_a_lead_exceeds_the_spreads(second: float, floor: Number | None, leads: bool) -> None:
+def test_a_lead_exceeds_the_spreads(second: float, floor: Floor | None, leads: bool) -> None:
     said = verdict(table(("a", 10.0, 1.5), ("b", second, 2.0)), "fid", floor)
-    assert said.runs == (["a"] if leads else [])
+    assert said.leader == ("a" if leads else None)
     assert said.said.startswith("a leads" if leads else "No run leads")
 
 
 def test_runs_at_the_floor_are_not_told_apart() -> None:
     close = table(("a", 1.0, 0.01), ("b", 2.9, 0.01), ("c", 9.0, 0.01))
-    assert verdict(close, "fid", FLOOR) == Verdict(["a", "b"], "a leads c; it is not told apart from b.")
-    assert verdict(close, "fid", None).runs == ["a"]
+    assert verdict(close, "fid", FLOOR) == Verdict("a", ["b"], "a leads c; it is not told apart from b.")
+    assert verdict(close, "fid", None).leader == "a"
 
 
 def test_one_training_leads_nothing() -> None:
     said = verdict(table(("a", 1.0, math.nan), ("b", 100.0, math.nan)), "fid", FLOOR)
-    assert said.runs == []
+    assert said.leader is None
     assert "each run was trained with one seed" in said.said
     mixed = verdict(table(("a", 1.0, 0.1), ("b", 100.0, math.nan)), "fid", FLOOR)
-    assert mixed.runs == []
+    assert mixed.leader is None
     assert "b was trained with one seed" in mixed.said
-    assert verdict(table(("a", 1.0, 0.1)), "fid", FLOOR).runs == []
+    assert verdict(table(("a", 1.0, 0.1)), "fid", FLOOR).leader is None
 
 
 def test_plus_minus_is_kept_for_trainings() -> None:
