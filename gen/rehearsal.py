@@ -2,10 +2,14 @@
 
 It is made on torch's meta device, whose tensors have shapes and no numbers: nothing is computed or drawn, whatever the
 size of the networks. What fails there may be a loss that only wants numbers, so it counts once it fails with two real
-rows, too.
+rows, and with as many as it will get, too.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from gen.blame import blame
 from gen.config import Run
@@ -33,26 +37,27 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     """
     rows = run.batch // run.compute.workers // run.compute.microbatches
     spec = data_spec(run, dataset)
-    try:
+    extras = {name: torch.from_numpy(np.zeros(1, dtype)) for name, dtype in dataset.extras.items()}
+    failed: Exception | None = None
+    # A statistic may be of more rows than two, so what fails with two is tried with all of them.
+    for count, device in ((rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")):
         try:
-            _step(run, spec, rows, "meta")
-        except InputError:
-            raise
-        except Exception:  # the second attempt tells
-            _step(run, spec, min(rows, REAL_ROWS), "cpu")
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    except Exception as error:
-        said = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
-        raise InputError(f"{where}: {said}: {blame(error, family_file(run.family))}") from error
+            _step(run, spec, {name: one.to(device).expand(count) for name, one in extras.items()}, count, device)
+            return
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except Exception as error:
+            failed = error
+    assert failed is not None
+    said = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
+    raise InputError(f"{where}: {said}: {blame(failed, family_file(run.family))}") from failed
 
 
-def _step(run: Run, spec: DataSpec, rows: int, device: str) -> None:
+def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
     """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         family = load_family(run.family, run.model, spec).train()
         labels = torch.zeros(rows, dtype=torch.int64)
-        extras = {name: torch.zeros(rows) for name in spec.extras}
         for update in family.updates():
             noise = Noise("rehearsal", rows=rows, device=device)
             shown = rows if update.data else 0

@@ -86,7 +86,8 @@ def weights_digest(folder: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; run dvc repro -s -f train@{folder.name}") from None
+        run = folder.parent.parent if folder.parent.name == SEEDS else folder
+        raise InputError(f"{path}: {error.strerror}; run dvc repro -s -f train@{run.name}") from None
 
 
 def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:

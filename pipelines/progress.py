@@ -25,7 +25,8 @@ class Progress:
         """What comes of steps up to this one was told before: a run that goes on tells its past again."""
         self.last_line = time.monotonic()
         if begun:
-            print(f"{name}: goes on from step {begun}/{steps}", flush=True)
+            said = "is exported again" if begun == steps else f"goes on from step {begun}/{steps}"
+            print(f"{name}: {said}", flush=True)
         self.bar = _bar(name, steps, "step")
 
     def grid(self, step: int, name: str, picture: bytes) -> None:

@@ -49,7 +49,7 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
             done.append(train_once(params, training, single, inputs, folder=place, fresh=fresh, stop=stop))
     (folder / SEEDS).mkdir(exist_ok=True)  # DVC wants to find it also when there are none
     for checkpoints in done:  # last: until then, starting again goes on from here
-        checkpoints.end(max(checkpoints.steps()), "finished", scoring_digest(params, run, inputs[1]))
+        checkpoints.end(run.steps, "finished", scoring_digest(params, run, inputs[1]))
 
 
 def scoring_digest(params: Params, run: Run, judge: Reference) -> str:

@@ -97,14 +97,14 @@ class Dataset:
         return self.parsed.classes
 
     @property
-    def extras(self) -> tuple[str, ...]:
-        """Names of what its rows have besides image and label, as its first shard has them.
+    def extras(self) -> Mapping[str, "np.dtype[Any]"]:
+        """Names and types of what its rows have besides image and label, as its first shard has them.
 
         Raises:
             InputError: that shard is damaged.
         """
         first = next((shard for parts in self.parsed.splits.values() for shard in parts), None)
-        return shards.extras(self.folder / first.file, _remedy(self.folder, damaged=True)) if first else ()
+        return shards.extras(self.folder / first.file, _remedy(self.folder, damaged=True)) if first else {}
 
     @property
     def scale(self) -> float:

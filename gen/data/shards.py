@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -114,14 +114,15 @@ def read(path: Path, sha256: str, remedy: str) -> Rows:
         raise InputError(f"{error}; {remedy}") from None
 
 
-def extras(path: Path, remedy: str) -> tuple[str, ...]:
-    """Names of the extras of the shard at `path`; only its footer is read.
+def extras(path: Path, remedy: str) -> dict[str, "np.dtype[Any]"]:
+    """Names and types of the extras of the shard at `path`; only its footer is read.
 
     Raises:
         InputError: it is no shard; the line ends with `remedy`.
     """
     try:
-        return tuple(_extras(pq.read_schema(path)))
+        schema = pq.read_schema(path)
+        return {name: np.dtype(schema.field(name).type.to_pandas_dtype()) for name in _extras(schema)}
     except pa.ArrowException as error:
         said = str(error).split("\n")[0]
         raise InputError(f"{path}: not a shard of images ({said}); {remedy}") from None
