@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -129,6 +130,17 @@ def test_a_mistake_in_ones_own_family_is_named_with_its_line(
     run = run_of("dcgan", IMAGES).model_copy(update={"family": "mine"})
     with pytest.raises(InputError, match=rf"^(runs\.mine: (cannot be trained with 8 rows .*: |mine: |model: )?){said}"):
         rehearse(run, datasets["digits"], "runs.mine")
+
+
+def test_a_statistic_of_four_rows_and_extras_of_any_type_are_let_through(
+    families: Path, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "extras", {"smiling": np.dtype(bool)})
+    right = "        return {\n"
+    assert right in BROKEN
+    asks = "        assert (~batch.extras['smiling']).all().item()\n        batch.images.view(4, -1).std(0)\n"
+    (families / "mine.py").write_text(BROKEN.replace(right, asks + right))
+    rehearse(run_of("dcgan", IMAGES).model_copy(update={"family": "mine"}), datasets["digits"], "runs.mine")
 
 
 def test_a_loss_that_wants_numbers_is_let_through(families: Path, datasets: Datasets) -> None:
