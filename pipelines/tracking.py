@@ -24,6 +24,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
     MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_NAME,
     MLFLOW_SOURCE_TYPE,
 )
@@ -95,6 +96,21 @@ def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
     }
 
 
+def note(facts: Facts) -> str:
+    """Description of a run."""
+    if "sweep" in facts.tags:
+        return (
+            f"The sweep {facts.name} on {facts.dataset.name} as a whole. Its trials are the runs below it; "
+            "its tables and figures are among its artifacts."
+        )
+    return (
+        f"One training of the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
+        "Metrics that begin with validation/ score its checkpoints on the validation split; FID, KID, precision and "
+        "recall are those of its best checkpoint on the test split, and <metric>_floor is that of held-out real data. "
+        "Losses of different families cannot be compared."
+    )
+
+
 class Tracker:
     """One MLflow run, found again by its attempt. Every method but `close` returns at once.
 
@@ -104,6 +120,7 @@ class Tracker:
     def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
         self.facts = facts
         self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": facts.storage}
+        self.tags[MLFLOW_RUN_NOTE] = note(facts)
         self.tags["checkout"] = str(Path.cwd())
         self.parent = parent
         self.run_id = ""

@@ -158,8 +158,28 @@ def test_runs_of_an_experiment_deleted_in_mlflows_pages_are_tracked(
     tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
     tracker.end("FINISHED")
     tracker.close()
-    assert [run.info.status for run in store.search_runs(["1"])] == ["FINISHED"]
+    (run,) = store.search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert "family gan on digits, with seed" in run.data.tags["mlflow.note.content"]
+    assert "group test" in store.get_experiment("1").tags["mlflow.note.content"], "an experiment without gets one"
     assert capsys.readouterr().out == ""
+
+
+def test_a_description_written_in_mlflows_pages_stays(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    for again in (False, True):
+        tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+        tracker.end("FINISHED")
+        tracker.close()
+        (run,) = store.search_runs(["1"])
+        if not again:
+            store.set_experiment_tag("1", "mlflow.note.content", "Mine.")
+            store.set_tag(run.info.run_id, "mlflow.note.content", "Mine, too.")
+    assert store.get_experiment("1").tags["mlflow.note.content"] == "Mine."
+    assert run.data.tags["mlflow.note.content"] == "Mine, too."
 
 
 def _images(dataset: Dataset) -> "object":

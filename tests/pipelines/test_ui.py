@@ -8,38 +8,142 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import psutil
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
-from pipelines.ui import pages
+from pipelines.ui import MOST_COMPARED, pages
 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_each_group_has_its_charts_and_a_sweep_its_newest_trials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     assert pages() == {}
-    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    digits, sweep = (store.create_experiment(name, tmp_path.as_uri()) for name in ("digits", "sweep-clip"))
+    return MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def experiment(store: MlflowClient, name: str, tmp_path: Path) -> str:
+    return str(store.create_experiment(name, tmp_path.as_uri()))
+
+
+def measured_run(store: MlflowClient, experiment: str, name: str, start: int, *metrics: str) -> str:
+    run = store.create_run(experiment, start, run_name=name).info.run_id
+    store.log_batch(run, [Metric(metric, 1.0, 0, 0) for metric in metrics])
+    return str(run)
+
+
+def view(store: MlflowClient, experiment: str, address: str) -> dict[str, Any]:
+    """What MLflow's runs page makes of an address: it reads the tag of its key, if nothing in the address orders."""
+    (key,) = parse_qs(urlsplit(address).query)["viewStateShareKey"]
+    assert "orderByKey" not in address
+    return dict(json.loads(store.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]))
+
+
+def test_a_sweep_has_its_newest_trials_and_a_group_that_is_not_measured_its_charts(
+    store: MlflowClient, tmp_path: Path
+) -> None:
+    digits, sweep = (experiment(store, name, tmp_path) for name in ("digits", "sweep-clip"))
     store.create_run(digits, run_name="gan")
     trials = []
     for start in (1000, 2000):  # of the earlier sweep nothing is shown
         parent = store.create_run(sweep, start, run_name="clip").info.run_id
         tags = {"mlflow.parentRunId": parent}
         trials = [store.create_run(sweep, start + more, tags).info.run_id for more in (1, 2)]
+    store.log_metric(trials[0], "validation/fid_classifier", 3.0)
     found = pages()
-    assert found.keys() == {"digits", "sweep-clip"}
+    assert found.keys() == {"digits", "sweep-clip", "sweep-clip, compared"}
     assert found["digits"] == f"experiments/{digits}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    address = urlsplit(found["sweep-clip"])
+    address = urlsplit(found["sweep-clip, compared"])
     asked = {key: json.loads(value) for key, (value,) in parse_qs(address.query).items()}
     assert address.path == "compare-runs"
     assert (sorted(asked["runs"]), asked["experiments"]) == (sorted(trials), [sweep])
+    shown = view(store, sweep, found["sweep-clip"])
+    assert shown["orderByKey"] == "metrics.`validation/fid_classifier`"
+    assert shown["selectedColumns"] == ["metrics.`validation/fid_classifier`"]
+
+
+def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the_newest_runs(
+    store: MlflowClient, tmp_path: Path
+) -> None:
+    group = experiment(store, "faces", tmp_path)
+    numbers = (
+        "fid_classifier",
+        "fid_inception",
+        "fid_inception_floor",
+        "fid_inception_sd_trainings",
+        "recall_inception",
+    )
+    numbers = (*numbers, "fid_inception_sd_draws", "kid_inception", "kid_subset_inception", "precision_inception")
+    scored = ("validation/fid_inception_bfloat16", "loss/generator")
+    measured_run(store, group, "gan", 1000, *numbers, *scored)
+    newest = [measured_run(store, group, name, 2000 + i, *numbers, *scored) for i, name in enumerate(("gan", "wgan"))]
+    measured_run(store, group, "compare", 3000)
+    found = pages()
+    assert found["faces"] == f"experiments/{group}/runs?workflowType=machine_learning&viewStateShareKey=gen-table"
+    table, charts = (view(store, group, found[name]) for name in ("faces", "faces, compared"))
+    for one in (table, charts):
+        assert (one["orderByKey"], one["orderByAsc"]) == ("metrics.`fid_inception`", True)
+    assert table["selectedColumns"] == [
+        "metrics.`fid_inception`",
+        "metrics.`fid_inception_sd_trainings`",
+        "metrics.`fid_inception_floor`",
+        "metrics.`fid_classifier`",
+        "metrics.`kid_inception`",
+        "metrics.`precision_inception`",
+        "metrics.`recall_inception`",
+    ]
+    assert [one["metricKey"] for one in charts["compareRunCharts"]] == [
+        "fid_inception",
+        "fid_classifier",
+        "kid_inception",
+        "precision_inception",
+        "recall_inception",
+    ]
+    (section,) = charts["compareRunSections"]
+    assert {one["metricSectionId"] for one in charts["compareRunCharts"]} == {section["uuid"]}
+    shown = store.search_runs([group], charts["searchFilter"])
+    assert sorted(run.info.run_id for run in shown) == sorted(newest)
+
+
+def test_a_mixture_goes_by_the_variation_of_its_modes(store: MlflowClient, tmp_path: Path) -> None:
+    group = experiment(store, "mixture9", tmp_path)
+    measured_run(store, group, "gan", 1000, "fid_coordinates", "validation/mode_variation", "mode_variation")
+    shown = view(store, group, pages()["mixture9"])
+    assert shown["orderByKey"] == "metrics.`mode_variation`"
+    assert shown["selectedColumns"] == ["metrics.`mode_variation`", "metrics.`fid_coordinates`"]
+
+
+def test_as_many_runs_as_are_compared_fit_into_a_view(store: MlflowClient, tmp_path: Path) -> None:
+    group = experiment(store, "many", tmp_path)
+    metrics = [f"{name}_inception_{resizer}" for name in ("fid", "kid", "precision", "recall") for resizer in "abc"]
+    for i in range(MOST_COMPARED + 1):
+        measured_run(store, group, f"run{i}", 1000 + i, *metrics)
+    charts = view(store, group, pages()["many, compared"])
+    assert len(store.search_runs([group], charts["searchFilter"])) == MOST_COMPARED
+
+
+def test_who_may_not_keep_a_view_gets_the_order_alone(
+    store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = experiment(store, "digits", tmp_path)
+    measured_run(store, group, "gan", 1000, "fid_classifier")
+
+    def refused(*_: object) -> None:
+        raise MlflowException("Permission denied", 7)
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
+    found = pages()
+    assert found.keys() == {"digits"}
+    asked = parse_qs(urlsplit(found["digits"]).query)
+    assert (asked["orderByKey"], asked["orderByAsc"]) == (["metrics.`fid_classifier`"], ["true"])
 
 
 def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
