@@ -94,8 +94,8 @@ def how(protocols: Mapping[str, Evaluation]) -> str:
         spread = "Each run was trained once: what another training would give is not known"
     return (
         f"Numbers are means of the best checkpoint over {protocol.seeds} draws of {protocol.samples:,} samples, "
-        f"against the {protocol.real_images:,} images of the {protocol.split} split. {spread}; in brackets the "
-        f"one over draws from the same weights, which is smaller. {floor(protocol)}Precision, "
+        f"against the {protocol.real_images:,} images of the {protocol.split} split. {spread}; in brackets is "
+        f"the standard deviation over draws from the same weights, which is smaller. {floor(protocol)}Precision, "
         f"recall (k = 3) and memorisation look at {counts.precision_recall_memorisation:,} of each, KID at "
         f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Memorisation, and the pictures for it, look for "
         f"the nearest of {counts.training_images:,} training images.{score} Extractors: {'; '.join(extractors)}.{flag}"
