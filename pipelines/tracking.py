@@ -34,6 +34,7 @@ from gen import export
 from gen.config import Run, flat
 from gen.data.dataset import Dataset
 from pipelines.background import Background, Temporary
+from pipelines.model_folder import weights_digest
 from pipelines.provenance import provenance
 from pipelines.store import connect, experiment_id, tracking_uri
 
@@ -41,6 +42,8 @@ BATCH = 900
 MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
+REGISTERED = "registered_weights_sha256"
+"""Tag of a run: of the model that was registered last."""
 SERVED = Path(__file__).with_name("served_model.py")
 HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
 
@@ -263,6 +266,9 @@ class Tracker:
             del self.measured[: len(some)]
 
     def _log_model(self, folder: Path) -> None:
+        weights = weights_digest(folder)
+        if self.store.get_run(self.run_id).data.tags.get(REGISTERED) == weights:
+            return  # exported again: no new version
         mlflow.set_tracking_uri(tracking_uri())
         image = export.describe(folder)["image"]
         asked = Schema([ColSpec("long", "rows"), ColSpec("long", "seed")])
@@ -289,6 +295,7 @@ class Tracker:
             self.store.update_registered_model(self.facts.name, HOW_TO_SERVE.format(name=self.facts.name))
             for name in ("grid.png", "metrics.json"):
                 mlflow.log_artifact(str(folder / name))
+        self.store.set_tag(self.run_id, REGISTERED, weights)
 
     def _end(self, status: str, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():

@@ -154,7 +154,9 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     assert again.returncode == 0, again.stderr
     assert weights(workplace.folder) == first
     assert {path: path.stat().st_mtime_ns for path in written} == written, "nothing is trained"
-    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["FINISHED"]
+    store, runs = tracked(workplace.folder)
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    assert len(store.search_model_versions("name = 'ring'")) == 1, "the same weights are no new version"
 
 
 def test_each_seed_is_a_training_and_a_kill_in_the_second_leaves_the_first(workplace: Workplace) -> None:
