@@ -109,16 +109,24 @@ class Search(Searcher):
         sweep: Sweep,
         known: list[Point],
         prepare: Callable[[Trial, list[Point]], Mapping[str, Any]],
-        diverged: Callable[[Trial], bool],
+        without_value: Callable[[Trial], bool],
         recall: Callable[[str, Trial], Rows | None],
     ) -> None:
-        """`prepare` writes the points down and makes a trial's configuration; `recall` has the rows of an ended one."""
+        """A search that begins with the points it had.
+
+        Args:
+            sweep: what is searched.
+            known: its points of before.
+            prepare: writes the points down and makes a trial's configuration.
+            without_value: knows of a trial that is over whether it has no result.
+            recall: has the rows of a trial that was over before.
+        """
         super().__init__(metric=sweep.metric, mode=sweep.mode)
         self.sweep = sweep
         self.points = Points(sweep, known)
         self.remembered = len(known)
         self.prepare = prepare
-        self.diverged = diverged
+        self.without_value = without_value
         self.recall = recall
         self.waiting: list[Trial] = []
         self.begun: dict[str, Trial] = {}
@@ -182,7 +190,7 @@ class Search(Searcher):
         if result and "step" in result:  # Ray Tune does not show the one by which the scheduler ends a trial
             self.on_trial_result(trial_id, result)
         number = self.begun[trial_id].point
-        if error or trial_id in self.infinite or self.diverged(self.begun[trial_id]):
+        if error or trial_id in self.infinite or self.without_value(self.begun[trial_id]):
             self.best.pop(trial_id, None)
         self.left[number] -= 1
         if self.left[number] == 0:

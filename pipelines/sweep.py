@@ -74,7 +74,7 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
         tracker = Tracker(plan.facts())
         table = Table(sweep, params.run(sweep.run).seed)
         watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
-        search = Search(sweep, plan.known, plan.configure, plan.diverged, watch.recall)
+        search = Search(sweep, plan.known, plan.configure, plan.without_value, watch.recall)
         watch.search = search
         try:
             fit(plan, compute, search, watch, min(sweep.concurrency, cluster.room(compute, device)))
@@ -136,17 +136,18 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
 
 def finish(plan: Plan, params: Path, table: Table, tracker: Tracker, judge: Callable[[], Winner]) -> None:
     """Write the results, with what `judge` has of the best point, and say which trials could not be trained."""
-    out = HOME / plan.name
+    out, kept = HOME / plan.name, ""
     try:
         if len(table.failed) < len(table.records):
             check_report(plan.name, table)
             verdict = judge()
             with lock(out), whole(out) as partial:
                 best = write_report(plan.name, params, table, verdict, partial)
+            kept = f"; {out} has what there is"
         if table.failed:
             raise InputError(
                 f"{plan.name}: {len(table.failed)} of {len(table.records)} trials failed, the first with: "
-                f"{table.failed[0]}; start it again to train what is missing; {out} has what there is"
+                f"{table.failed[0]}; start it again to train what is missing" + kept
             )
     except BaseException:
         tracker.end("FAILED")

@@ -14,6 +14,7 @@ from gen.sweep import label
 from pipelines.jobs import job_of, storage_of
 from pipelines.search import Point, Trial
 from pipelines.tracking import Facts, facts_of, where_from
+from pipelines.trial import FAILURE
 
 
 def deciding_files() -> tuple[Path, ...]:
@@ -52,9 +53,13 @@ class Plan:
         run = self.params.trial(self.name, one.values, one.seed)
         return Checkpoints(self.home, f"{one.point:04d}_{one.seed}", identity(run, self.inputs[0].digest, self.device))
 
-    def diverged(self, one: Trial) -> bool:
-        """Whether a trial did."""
-        return self.checkpoints(one).outcome() == "diverged"
+    def failure(self, one: Trial) -> dict[str, str] | None:
+        """Reason and traceback of a trial that cannot be trained; None of any other."""
+        return self.checkpoints(one).read_json(FAILURE) or None
+
+    def without_value(self, one: Trial) -> bool:
+        """Whether a trial that is over has no result: it diverged, or could not be trained."""
+        return self.checkpoints(one).outcome() == "diverged" or self.failure(one) is not None
 
     def configure(self, one: Trial, points: list[Point]) -> dict[str, Any]:
         """What the trial's process is told; its point is written down before."""

@@ -16,6 +16,7 @@ from pipelines.sweep_plan import Plan
 from pipelines.sweep_table import Table
 from pipelines.tracking import Tracker
 from pipelines.trial import history
+from pipelines.worker import TRACEBACK
 
 SECTIONS = ("loss", "validation", "gradient_norm")
 NUMBERS = ("images_seen", "images_per_second", "steps_per_second", "scoring_share_of_time", "seconds")
@@ -139,6 +140,10 @@ class Watch(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write down how it ended, with all that it told."""
         record = self.table.records[trial.trial_id]
+        failure = self.plan.failure(record.trial)
+        if failure is not None:
+            self.fail(trial.trial_id, failure["reason"], failure["traceback"])
+            return
         checkpoints = self.plan.checkpoints(record.trial)
         outcome = checkpoints.outcome()
         if outcome is not None:  # the scheduler may have ended it while it told again what it had told
@@ -172,10 +177,16 @@ class Watch(tune.Callback):
         self.tracker.close()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that it could not be trained; the sweep says why in the end."""
-        record = self.table.records[trial.trial_id]
-        record.outcome, record.reason = "failed", reason(trial)
-        self.children[trial.trial_id].end("FAILED", outcome="failed")
+        """Note that its process was lost too often."""
+        self.fail(trial.trial_id, reason(trial))
+
+    def fail(self, identifier: str, why: str, traceback: str = "") -> None:
+        """A trial could not be trained; the sweep says why in the end, and MLflow has the traceback."""
+        record, child = self.table.records[identifier], self.children[identifier]
+        record.outcome, record.reason = "failed", why
+        if traceback:
+            child.text(TRACEBACK, traceback)
+        child.end("FAILED", outcome="failed")
         self.progress.show()
 
 

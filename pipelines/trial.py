@@ -5,6 +5,7 @@ goes on from its newest checkpoint; one that ended just before the sweep was kil
 """
 
 import dataclasses
+import json
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,9 @@ from gen.workers import ALONE
 from pipelines.fit import Fit, follow
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.worker import Job, perform
+
+FAILURE = "failure.json"
+"""Beside a trial's checkpoints: why it could not be trained, of a fault that trying again does not mend."""
 
 
 def trial(config: dict[str, Any]) -> None:
@@ -34,13 +38,24 @@ def trial(config: dict[str, Any]) -> None:
 
 
 def train_and_report(job: Job, checkpoints: Checkpoints, reports: "Reports", max_failures: int) -> None:
-    """Train it here, or by several workers, and note how it ended. Raises InputError when it cannot be trained."""
+    """Train it here, or by several workers, and note how it ended.
+
+    What is wrong with the run itself is noted and not raised: Ray Tune would try it again.
+
+    Raises:
+        InputError: its workers were lost too often.
+    """
+    checkpoints.put(FAILURE, b"{}")  # of an earlier start of the sweep
     alone = job.run.compute.workers == 1
     ended = perform(job, reports, ALONE) if alone else several(job, reports, max_failures)
-    if ended.outcome in ("finished", "diverged"):
-        checkpoints.end(max(checkpoints.steps(), default=0), ended.outcome)
-    if ended.outcome in ("refused", "broken", "failed"):
-        raise InputError(ended.reason or "its workers ended without a word")
+    match ended.outcome:
+        case "finished" | "diverged":
+            checkpoints.end(max(checkpoints.steps(), default=0), ended.outcome)
+        case "refused" | "broken":
+            failure = {"reason": ended.reason, "traceback": ended.traceback}
+            checkpoints.put(FAILURE, json.dumps(failure).encode())
+        case "failed":
+            raise InputError(ended.reason or "its workers ended without a word")
 
 
 def several(job: Job, reports: "Reports", max_failures: int) -> Ended:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from pipelines.store import sweep_trials
 from pipelines.sweep_plan import Plan
 from pipelines.sweep_watch import Halving
 from pipelines.trial import history
-from tests.pipelines.conftest import Workplace, cmdline, ring_run
+from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
 
@@ -352,6 +353,36 @@ def test_a_trial_whose_gradient_has_no_finite_norm_is_no_result(workplace: Workp
     _, children, _ = tracked(workplace)
     assert sorted(one.info.status for one in children.values()) == ["FAILED", "FAILED", "FINISHED"]
     assert run(workplace).splitlines()[-4:] == said.splitlines()[-4:], "nor when it is told of again"
+
+
+@pytest.mark.slow
+def test_an_error_in_a_family_is_not_tried_again_and_kept_with_its_trial(workplace: Workplace) -> None:
+    code = workplace.folder / "code"
+    for package in ("gen", "pipelines"):
+        shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    family = code / "gen" / "families" / "wgan.py"
+    loss = "self.critic(self.decode(self.prior(noise)))"
+    assert loss in family.read_text()
+    # What depends on values is not met by the step without numbers that every point makes before a sweep begins.
+    family.write_text(family.read_text().replace(loss, f"{loss}[torch.tensor([10**6])]"))
+    del workplace.environment["RAY_ADDRESS"]  # a Ray of its own, whose workers import the copy
+    workplace.environment["PYTHONPATH"] = str(code)
+    write(workplace, sweep_of({"model.clip": {"values": [0.01], "log": False}}, seeds=1))
+    done = workplace.run("sweep", "clip")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert re.search(r"1 of 1 trials failed, the first with: IndexError: .*gen/families/wgan.py:\d+ in ", done.stderr)
+    assert "has what there is" not in done.stderr, "nothing was written"
+    assert len(list((workplace.folder / "storage").glob("*/*/failure.json"))) == 1
+    _, children, store = tracked(workplace)
+    (child,) = children.values()
+    assert child.info.status == "FAILED"
+    kept = store.download_artifacts(child.info.run_id, "traceback.txt", str(workplace.folder))
+    assert "IndexError" in Path(kept).read_text()
+
+    shutil.copy(ROOT / "gen" / "families" / "wgan.py", family)
+    run(workplace)
+    assert trials(workplace)["outcome"].tolist() == ["finished"]
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
