@@ -1,4 +1,7 @@
-"""The words everything else is written in: Batch, Noise, Losses, Move, Update, Family."""
+"""The words everything else is written in: Batch, Condition, Noise, Losses, Move, Update, Family.
+
+What some families can do besides being trained (sampling, encoding, a likelihood) is in gen/abilities.py.
+"""
 
 import hashlib
 import importlib
@@ -53,6 +56,23 @@ class Batch(NamedTuple):
     def rows(self, take: slice) -> "Batch":
         """The given rows of every part."""
         return Batch(self.images[take], self.labels[take], {k: v[take] for k, v in self.extras.items()})
+
+
+class Condition(NamedTuple):
+    """What a conditional family is told when it samples: a row for each sample, of the columns that it conditions on."""
+
+    labels: Int[Tensor, " n"] | None = None
+    extras: Mapping[str, Tensor] = {}
+
+    def rows(self, take: slice | Int[Tensor, " m"]) -> "Condition":
+        """The given rows of every column."""
+        labels = None if self.labels is None else self.labels[take]
+        return Condition(labels, {name: values[take] for name, values in self.extras.items()})
+
+    def to(self, device: torch.device | str) -> "Condition":
+        """The same on another device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return Condition(labels, {name: values.to(device) for name, values in self.extras.items()})
 
 
 class Noise:
@@ -153,17 +173,14 @@ class Update:
 
 @runtime_checkable
 class Family(Protocol):
-    """One paper: its networks, its updates, how it samples. Any nn.Module with these two methods is one.
+    """One paper: its networks and its updates. Any nn.Module with `updates` is one.
 
-    There is no base class to inherit from; the rest of this protocol is what nn.Module brings.
+    There is no base class to inherit from; the rest of this protocol is what nn.Module brings. What else a family can do
+    it declares by having the methods of an ability (gen/abilities.py).
     """
 
     def updates(self) -> Sequence[Update]:
         """What one training step does, in order."""
-        ...
-
-    def sample(self, noise: Noise, given: Batch | None = None) -> Float[Tensor, "n c h w"]:
-        """`noise.rows` samples in [-1, 1]; `given` is what a conditional family is told."""
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...  # noqa: D102
@@ -179,37 +196,6 @@ class Family(Protocol):
     def train(self, mode: bool = True) -> "Family": ...  # noqa: D102
 
     def to(self, *args: Any, **kwargs: Any) -> "Family": ...  # noqa: D102
-
-
-@runtime_checkable
-class Latent(Protocol):
-    """Ability of a family that decodes a latent vector."""
-
-    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
-        """Latent vectors drawn from the prior."""
-        ...
-
-    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        """Images in [-1, 1] of latent vectors."""
-        ...
-
-
-@runtime_checkable
-class Inference(Latent, Protocol):
-    """Ability of a family that also finds the latent vector of an image."""
-
-    def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """Where images lie in latent space; the mean, for a stochastic encoder."""
-        ...
-
-
-@runtime_checkable
-class Features(Protocol):
-    """Ability of a family whose networks have learned something a linear classifier can use."""
-
-    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """One row of numbers for every image."""
-        ...
 
 
 def family_names() -> list[str]:

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gen.abilities import Inference, Samples
 from gen.checkpoint import Checkpoints
+from gen.conditions import sheet
 from gen.config import Logging
-from gen.family import Inference, Losses
+from gen.family import Batch, Losses
 from gen.grid import alternating
 from gen.profiling import Profiler
 from gen.scores import Score
@@ -19,7 +21,9 @@ from gen.scores import Score
 if TYPE_CHECKING:
     from gen.training import Loop
 
-GRID_SAMPLES = 64
+PAIRS = 32
+"""Validation images whose reconstructions are shown."""
+SPLIT = "validation"
 
 
 class Diverged(Exception):
@@ -37,7 +41,7 @@ class Observer(Protocol):
     def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
         """Images after `step` steps, in [-1, 1], on the CPU; when a run goes on, those told last come again.
 
-        `samples` are of the same fixed noise. `reconstructions`, of a family with an encoder, are pairs: a validation
+        `samples` are of the same fixed noise; of a family that is told the class, eight of each. `reconstructions`, of a family with an encoder, are pairs: a validation
         image, what became of it, the next one...
         """
         ...
@@ -80,8 +84,8 @@ class Journal:
         self.history: list[dict[str, float]] = []
         self.shown: dict[str, tuple[int, Tensor]] = {}
         """The images told last, by name, and after how many steps."""
-        self.held: Tensor | None = None
-        """Those whose reconstructions are shown."""
+        self.held: dict[int, Batch] = {}
+        """Validation images that are shown, by how many."""
         self.profiler = Profiler(logging.profile_steps)
 
     def open(self) -> None:
@@ -169,14 +173,20 @@ class Journal:
         loop = self.loop
         if not loop.workers.first:
             return
-        self.show("samples", loop.sample("grid", rows=GRID_SAMPLES))
-        rows = min(GRID_SAMPLES // 2, loop.dataset.rows.get("validation", 0))
-        if isinstance(loop.family, Inference) and rows:
-            if self.held is None:
-                self.held = loop.batches("validation", rows, alone=True)[0].images
+        if isinstance(loop.family, Samples):
+            rows, condition = sheet(loop.family, loop.data, self.held_out)
+            self.show("samples", loop.sample("grid", rows=rows, condition=condition))
+        if isinstance(loop.family, Inference) and loop.dataset.rows.get(SPLIT):
+            held = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images
             with loop.evaluating():
-                made = loop.family.decode(loop.family.encode(self.held))
-            self.show("reconstructions", alternating(self.held, made))
+                made = loop.family.decode(loop.family.encode(held))
+            self.show("reconstructions", alternating(held, made))
+
+    def held_out(self, rows: int) -> Batch:
+        """Rows of the validation split, read once."""
+        if rows not in self.held:
+            self.held[rows] = self.loop.held_out(SPLIT, rows)
+        return self.held[rows]
 
     def show(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
         """To the observer, and kept for checkpoints to carry."""

@@ -15,6 +15,8 @@ from gen.blame import blame
 from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
+from gen.abilities import Samples
+from gen.conditions import draw, told
 from gen.family import Batch, DataSpec, Noise, family_file, load_family
 from gen.training import data_spec
 
@@ -57,18 +59,19 @@ def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, dev
     """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         family = load_family(run.family, run.model, spec).train()
-        labels = torch.zeros(rows, dtype=torch.int64)
+        batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
         for update in family.updates():
             noise = Noise("rehearsal", rows=rows, device=device)
-            shown = rows if update.data else 0
-            losses = update.loss(Batch(torch.zeros(rows, *spec.image), labels, extras).rows(slice(shown)), noise)
+            losses = update.loss(batch if update.data else batch.rows(slice(0)), noise)
             if missing := set(update.moves) - set(losses):
                 said = f"moves {', '.join(sorted(missing))}, its loss has {', '.join(losses)}"
                 raise InputError(f"{run.family}: update {update.name!r} {said}; name them alike")
             for name, move in update.moves.items():
                 torch.autograd.grad(losses[name], list(move.params), retain_graph=True, allow_unused=True)
         family.train(False)
+        if not isinstance(family, Samples):
+            return
         with torch.no_grad():
-            made = tuple(family.sample(Noise("rehearsal", rows=rows, device=device)).shape)
+            made = tuple(draw(family, Noise("rehearsal", rows=rows, device=device), told(family, batch)).shape)
         if made != (rows, *spec.image):
             raise InputError(f"{run.family}: samples of shape {made}; the data ask for {(rows, *spec.image)}")

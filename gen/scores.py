@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gen.abilities import Conditional, HeldOutLoss
+from gen.conditions import told
 from gen.data.dataset import Mixture
+from gen.family import Noise
 from gen.metrics import sliced_wasserstein
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.frechet import frechet_distance
@@ -84,8 +87,55 @@ class Coordinates:
             return {}
         if self.real is None:
             self.real = sliced_wasserstein.projections(loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1))
-        drawn = loop.sample("score", rows=rows).flatten(1)
+        drawn = samples_to_score(loop, rows, slice(None)).flatten(1)
         return points_score(drawn, self.real, loop.dataset.mixture)
+
+
+class OwnLoss:
+    """The family's own loss on the validation split (gen.abilities.HeldOutLoss), of at most so many images."""
+
+    def __init__(self, images: int, every: int = 1) -> None:
+        self.images = images
+        self.every = every
+        self.digest = f"own loss/{images}"
+
+    def __call__(self, loop: "Loop") -> Mapping[str, float]:
+        """The first worker computes it alone."""
+        rows = min(self.images, loop.dataset.rows.get(SPLIT, 0))
+        if rows == 0 or not loop.workers.first:
+            return {}
+        assert isinstance(loop.family, HeldOutLoss)
+        batch, found = loop.held_out(SPLIT, rows), []
+        with loop.evaluating():
+            for start in range(0, rows, AT_ONCE):
+                some = slice(start, min(start + AT_ONCE, rows))
+                noise = Noise(loop.run.seed, "score", rows=rows, take=some, device=loop.device, dtype=loop.dtype)
+                found.append(loop.family.held_out_loss(batch.rows(some), noise))
+        return {name: float(torch.cat([one[name] for one in found]).double().mean()) for name in found[0]}
+
+
+def score_of(family: type, reference: Reference, samples: int, every: int) -> Score:
+    """What a family's checkpoints are chosen by: its own loss where it has one, else what its samples are worth.
+
+    Args:
+        family: the `Model` of its file.
+        reference: of the data set, by the extractor that checkpoints are chosen by.
+        samples: drawn for a score, or images that the loss is of.
+        every: steps between two scores.
+    """
+    if issubclass(family, HeldOutLoss):
+        return OwnLoss(samples, every)
+    if reference.name == "coordinates":
+        return Coordinates(samples, every)
+    return LightFrechet(reference, samples, every)
+
+
+def samples_to_score(loop: "Loop", rows: int, take: slice) -> Float[Tensor, "n c h w"]:
+    """Samples of the noise that scores have; a conditional family is told what stands in the validation split."""
+    condition = None
+    if isinstance(loop.family, Conditional):
+        condition = told(loop.family, loop.held_out(SPLIT, rows))
+    return loop.sample("score", rows=rows, take=take, condition=condition)
 
 
 class LightFrechet:
@@ -106,7 +156,7 @@ class LightFrechet:
         if SPLIT not in self.reference.moments:
             return {}
         workers = loop.workers
-        images = loop.sample("score", rows=self.samples, take=slice(workers.rank, None, workers.world))
+        images = samples_to_score(loop, self.samples, slice(workers.rank, None, workers.world))
         if workers.any(not bool(images.isfinite().all()), loop.device):
             return {f"fid_{self.reference.name}": math.nan}  # the run has diverged, on all workers alike
         extract = self.reference.extract.to(loop.device)

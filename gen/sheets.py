@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from gen.family import Family, Inference, Latent, Noise
+from gen.abilities import Inference, Latent, Samples
+from gen.conditions import draw, told
+from gen.family import Batch, Family, Noise
 from gen.grid import alternating, grid
 from gen.metrics.neighbours import nearest
 
@@ -44,10 +46,13 @@ def point_panels(
     points, labels = points[:POINTS], labels[:POINTS]
     noise = Noise("panels", rows=POINTS)
     z = family.prior(noise) if isinstance(family, Latent) else None
-    samples = family.decode(z) if isinstance(family, Latent) and z is not None else family.sample(noise)
-    near = torch.zeros(POINTS) if centres is None else nearest(samples.flatten(1), centres).indices[:, 0]
+    near = torch.zeros(POINTS)
     last = 1 if centres is None else len(centres) - 1
-    panels = [("data", points.flatten(1), labels), ("samples", samples.flatten(1), near)]
+    panels = [("data", points.flatten(1), labels)]
+    if isinstance(family, Samples):
+        samples = draw(family, noise, told(family, Batch(points, labels)))
+        near = near if centres is None else nearest(samples.flatten(1), centres).indices[:, 0]
+        panels.append(("samples", samples.flatten(1), near))
     if isinstance(family, Inference):
         encoded = family.encode(points)
         panels.append(("reconstructions", family.decode(encoded).flatten(1), labels))

@@ -18,10 +18,11 @@ from torch import Tensor
 from gen.checkpoint import Checkpoints
 from gen.config import Logging, Run
 from gen.data.dataset import Dataset
+from gen.conditions import draw
 from gen.data.loader import Loader
 from gen.ema import batch_norms, moving_average, running
 from gen.export import load_weights
-from gen.family import Batch, DataSpec, Family, ImageShape, Losses, Move, Noise, Update, constant, load_family, seed_of
+from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Losses, Move, Noise, Update, constant, load_family, seed_of
 from gen.journal import Journal, Observer, Silent
 from gen.scores import Coordinates, Score
 from gen.workers import ALONE, Workers
@@ -97,6 +98,7 @@ class Loop:
         self.workers = workers
         self.dtype = dtype
         self.dataset = dataset
+        self.data = data_spec(run, dataset)
         self.device = next(param for _, param in family.named_parameters()).device
         self.loader = self.batches("train", run.batch)
         empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
@@ -196,11 +198,20 @@ class Loop:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def sample(self, *key: int | str, rows: int, take: slice = slice(None)) -> Float[Tensor, "n c h w"]:
-        """Samples in evaluation mode, with the averaged weights; a function of the weights, the key and the row."""
+    def sample(
+        self, *key: int | str, rows: int, take: slice = slice(None), condition: Condition | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        """Samples in evaluation mode, with the averaged weights; a function of the weights, the key and the row.
+
+        `condition` is of all `rows`.
+        """
         noise = Noise(self.run.seed, *key, rows=rows, take=take, device=self.device, dtype=self.dtype)
         with self.evaluating():
-            return self.family.sample(noise)
+            return draw(self.family, noise, condition and condition.rows(take).to(self.device))
+
+    def held_out(self, split: str, rows: int) -> Batch:
+        """So many rows of a split that is not trained on, all of them on this worker; always the same."""
+        return self.batches(split, rows, alone=True)[0]
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 
 import gen
-from gen import config
+from gen import config, evaluators
+from gen.abilities import Inference, Samples
 from gen.config import Params, Run
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
-from gen.family import Family, Inference
+from gen.evaluators import Subject
+from gen.family import Batch, Family, family_module
 from gen.grid import png
 from gen.metrics import evaluation
-from gen.metrics.evaluation import SPLIT, Measured, Summary
-from gen.metrics.extractors import ClassifierExtractor
-from gen.metrics.modes import coverage
+from gen.metrics.evaluation import SPLIT, Measured, Sampler, Summary
 from gen.metrics.neighbours import closest
 from gen.metrics.reference import Reference, images, open_reference
 from gen.sheets import beside_neighbours, pairs, point_panels
@@ -65,13 +65,13 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
     for reference in references:
         for one in described:
             check_same_data(name, one, reference, dataset)
-    found, singular = [], set()
-    with progress(name, "samples", section.samples * section.seeds * len(models)) as move:
+    found = []
+    sampling = issubclass(family_module(described[0].family).Model, Samples)
+    with progress(name, "samples", section.samples * section.seeds * len(models) * sampling) as move:
         for model in models:
             with concerning(model):
-                numbers, flagged = over_draws(params, run, model, references, move)
-                singular |= flagged
-                found.append(numbers | particular(gen.load(model), dataset, section, references))
+                numbers = over_draws(params, run, model, references, move) if sampling else {}
+                found.append(numbers | of_the_model(gen.load(model), run, dataset, section, references))
     family = gen.load(models[0])
     with concerning(models[0]):
         draw_pictures(pictures, family, run, dataset=dataset, section=section, reference=references[0])
@@ -99,7 +99,7 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         notes["extractors"][reference.name] = {
             "sha256": "".join(weights),
             "reference_sha256": reference.digest,
-            "singular_covariance": reference.name in singular,
+            "singular_covariance": any(one[flag].mean for one in found if (flag := f"singular_covariance_{reference.name}") in one),
             "counts": evaluation.counts(reference, section.samples),
             **about,
         }
@@ -109,23 +109,26 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
 
 def over_draws(
     params: Params, run: Run, model: Path, references: Sequence[Reference], move: Callable[[int], None]
-) -> tuple[dict[str, Measured], set[str]]:
-    """Every metric of one training over draws of samples, and the extractors that had a singular covariance."""
+) -> dict[str, Measured]:
+    """Every number of the samples of one training, over draws."""
     section = params.reference[run.dataset]
-    found: list[dict[str, float]] = []
-    singular: set[str] = set()
-    folders = [reference.folder for reference in references]
     drawn = extract(
-        model, folders, section.seeds, section.samples, workers=section.workers, where=params.cluster, move=move
+        model,
+        [reference.folder for reference in references],
+        section.seeds,
+        section.samples,
+        dataset=Path("data/prepared") / run.dataset,
+        size=run.size,
+        workers=section.workers,
+        where=params.cluster,
+        move=move,
     )
+    found: list[dict[str, float]] = []
     for seed, said in enumerate(drawn):
         found.append({})
         for one, reference in zip(said, references, strict=True):
-            numbers, flagged = evaluation.measure(one, reference, seed)
-            found[seed] |= numbers
-            if flagged:
-                singular.add(reference.name)
-    return evaluation.over_seeds(found), singular
+            found[seed] |= evaluators.of_samples(one, reference, seed)
+    return evaluation.over_seeds(found)
 
 
 @contextmanager
@@ -137,26 +140,21 @@ def concerning(model: Path) -> Iterator[None]:
         raise InputError(f"{model}: {error}") from None
 
 
-def particular(
-    family: Family, dataset: Dataset, section: config.Reference, references: Sequence[Reference]
+def of_the_model(
+    family: Family, run: Run, dataset: Dataset, section: config.Reference, references: Sequence[Reference]
 ) -> dict[str, Measured]:
-    """What only some models have: modes of a mixture, an encoder."""
-    measured: dict[str, Measured] = {}
-    if (mixture := dataset.mixture) is not None:
-        drawn = [
-            evaluation.draw(family, seed, slice(0, section.samples), section.samples).flatten(1)
-            for seed in range(section.seeds)
-        ]
-        measured |= evaluation.over_seeds([coverage(points, *mixture) for points in drawn])
-    if isinstance(family, Inference):
-        held = torch.cat(list(first_images(dataset, section.size, INFERRED)))
-        found = [evaluation.inference_errors(family, held, seed) for seed in range(section.seeds)]
-        measured |= evaluation.over_seeds(found)
-        for reference in references:
-            if isinstance(reference.extract, ClassifierExtractor):
-                kept = evaluation.class_kept(family, held, reference.extract)
-                measured[f"class_kept_{reference.name}"] = Measured(kept, 0.0)
-    return measured
+    """Every number of a model itself: an encoder's, a density's, those of a family that is told something."""
+    held_out = torch.cat(list(first_images(dataset, section.size, INFERRED)))
+    labels = torch.tensor(dataset.read(SPLIT).labels[: len(held_out)])
+    subject = Subject(
+        family=family,
+        sampler=Sampler(family, dataset, run.size),
+        dataset=dataset,
+        references=references,
+        held_out=Batch(held_out, labels),
+        samples=section.samples,
+    )
+    return evaluation.over_seeds([evaluators.of_model(subject, seed) for seed in range(section.seeds)])
 
 
 def draw_pictures(
@@ -169,7 +167,8 @@ def draw_pictures(
         centres = None if dataset.mixture is None else dataset.mixture.centres
         (pictures / "points.png").write_bytes(point_panels(family, held, labels, centres))
         return
-    (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
+    if isinstance(family, Samples):
+        (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
     if isinstance(family, Inference):
         held = torch.cat(list(first_images(dataset, section.size, PAIRED)))
         with torch.inference_mode():
@@ -189,7 +188,8 @@ def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torc
 
 def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
     """A sheet of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
-    drawn = [evaluation.draw(family, 0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
+    sampler = Sampler(family, dataset, run.size)
+    drawn = [sampler.draw(0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
     features = torch.cat([reference.extract(part).features for part in drawn])
     shown, near = closest(features, reference.features("train"), SHEET, NEIGHBOURS)
     wanted = set(near.flatten().tolist())

@@ -17,8 +17,7 @@ from gen.config import Cluster
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.loader import padded
 from gen.errors import InputError
-from gen.family import Family
-from gen.metrics.evaluation import chunks, draw
+from gen.metrics.evaluation import Sampler, chunks
 from gen.metrics.extractors import Extracted, Extractor
 from gen.metrics.reference import Piece, load_extractor, open_reference, piece_features
 from gen.training import pick_device
@@ -31,6 +30,8 @@ def extract(
     seeds: int,
     samples: int,
     *,
+    dataset: Path,
+    size: int | None,
     workers: int,
     where: Cluster,
     move: Callable[[int], None],
@@ -45,12 +46,14 @@ def extract(
         references: the extractors' folders; it reaches them, too.
         seeds: of sampling, from 0.
         samples: how many, for each seed.
+        dataset: prepared; whose test split a conditional family is told of.
+        size: of the model's images.
         workers: processes; one needs no Ray.
         where: the Ray to join.
         move: called with the number of samples done since its last call.
     """
-    folders = tuple(str(folder.absolute()) for folder in references)
-    jobs = [(str(model.absolute()), folders, seed, rows, samples) for seed in range(seeds) for rows in chunks(samples)]
+    loaded = (str(model.absolute()), tuple(str(one.absolute()) for one in references), str(dataset.absolute()), size)
+    jobs = [(loaded, seed, rows, samples) for seed in range(seeds) for rows in chunks(samples)]
     with closing(_shared(_samples, jobs, workers, where)) as done:
         for _ in range(seeds):
             found = []
@@ -126,10 +129,10 @@ def _by_one_thread(work: Callable[[Any], Any], job: Any) -> Any:
         torch.set_num_threads(threads)
 
 
-def _samples(job: tuple[str, tuple[str, ...], int, slice, int]) -> list[Extracted]:
-    model, references, seed, rows, samples = job
-    family, extractors, device = _loaded_model(model, references)
-    images = draw(family, seed, rows, samples, device)
+def _samples(job: tuple[tuple[str, tuple[str, ...], str, int | None], int, slice, int]) -> list[Extracted]:
+    loaded, seed, rows, samples = job
+    sampler, extractors = _loaded_model(*loaded)
+    images = sampler.draw(seed, rows, samples)
     return [Extracted(*(part.cpu() for part in extractor(images))) for extractor in extractors]
 
 
@@ -140,10 +143,12 @@ def _real(job: tuple[str, str, str, int | None, Piece]) -> Float[Tensor, "n d"]:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded_model(model: str, references: tuple[str, ...]) -> tuple[Family, list[Extractor], torch.device]:
+def _loaded_model(
+    model: str, references: tuple[str, ...], dataset: str, size: int | None
+) -> tuple[Sampler, list[Extractor]]:
     device = pick_device("auto")
     extractors = [open_reference(Path(folder)).extract.to(device) for folder in references]
-    return export.load(model).to(device), extractors, device
+    return Sampler(export.load(model).to(device), open_dataset(Path(dataset)), size, device), extractors
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,9 +14,12 @@ from gen.checkpoint import Checkpoints
 from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Noise
+from gen.abilities import Samples
+from gen.conditions import draw, sheet
+from gen.data.loader import Loader
+from gen.family import Batch, Noise
 from gen.grid import grid, png
-from gen.journal import GRID_SAMPLES
+from gen.journal import SPLIT
 from gen.settings import Settings, check
 from gen.training import data_spec, finished_family
 
@@ -119,12 +122,16 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
 
 def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
     """Export the family of a checkpoint, with a grid of its samples."""
-    family = finished_family(run, dataset, state)
+    family, spec = finished_family(run, dataset, state), data_spec(run, dataset)
     folder.mkdir(parents=True, exist_ok=True)
-    noise = Noise(run.seed, "grid", rows=GRID_SAMPLES)
-    (folder / "grid.png").write_bytes(png(grid(family.sample(noise).detach())))
-    exporting.save(
-        folder,
+
+    def held_out(rows: int) -> Batch:
+        return Loader(dataset, SPLIT, batch=rows, seed=run.seed, size=run.size)[0]
+
+    if isinstance(family, Samples):
+        rows, condition = sheet(family, spec, held_out)
+        images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
+                folder,
         family,
         run.family,
         run.model,

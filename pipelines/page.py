@@ -3,13 +3,14 @@
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from gen.errors import InputError
+from gen.evaluators import number_of, numbers
 from pipelines.lead import Verdict
 from pipelines.results import Evaluation
 from pipelines.tables import published
@@ -47,7 +48,7 @@ def page(
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
         table.rename(index={leading.leader: f"{leading.leader} (leads)"}).to_html(border=0),
-        f"<p>{html.escape(legend(table))}</p>",
+        legend(column.replace(" ", "_") for column in table.columns),
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
         "<h2>Score of each checkpoint</h2>",
@@ -113,35 +114,16 @@ def floor(protocol: Evaluation) -> str:
     )
 
 
-MEANINGS = {
-    "fid": "FID, KID: distance of the distributions, smaller is better.",
-    "mode variation": "Mode variation: how far the frequencies of modes, and of none, are from the mixture's, 0 to 1.",
-    "precision": "Precision: share of samples in the neighbourhoods of real images; high where all samples are alike.",
-    "recall": "Recall: share of real images in the neighbourhoods of samples; these grow where samples spread thin, "
-    "so it can exceed that of real images.",
-    "modes covered": "Modes covered: how many modes have a sample within three standard deviations; larger is better.",
-    "high quality": "High quality: share of samples that are so near a mode; larger is better.",
-    "inception score": "Inception score: larger is better: many classes, each sample surely of one; from 1 to the "
-    "number of classes that the extractor names.",
-    "classes seen": "Classes seen: how many of the data set's classes the classifier finds among the samples.",
-    "confidence": "Confidence: how sure the classifier is of a sample's class.",
-    "memorised": "Memorised: share of samples as near to a training image as the nearest 5% of test images are: about "
-    "0.05 for new real images, more where some samples are copies.",
-    "reconstruction error": "Reconstruction error: mean square per pixel of test images and their reconstructions.",
-    "unexplained variance": "Unexplained variance: that error over the one of answering each image with the mean of "
-    "all; 0 is perfect, 1 no better than the mean.",
-    "class kept": "Class kept: share of test images which the classifier takes for the same class after they were "
-    "encoded and decoded; larger is better.",
-    "round trip error": "Round trip error: mean square per dimension of z and the encoding of its image; 1 for an "
-    "encoder that always says 0.",
-    "svm": "svm, knn: test error in percent with few labels, of the first training; in brackets the spread over "
-    "labelled sets.",
-}
-
-
-def legend(table: pd.DataFrame) -> str:
-    """What the columns there are say, and which way is good."""
-    return " ".join(said for name, said in MEANINGS.items() if any(column.startswith(name) for column in table.columns))
+def legend(metrics: Iterable[str]) -> str:
+    """What the numbers that are shown say, and which way is good: a list in HTML."""
+    known = numbers()
+    names = dict.fromkeys(name for metric in metrics if (name := number_of(metric)))
+    said = [
+        f"<li><b>{name.replace('_', ' ')}</b>{f' ({one.better} is better)' if (one := known[name]).better else ''}: "
+        f"{html.escape(one.says)}</li>"
+        for name in names
+    ]
+    return f"<ul>{''.join(said)}</ul>"
 
 
 def whole_picture(path: Path, run: str) -> bytes:

@@ -7,7 +7,10 @@ the test split, which chose nothing either. An Inception, which trials are score
 
 import torch
 
+from gen.abilities import Conditional, Samples
+from gen.conditions import draw, told
 from gen.data.dataset import Dataset
+from gen.data.loader import Loader
 from gen.family import Noise
 from gen.metrics.extractors import AT_ONCE, ROUNDED
 from gen.metrics.reference import Reference
@@ -47,7 +50,7 @@ def floor_of(plan: Plan, reference: Reference) -> Floor | None:
 def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     """The sweep's metric of a trial's best checkpoint against the test split; its noise has drawn nothing before.
 
-    None of a loss, and where the test split has no images, the checkpoint is gone or its samples are not finite.
+    None of a loss, of a family that does not sample, and where the test split has no images, the checkpoint is gone or its samples are not finite.
     """
     checkpoints, dataset, name = plan.checkpoints(one), plan.inputs[0], score_name(plan.sweep.metric)
     run = plan.params.trial(plan.name, one.values, one.seed)
@@ -58,8 +61,14 @@ def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     state = checkpoints.at(last["best"][0]) if last["best"] else None
     device = torch.device(plan.device if plan.device != "cuda" or torch.cuda.is_available() else "cpu")
     family = finished_family(run, dataset, state or last).to(device)
+    if not isinstance(family, Samples):
+        return None
     extract = reference.extract.to(device)
-    images = family.sample(Noise(run.seed, "sweep test", rows=scoring.samples, device=device))
+    condition = None
+    if isinstance(family, Conditional):
+        held_out = Loader(dataset, SPLIT, batch=scoring.samples, seed=run.seed, size=run.size, device=device)
+        condition = told(family, held_out[0])
+    images = draw(family, Noise(run.seed, "sweep test", rows=scoring.samples, device=device), condition)
     if not bool(images.isfinite().all()):
         return None
     seen = torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)])

@@ -18,11 +18,11 @@ from gen.checkpoint import Checkpoints
 from gen.config import Logging, Run
 from gen.data.dataset import open_dataset
 from gen.errors import InputError
-from gen.family import family_file
+from gen.family import family_file, family_module
 from gen.grid import grid, png
 from gen.journal import Diverged, Observer
 from gen.metrics.reference import open_reference
-from gen.scores import Coordinates, LightFrechet, Score
+from gen.scores import Score, score_of
 from gen.training import train
 from gen.workers import Workers
 from pipelines.mailbox import Ended, Grid, Metrics
@@ -72,7 +72,7 @@ def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
             logging=job.logging,
             observer=observer,
             checkpoints=checkpoints,
-            score=score_of(job),
+            score=score_for(job),
             workers=workers,
         )
     except Diverged as error:
@@ -110,16 +110,10 @@ def broken(job: Job, error: Exception, checkpoints: Checkpoints) -> Ended:
     return Ended("broken", f"{said}; whole traceback: {checkpoints.root}/{TRACEBACK}", whole)
 
 
-def score_of(job: Job) -> Score:
-    """What the run's checkpoints are chosen by: the Frechet distance by the data set's extractor; for points another.
-
-    Raises:
-        InputError: the reference is missing or damaged.
-    """
-    reference = open_reference(job.reference)
-    if reference.name == "coordinates":
-        return Coordinates(job.score_samples, job.score_every)
-    return LightFrechet(reference, job.score_samples, job.score_every)
+def score_for(job: Job) -> Score:
+    """What the run's checkpoints are chosen by. Raises InputError when the reference is missing or damaged."""
+    model = family_module(job.run.family).Model
+    return score_of(model, open_reference(job.reference), job.score_samples, job.score_every)
 
 
 class MailboxObserver:

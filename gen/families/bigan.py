@@ -106,6 +106,6 @@ class Model(nn.Module):
         """The encoder's last three hidden layers and E(x), as ALI's are taken."""
         return torch.cat([self.encoder.features(images), self.encode(images)], dim=1)
 
-    def sample(self, noise: Noise, given: Batch | None = None) -> Float[Tensor, "n c h w"]:
+    def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
         """One sample for every row of noise."""
         return self.decode(self.prior(noise))

@@ -103,6 +103,6 @@ class Model(nn.Module):
         """What the discriminator sees, for a linear classifier."""
         return self.discriminator.features(images)
 
-    def sample(self, noise: Noise, given: Batch | None = None) -> Float[Tensor, "n c h w"]:
+    def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
         """One sample for every row of noise."""
         return self.decode(self.prior(noise))

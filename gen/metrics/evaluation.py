@@ -1,7 +1,4 @@
-"""Everything that is measured of one finished model: samples by seed, their features, named numbers with their spread.
-
-A number's name ends in its extractor, `fid_classifier`, because numbers of different extractors say different things.
-"""
+"""Samples of a finished model by seed, how many of them a number is of, and numbers with their spread."""
 
 import math
 import statistics
@@ -12,16 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gen.abilities import Conditional
+from gen.conditions import draw, told
+from gen.data.dataset import Dataset
+from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.family import Family, Inference, Noise
-from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extracted, Extractor, InceptionExtractor
-from gen.metrics.frechet import frechet_distance
-from gen.metrics.inception_score import inception_score
-from gen.metrics.kernel_distance import SUBSET, kernel_distance
-from gen.metrics.modes import class_coverage
-from gen.metrics.moments import gather, moments
-from gen.metrics.neighbours import nearest, spans
-from gen.metrics.precision_recall import precision_recall
+from gen.family import Condition, Family, Noise
+from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, InceptionExtractor
+from gen.metrics.kernel_distance import SUBSET
+from gen.metrics.neighbours import spans
 from gen.metrics.reference import Reference
 
 SPLIT = "test"
@@ -64,43 +60,35 @@ def chunks(samples: int) -> list[slice]:
     return list(spans(samples, AT_ONCE))
 
 
-@torch.inference_mode()
-def draw(
-    family: Family, seed: int, rows: slice, samples: int, device: torch.device | str = "cpu"
-) -> Float[Tensor, "n c h w"]:
-    """Some of the `samples` images that a seed stands for; a row depends on the seed and its number alone.
+class Sampler:
+    """A finished model's samples, of any family: a conditional one is told what stands in the test split."""
 
-    And on the kind of device, whose random numbers are its own.
-    """
-    return family.sample(Noise("evaluate", seed, rows=samples, take=rows, device=device))
+    def __init__(self, family: Family, dataset: Dataset, size: int | None, device: torch.device | str = "cpu") -> None:
+        """`dataset` and `size` are those that the model was trained with."""
+        self.family, self.device = family, device
+        self.held_out: Loader | None = None
+        if isinstance(family, Conditional):
+            self.held_out = Loader(dataset, SPLIT, batch=AT_ONCE, seed=0, size=size, device=device)
 
+    @torch.inference_mode()
+    def draw(self, seed: int, rows: slice, samples: int) -> Float[Tensor, "n c h w"]:
+        """One of the `chunks` of the `samples` images that a seed stands for.
 
-def measure(said: Extracted, reference: Reference, seed: int) -> tuple[dict[str, float], bool]:
-    """Every metric of one draw of samples against the test split, by name.
+        A row depends on the seed and its number alone, and on the kind of device, whose random numbers are its own.
+        """
+        noise = Noise("evaluate", seed, rows=samples, take=rows, device=self.device)
+        return draw(self.family, noise, self.condition(rows))
 
-    Returns:
-        The numbers, and whether a covariance was singular: too few samples or images for the Frechet distance to mean
-        what it usually does.
+    def condition(self, rows: slice) -> Condition | None:
+        """What the samples of one of the `chunks` are told."""
+        if self.held_out is None:
+            return None
+        condition = told(self.family, self.held_out[rows.start // AT_ONCE])
+        return condition and condition.rows(slice(rows.stop - rows.start))
 
-    Raises:
-        InputError: too few samples, or features that are not finite.
-    """
-    real = reference.features(SPLIT)
-    distance, singular = frechet_distance(reference.moments[SPLIT], moments(gather(said.features)))
-    kernel = kernel_distance(real, said.features, subsets=KERNEL_SUBSETS, seed=seed)
-    few = counts(reference, len(said.features))["precision_recall_memorisation"]
-    pair = precision_recall(real[:few], said.features[:few])
-    found = {
-        "fid": distance,
-        "kid": kernel.mean,
-        "kid_subset_sd": kernel.sd,
-        "precision": pair.precision,
-        "recall": pair.recall,
-        "memorised": memorised(said.features, reference),
-    }
-    if said.logits.shape[1]:
-        found |= classes(said.logits, reference)
-    return {f"{name}_{reference.name}": value for name, value in found.items()}, singular
+    def all(self, seed: int, samples: int) -> Float[Tensor, "n c h w"]:
+        """All that a seed stands for."""
+        return torch.cat([self.draw(seed, rows, samples) for rows in chunks(samples)])
 
 
 def counts(reference: Reference, samples: int) -> dict[str, int]:
@@ -126,25 +114,6 @@ def score_parts(samples: int) -> int:
     return min(SCORE_SPLITS, samples // SCORE_PART)
 
 
-def classes(logits: Float[Tensor, "n k"], reference: Reference) -> dict[str, float]:
-    """What can be said where the extractor names classes; coverage, where they are those of the data set.
-
-    Frequencies are held against those the classifier finds in the test split, which need not be equal.
-    """
-    parts = score_parts(len(logits))
-    found = {"inception_score": inception_score(logits, parts).mean} if parts else {}
-    if reference.name == "classifier":
-        real = class_logits(reference.features(SPLIT), reference)
-        drawn, held = (torch.bincount(x.argmax(dim=1), minlength=x.shape[1]).tolist() for x in (logits, real))
-        seen = class_coverage(drawn, reference=held)
-        found |= {
-            "confidence": float(logits.softmax(dim=1).amax(dim=1).mean()),
-            "classes_seen": float(seen.seen),
-            "class_variation": seen.variation,
-        }
-    return found
-
-
 @torch.inference_mode()
 def class_logits(features: Float[Tensor, "n d"], reference: Reference) -> Float[Tensor, "n k"]:
     """What a classifier says of images from their features; of another extractor's, no columns."""
@@ -152,46 +121,6 @@ def class_logits(features: Float[Tensor, "n d"], reference: Reference) -> Float[
         return features.new_empty(len(features), 0)
     logits: Tensor = reference.extract.model.head(features)
     return logits
-
-
-def memorised(samples: Float[Tensor, "n d"], reference: Reference) -> float:
-    """The share of samples as near to a training image as the nearest 5% of test images are: of new images, 0.05.
-
-    A model that copies training images in a share c of its samples, and is perfect otherwise, has 0.05 + 0.95 c. In the
-    extractor's features, of as many samples as the test split has images, and among the training images whose features
-    are kept: the first 50,000 (`counts` says how many). Where more of the test images are training images too, new ones
-    have their share.
-    """
-    few = samples[: len(reference.features(SPLIT))]
-    return float((nearest(few, reference.features("train")).distances <= reference.near).double().mean())
-
-
-@torch.inference_mode()
-def inference_errors(family: Inference, images: Float[Tensor, "n c h w"], seed: int) -> dict[str, float]:
-    """How much is lost on the way x -> z -> x, per value of an image, and z -> x -> z, per dimension: mean squares.
-
-    The fraction of variance unexplained is the first over what answering each image with the mean of all would lose: 1
-    is no better than that. An encoder that says 0 to everything loses 1 on the way z -> x -> z.
-    """
-    z = family.prior(Noise("round trip", seed, rows=len(images)))
-    lost = float((family.decode(family.encode(images)) - images).square().mean())
-    variance = float((images - images.mean(dim=0)).square().mean())
-    return {
-        "reconstruction_error": lost,
-        "unexplained_variance": lost / max(variance, torch.finfo(images.dtype).tiny),
-        "round_trip_error": float((family.encode(family.decode(z)) - z).square().mean()),
-    }
-
-
-@torch.inference_mode()
-def class_kept(family: Inference, images: Float[Tensor, "n c h w"], classifier: Extractor) -> float:
-    """The share of images which the classifier still takes for the same class after x -> z -> x."""
-    same = 0
-    for rows in torch.split(images, AT_ONCE):
-        made = family.decode(family.encode(rows))
-        before, after = (classifier(each).logits.argmax(dim=1) for each in (rows, made))
-        same += int((before == after).sum())
-    return same / len(images)
 
 
 def over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, Measured]:

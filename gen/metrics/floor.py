@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gen.family import seed_of
-from gen.metrics.evaluation import class_logits, measure, over_seeds
+from gen.evaluators import of_samples
+from gen.metrics.evaluation import class_logits, over_seeds
 from gen.metrics.extractors import Extracted
 from gen.metrics.reference import Reference
 
@@ -66,7 +67,7 @@ def floor(reference: Reference, samples: int, draws: int) -> dict[str, Floor]:
         draws: random draws, at least 2 for a spread; the same ones whenever this is called.
 
     Returns:
-        Names as `measure` has them; nothing with fewer than LEAST validation images.
+        Names as `of_samples` has them; nothing with fewer than LEAST validation images.
 
     Raises:
         InputError: a number is not finite.
@@ -105,4 +106,4 @@ def _numbers(
     reference: Reference, real: Float[Tensor, "n d"], rows: Int[Tensor, " size"], seed: int
 ) -> dict[str, float]:
     some = real[rows]
-    return measure(Extracted(some, class_logits(some, reference)), reference, seed)[0]
+    return of_samples(Extracted(some, class_logits(some, reference)), reference, seed)

@@ -1,0 +1,90 @@
+"""What a family can do besides being trained. It has an ability by having its methods; there is nothing to inherit from.
+
+Callers ask `isinstance(family, Latent)` and so on; samples are drawn through gen/conditions.py, which knows whether a
+family is conditional.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gen.family import Batch, Condition, Noise
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A family that samples. A conditional one has a second argument, the Condition."""
+
+    def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
+        """`noise.rows` samples in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A family that is told something of each sample: its class, a caption, another image."""
+
+    conditions_on: ClassVar[Sequence[str]]
+    """The columns of a batch that it is told: `labels`, `extras.<name>`."""
+
+    def sample(self, noise: Noise, condition: Condition) -> Float[Tensor, "n c h w"]:
+        """`noise.rows` samples in [-1, 1], one for each row of the condition."""
+        ...
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """A family that decodes a latent vector whose prior is known."""
+
+    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
+        """Latent vectors drawn from the prior."""
+        ...
+
+    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of latent vectors."""
+        ...
+
+
+@runtime_checkable
+class Inference(Protocol):
+    """A family that finds the latent vector of an image, and decodes it again."""
+
+    def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Where images lie in latent space; the mean, for a stochastic encoder."""
+        ...
+
+    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of latent vectors."""
+        ...
+
+
+@runtime_checkable
+class Density(Protocol):
+    """A family that says how likely an image is."""
+
+    density: ClassVar[Literal["exact", "bound", "estimate"]]
+    """What `log_likelihood` is; a bound is never above the exact value."""
+
+    def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """log p(x) of each image, in nats."""
+        ...
+
+
+@runtime_checkable
+class Features(Protocol):
+    """A family whose networks have learned something a linear classifier can use."""
+
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """One row of numbers for every image."""
+        ...
+
+
+@runtime_checkable
+class HeldOutLoss(Protocol):
+    """A family whose checkpoints are chosen by a loss of its own on held-out images, and not by its samples."""
+
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+        """Losses of each image by name, smaller is better; the mean of the first chooses."""
+        ...

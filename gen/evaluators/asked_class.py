@@ -1,0 +1,32 @@
+"""Whether a model that is told the class draws that class."""
+
+from gen.abilities import Conditional
+from gen.evaluators import Number, Subject
+from gen.metrics.evaluation import chunks
+from gen.metrics.extractors import ClassifierExtractor
+
+NUMBERS = {
+    "asked_class": Number(
+        "larger", "Share of samples which the classifier takes for the class that was asked for; of real images, its accuracy."
+    ),
+}
+
+
+def of_model(subject: Subject, seed: int) -> dict[str, float]:
+    """By each classifier of the data set's labels; nothing of a model that is not told the class."""
+    family = subject.family
+    if not isinstance(family, Conditional) or "labels" not in family.conditions_on:
+        return {}
+    found = {}
+    for reference in subject.references:
+        if not isinstance(reference.extract, ClassifierExtractor):
+            continue
+        right = 0
+        for rows in chunks(subject.samples):
+            condition = subject.sampler.condition(rows)
+            assert condition is not None
+            assert condition.labels is not None
+            said = reference.extract(subject.sampler.draw(seed, rows, subject.samples)).logits.argmax(dim=1)
+            right += int((said == condition.labels).sum())
+        found[f"asked_class_{reference.name}"] = right / subject.samples
+    return found

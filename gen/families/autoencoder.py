@@ -1,0 +1,77 @@
+"""Autoencoder: Hinton & Salakhutdinov 2006, Reducing the dimensionality of data with neural networks.
+
+An encoder squeezes x into a code z of few dimensions, and a decoder makes x of it again:
+
+    minimise  E ||x - decode(encode(x))||^2
+
+Nothing says where codes lie, so there is no prior to sample from: that is what the variational autoencoder adds.
+
+Deviations: trained as a whole from a random start, not layer by layer as restricted Boltzmann machines; squared error and
+tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; Adam in place of conjugate gradients.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.nets.mlp import Encoder, Generator
+from gen.nets.precision import at_least_float32
+from gen.optimizers import adam
+from gen.settings import Settings
+
+
+class Config(Settings):
+    """Hyperparameters of the autoencoder."""
+
+    latent: int = Field(ge=1)
+    """Dimensions of the code; 30 in the paper's experiments with digits."""
+    width: int = Field(ge=1)
+    """Units of each hidden layer."""
+    depth: int = Field(ge=1)
+    """Hidden layers of encoder and decoder."""
+    lr: float = Field(gt=0)
+    """Learning rate of Adam."""
+
+
+class Model(nn.Module):
+    """Encoder and decoder, for images of any shape and for points."""
+
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        super().__init__()
+        self.encoder = Encoder(data.image, config.width, config.depth, config.latent, norm="none")
+        self.decoder = Generator(config.latent, config.width, config.depth, data.image)
+        self.config = config
+
+    def updates(self) -> Sequence[Update]:
+        """One, of both networks."""
+        move = Move(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
+        return [Update(name="reconstruction", loss=self.loss, moves={"reconstruction": move})]
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        """E ||x - decode(encode(x))||^2, the sum over an image's values."""
+        return {"reconstruction": self.squared_error(batch.images).mean()}
+
+    def squared_error(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        """||x - decode(encode(x))||^2 of each image."""
+        return at_least_float32(images - self.decode(self.encode(images))).square().flatten(1).sum(dim=1)
+
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+        """The mean square per value: it has no samples that checkpoints could be chosen by."""
+        return {"reconstruction_error": self.squared_error(batch.images) / batch.images[0].numel()}
+
+    def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The code of each image."""
+        code: Tensor = self.encoder(images)
+        return code
+
+    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of codes, or points."""
+        images: Tensor = self.decoder(z)
+        return images
+
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The encoder's last hidden layer, for a linear classifier."""
+        return self.encoder.features(images)

@@ -1,0 +1,119 @@
+"""VAE: Kingma & Welling 2014, Auto-encoding variational Bayes.
+
+Equation 10 with one draw of z for each image, and beta of Higgins et al. 2017 (beta-VAE, equation 4), 1 in the paper:
+
+    minimise  L = -log p(x | z) + beta KL(q(z | x) || N(0, I)),    z = mu(x) + sigma(x) epsilon
+              KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
+
+With beta = 1, -L is a lower bound of log p(x), in nats.
+
+Deviations: ReLU in place of tanh; Adam in place of Adagrad; a Gaussian decoder has one learned scale for all values, not one for
+each (appendix C.2); besides, a discretised logistic (Kingma et al. 2016), whose bound is of the 256 levels of a pixel.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from gen.family import Batch, DataSpec, ImageShape, Losses, Move, Noise, Update
+from gen.likelihoods import bernoulli, discretized_logistic, gaussian
+from gen.nets.mlp import Encoder
+from gen.nets.precision import at_least_float32
+from gen.optimizers import adam
+from gen.settings import Settings
+
+
+class Config(Settings):
+    """Hyperparameters of the VAE."""
+
+    latent: int = Field(ge=1)
+    """Dimensions of z; 20 in the paper's experiments with MNIST."""
+    width: int = Field(ge=1)
+    """Units of each hidden layer; 500 in the paper's."""
+    depth: int = Field(ge=1)
+    """Hidden layers of encoder and decoder; 1 in the paper."""
+    likelihood: Literal["bernoulli", "gaussian", "logistic"]
+    """p(x | z): of a binary pixel, of a real number, or of one of 256 levels."""
+    beta: float = Field(ge=0)
+    """Weight of the KL divergence; 1 in the paper."""
+    lr: float = Field(gt=0)
+    """Learning rate of Adam."""
+
+
+class Model(nn.Module):
+    """Encoder q(z | x) and decoder p(x | z), for images of any shape and for points."""
+
+    density: ClassVar = "bound"
+
+    def __init__(self, config: Config, data: DataSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(data.image, config.width, config.depth, 2 * config.latent, norm="none")
+        values = data.image.channels * data.image.height * data.image.width
+        flat = Encoder(ImageShape(config.latent, 1, 1), config.width, config.depth, values, norm="none")
+        self.decoder = nn.Sequential(flat, nn.Unflatten(1, data.image))
+        if config.likelihood != "bernoulli":
+            self.log_scale = nn.Parameter(torch.tensor(-1.0))
+
+    def updates(self) -> Sequence[Update]:
+        """One, of both networks."""
+        move = Move(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
+        return [Update(name="bound", loss=self.loss, moves={"negative_bound": move})]
+
+    def loss(self, batch: Batch, noise: Noise) -> Losses:
+        """L, and its two terms to look at, in nats an image."""
+        distortion, rate = (term.mean() for term in self.terms(batch.images, noise))
+        loss = distortion + self.config.beta * rate
+        return {"negative_bound": loss, "distortion": distortion.detach(), "rate": rate.detach()}
+
+    def terms(
+        self, images: Float[Tensor, "n c h w"], noise: Noise
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+        """-log p(x | z) and KL(q(z | x) || N(0, I)) of each image, in nats."""
+        mean, log_sigma = at_least_float32(self.encoder(images)).chunk(2, dim=1)
+        z = mean + log_sigma.exp() * noise.normal(self.config.latent)
+        rate = (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum(dim=1) / 2
+        return -self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1), rate
+
+    def log_p(self, images: Float[Tensor, "n c h w"], out: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """log p(x | z) of each value, `out` being what the decoder makes of z."""
+        match self.config.likelihood:
+            case "bernoulli":
+                return bernoulli(images, out)
+            case "gaussian":
+                return gaussian(images, out, self.log_scale)
+            case "logistic":
+                return discretized_logistic(images, out, self.log_scale)
+
+    def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """-L with beta = 1: no more than log p(x), in nats."""
+        distortion, rate = self.terms(batch.images, noise)
+        return -distortion - rate
+
+    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
+        """Standard normal."""
+        return noise.normal(self.config.latent)
+
+    def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """mu(x), the mean of q(z | x)."""
+        mean: Tensor = self.encoder(images).chunk(2, dim=1)[0]
+        return mean
+
+    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        """The mean of p(x | z), for images within [-1, 1]."""
+        out: Tensor = self.decoder(z)
+        if self.config.likelihood == "bernoulli":
+            return 2 * out.sigmoid() - 1
+        return out if out.shape[2:] == (1, 1) else out.clamp(-1, 1)
+
+    def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
+        """Means of p(x | z), z drawn from the prior."""
+        return self.decode(self.prior(noise))
+
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The encoder's last hidden layer, for a linear classifier."""
+        return self.encoder.features(images)
