@@ -17,7 +17,7 @@ from gen.profiling import Profiler
 from gen.scores import Score
 
 if TYPE_CHECKING:
-    from gen.training import Loop
+    from gen.loop import Loop
 
 GRID_SAMPLES = 64
 

@@ -16,7 +16,7 @@ from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Batch, DataSpec, Noise, family_file, load_family
-from gen.training import data_spec
+from gen.loop import data_spec
 
 REAL_ROWS = 2
 """One more than what batch norm cannot be trained with."""

@@ -17,8 +17,8 @@ from gen.errors import InputError
 from gen.family import Noise
 from gen.grid import grid, png
 from gen.journal import GRID_SAMPLES
+from gen.loop import data_spec, finished_family
 from gen.settings import Settings, check
-from gen.training import data_spec, finished_family
 
 SEEDS = "seeds"
 """Folder inside a run's, of the models of its further seeds."""

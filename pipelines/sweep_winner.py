@@ -9,10 +9,10 @@ import torch
 
 from gen.data.dataset import Dataset
 from gen.family import Noise
+from gen.loop import finished_family
 from gen.metrics.extractors import AT_ONCE, ROUNDED
 from gen.metrics.reference import Reference
 from gen.score_floor import Floor, floors, judge
-from gen.training import finished_family
 from pipelines.jobs import open_inputs
 from pipelines.search import Trial
 from pipelines.sweep_plan import Plan
