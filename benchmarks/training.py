@@ -31,8 +31,9 @@ from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.families.dcgan import Model
 from gen.journal import Journal, Silent
+from gen.loop import Loop, initial_family
 from gen.scores import Coordinates
-from gen.training import Loop, initial_family, pick_device
+from gen.training import pick_device
 from pipelines import cluster
 
 ROOT = Path(__file__).parent.parent

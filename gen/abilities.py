@@ -1,4 +1,4 @@
-"""What a family can do besides being trained. It has an ability by having its methods; there is nothing to inherit from.
+"""What a family can do besides being trained. It has an ability by having its methods; nothing is inherited.
 
 Callers ask `isinstance(family, Latent)` and so on; samples are drawn through gen/conditions.py, which knows whether a
 family is conditional.

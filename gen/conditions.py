@@ -64,3 +64,12 @@ def sheet(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> t
         classes = min(data.classes, CLASSES)
         return classes * EACH, by_class(classes, EACH)
     return SHOWN, told(family, held_out(SHOWN))
+
+
+def spread(condition: Condition | None, rows: int) -> Condition | None:
+    """So many rows of a condition, evenly spread over all, or from the start again where it has fewer."""
+    if condition is None:
+        return None
+    column = next(iter([*condition.extras.values()] if condition.labels is None else [condition.labels]))
+    chosen = torch.arange(rows)
+    return condition.rows(chosen * len(column) // rows if rows <= len(column) else chosen % len(column))

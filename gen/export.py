@@ -1,4 +1,9 @@
-"""A finished model as a folder: weights.safetensors and the model.json that says how to build it again."""
+"""A finished model as a folder.
+
+<folder>/weights.safetensors      its weights
+         conditions.safetensors   examples of what it is told, of a conditional family; else nothing inside
+         model.json               how to build it again; written last
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +14,22 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from gen.errors import InputError
-from gen.family import DataSpec, Family, ImageShape, load_family
+from gen.family import Condition, DataSpec, Family, ImageShape, load_family
 
 FORMAT = 1
+CONDITIONS = "conditions.safetensors"
 
 
-def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], data: DataSpec, **notes: Any) -> None:
+def save(
+    folder: Path,
+    family: Family,
+    name: str,
+    settings: Mapping[str, Any],
+    data: DataSpec,
+    *,
+    condition: Condition | None = None,
+    **notes: Any,
+) -> None:
     """Write the family to `folder`, which is made when missing; model.json is written last.
 
     Args:
@@ -23,11 +38,17 @@ def save(folder: Path, family: Family, name: str, settings: Mapping[str, Any], d
         name: its file in gen/families.
         settings: the `model` section of its run.
         data: what it was built for.
+        condition: examples of what a conditional family is told.
         notes: whatever else model.json shall say: data set, run, step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    told = {} if condition is None else {f"extras.{name}": column for name, column in condition.extras.items()}
+    if condition is not None and condition.labels is not None:
+        told["labels"] = condition.labels
+    examples = {name: column.detach().contiguous().cpu() for name, column in told.items()}
+    safetensors.torch.save_file(examples, folder / CONDITIONS)
     spec = {name: list(value) if isinstance(value, tuple) else value for name, value in data._asdict().items()}
     described = {"format": FORMAT, "family": name, "model": dict(settings), **spec, **notes}
     (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
@@ -45,6 +66,23 @@ def load(folder: Path | str) -> Family:
     family = load_family(described["family"], described["model"], data, f"{folder}/model.json: model")
     load_weights(folder, family)
     return family.train(False)
+
+
+def conditions(folder: Path | str) -> Condition | None:
+    """Examples of what the conditional family saved in `folder` is told; None of an unconditional one.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = Path(folder) / CONDITIONS
+    try:
+        found = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
+    if not found:
+        return None
+    extras = {name.removeprefix("extras."): column for name, column in found.items() if name != "labels"}
+    return Condition(found.get("labels"), extras)
 
 
 def describe(folder: Path | str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What a conditional family is told when it samples: a row for each sample, of the columns that it conditions on."""
+    """What a conditional family is told of its samples: a row for each, of the columns that it conditions on."""
 
     labels: Int[Tensor, " n"] | None = None
     extras: Mapping[str, Tensor] = {}
@@ -175,8 +175,8 @@ class Update:
 class Family(Protocol):
     """One paper: its networks and its updates. Any nn.Module with `updates` is one.
 
-    There is no base class to inherit from; the rest of this protocol is what nn.Module brings. What else a family can do
-    it declares by having the methods of an ability (gen/abilities.py).
+    There is no base class to inherit from; the rest of this protocol is what nn.Module brings. Sampling and whatever
+    else a family can do are abilities (gen/abilities.py).
     """
 
     def updates(self) -> Sequence[Update]:

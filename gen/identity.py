@@ -30,7 +30,10 @@ def identity(run: Run, data_digest: str, device: str) -> str:
 def code_files(family: str) -> tuple[Path, ...]:
     """The source files that decide a run's weights."""
     gen = Path(__file__).parent
-    loop = [gen / name for name in ("losses.py", "optimizers.py", "family.py", "training.py", "workers.py", "ema.py")]
+    loop = [
+        gen / name
+        for name in ("losses.py", "optimizers.py", "family.py", "loop.py", "training.py", "workers.py", "ema.py")
+    ]
     order = [gen / "data" / name for name in ("loader.py", "order.py", "sections.py")]
     return (gen / "families" / f"{family}.py", *sorted((gen / "nets").glob("*.py")), *loop, *order)
 

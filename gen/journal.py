@@ -19,7 +19,7 @@ from gen.profiling import Profiler
 from gen.scores import Score
 
 if TYPE_CHECKING:
-    from gen.training import Loop
+    from gen.loop import Loop
 
 PAIRS = 32
 """Validation images whose reconstructions are shown."""
@@ -41,8 +41,8 @@ class Observer(Protocol):
     def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
         """Images after `step` steps, in [-1, 1], on the CPU; when a run goes on, those told last come again.
 
-        `samples` are of the same fixed noise; of a family that is told the class, eight of each. `reconstructions`, of a family with an encoder, are pairs: a validation
-        image, what became of it, the next one...
+        `samples` are of the same fixed noise; of a family that is told the class, eight of each. `reconstructions`, of
+        a family with an encoder, are pairs: a validation image, what became of it, the next one...
         """
         ...
 

@@ -1,6 +1,6 @@
 """log p(x | parameters) of an image's values, in nats, one number for each value. Values are in [-1, 1].
 
-`out` is what a decoder puts out, of the shape of the images; `log_scale` is the logarithm of a scale shared by all values.
+`out` is what a decoder puts out, of the shape of the images; `log_scale` the logarithm of a scale that all share.
 """
 
 from math import log, pi
@@ -36,7 +36,9 @@ def discretized_logistic(images: Images, out: Images, log_scale: Scale) -> Image
     """
     above = (images - out + HALF_BIN) * (-log_scale).exp()
     below = (images - out - HALF_BIN) * (-log_scale).exp()
-    # log(sigmoid(a) - sigmoid(b)) = log sigmoid(a) + log sigmoid(-b) + log(1 - exp(b - a)): exact far from the mean, too.
+    # log(sigmoid(a) - sigmoid(b)) in a form that is exact far from the mean, too.
     width = torch.log(-torch.expm1(below - above))
     between = logsigmoid(above) + logsigmoid(-below) + width
-    return torch.where(images < -1 + HALF_BIN, logsigmoid(above), torch.where(images > 1 - HALF_BIN, -softplus(below), between))
+    return torch.where(
+        images < -1 + HALF_BIN, logsigmoid(above), torch.where(images > 1 - HALF_BIN, -softplus(below), between)
+    )

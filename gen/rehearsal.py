@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gen.abilities import Samples
 from gen.blame import blame
+from gen.conditions import draw, told
 from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.abilities import Samples
-from gen.conditions import draw, told
 from gen.family import Batch, DataSpec, Noise, family_file, load_family
-from gen.training import data_spec
+from gen.loop import data_spec
 
 REAL_ROWS = 2
 """One more than what batch norm cannot be trained with."""

@@ -24,7 +24,7 @@ from gen.metrics.moments import Moments, Part, gather, merge, moments
 from gen.metrics.reference import Reference
 
 if TYPE_CHECKING:
-    from gen.training import Loop
+    from gen.loop import Loop
 
 SPLIT = "validation"
 

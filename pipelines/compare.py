@@ -23,8 +23,13 @@ from matplotlib.figure import Figure
 
 import gen
 from gen import config
+from gen import export as exporting
+from gen.abilities import Samples
+from gen.conditions import draw, spread
 from gen.data.folder import lock, whole
 from gen.errors import InputError
+from gen.evaluators import number_of, numbers
+from gen.family import family_module
 from gen.grid import grid
 from gen.metrics.extractors import ROUNDED
 from gen.settings import nearest
@@ -43,14 +48,6 @@ SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
 """What chooses checkpoints and orders the table: the first of these that there is."""
 EQUAL = {"dataset", "split", "real_images", "samples", "seeds"}
 """What two evaluations that are compared have in common, besides their extractors and references."""
-SHOWN = (
-    "mode_variation", "fid", "kid", "precision", "recall", "modes_covered", "high_quality", "inception_score",
-    "classes_seen", "confidence", "memorised", "reconstruction_error", "unexplained_variance", "class_kept",
-    "round_trip_error", "svm", "knn",
-)  # fmt: skip
-"""Metrics of the table people read, in this order; table.csv has all."""
-
-
 FLOOR = "held-out real data"
 """The last row of the table."""
 
@@ -80,7 +77,8 @@ def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, E
     table = pd.DataFrame.from_dict(rows, orient="index")
     rank = ranked_by(table)
     for run in runs:
-        if rank not in rows[run]:
+        model = family_module(trained(group, run)[1].family).Model
+        if rank not in rows[run] and (issubclass(model, Samples) or not rank):
             lacks = f"{home / run}/metrics.json: lacks {rank or 'what ranks runs'}"
             raise InputError(f"{lacks}; run dvc repro -s -f evaluate@{run}")
     return table.sort_values(rank), protocols
@@ -108,8 +106,8 @@ def readable(
     protocols: Mapping[str, Evaluation],
 ) -> pd.DataFrame:
     """The metrics people look at first with their spreads, and what each run is; last, the floor: real data's."""
-    metrics = [name for name in means(table) if not name.startswith("kid_subset")]
-    shown = [metric for start in SHOWN for metric in metrics if metric.startswith(start)]
+    order = [name for name, number in numbers().items() if number.shown]
+    shown = [metric for name in order for metric in means(table) if number_of(metric) == name]
     columns: dict[str, list[str]] = {
         "family": [models[run].family for run in table.index],
         "trainings": [str(len(protocols[run].trainings)) for run in table.index],
@@ -117,7 +115,7 @@ def readable(
     }
     for metric in shown:
         three = zip(table[metric], table[f"{metric}_sd_draws"], table[f"{metric}_sd_trainings"], strict=True)
-        columns[metric.replace("_", " ")] = [with_spreads(*numbers) for numbers in three]
+        columns[metric.replace("_", " ")] = [with_spreads(*each) for each in three]
     found = pd.DataFrame(columns, index=table.index)
     protocol = next(iter(protocols.values()))
     real = {}
@@ -131,10 +129,18 @@ def readable(
 
 
 def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
-    """A row of samples for each run, from the same noise; a family with another latent space makes other use of it."""
-    models = [gen.load(Path("models") / group / run) for run in runs]
+    """A row of samples for each run that samples, from the same noise, which another latent space uses otherwise.
+
+    A conditional family is told its examples, as many as there are samples, evenly spread.
+    """
+    folders = {run: Path("models") / group / run for run in runs}
+    models = {run: model for run, folder in folders.items() if isinstance(model := gen.load(folder), Samples)}
+    runs, noise, rows = list(models), gen.Noise, POINTS if points else SAMPLES
     with torch.inference_mode():
-        drawn = [model.sample(gen.Noise("compare", rows=POINTS if points else SAMPLES)) for model in models]
+        drawn = [
+            draw(model, noise("compare", rows=rows), spread(exporting.conditions(folders[run]), rows))
+            for run, model in models.items()
+        ]
     size = (2.2 * len(runs), 2.4) if points else (0.6 * SAMPLES + 2, 0.7 * len(runs))
     figure = Figure(figsize=size, layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(runs)) if points else figure.subplots(len(runs), 1))
@@ -187,13 +193,14 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     table.to_csv(out / "table.csv", index_label="run")
     shown = readable(table, models, protocols)
     (out / "table.md").write_text(markdown(shown), encoding="utf-8")
-    table[[rank]].rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
-    numbers = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    table[[rank]].dropna().rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
+    all_means = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
+    (out / "metrics.json").write_text(json.dumps(all_means, indent=1) + "\n", encoding="utf-8")
     (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
     (out / "curves.png").write_bytes(curves(group, runs, protocols[runs[0]].score_floor))
     real = floor.get(rank)
-    leading = verdict(table, rank, real if real and real.images == protocols[runs[0]].samples else None)
+    ranked = table[table[rank].notna()]
+    leading = verdict(ranked, rank, real if real and real.images == protocols[runs[0]].samples else None)
     (out / "index.html").write_text(
         page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"
     )

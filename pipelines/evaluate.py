@@ -99,7 +99,9 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         notes["extractors"][reference.name] = {
             "sha256": "".join(weights),
             "reference_sha256": reference.digest,
-            "singular_covariance": any(one[flag].mean for one in found if (flag := f"singular_covariance_{reference.name}") in one),
+            "singular_covariance": any(
+                one[flag].mean for one in found if (flag := f"singular_covariance_{reference.name}") in one
+            ),
             "counts": evaluation.counts(reference, section.samples),
             **about,
         }

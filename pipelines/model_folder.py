@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gen import export as exporting
+from gen.abilities import Inference, Samples
 from gen.checkpoint import Checkpoints
+from gen.conditions import SHOWN, draw, sheet
 from gen.config import Run
 from gen.data.dataset import Dataset
-from gen.errors import InputError
-from gen.abilities import Samples
-from gen.conditions import draw, sheet
 from gen.data.loader import Loader
+from gen.errors import InputError
 from gen.family import Batch, Noise
-from gen.grid import grid, png
-from gen.journal import SPLIT
+from gen.grid import alternating, grid, png
+from gen.journal import PAIRS, SPLIT
+from gen.loop import data_spec, finished_family
 from gen.settings import Settings, check
-from gen.training import data_spec, finished_family
 
 SEEDS = "seeds"
 """Folder inside a run's, of the models of its further seeds."""
@@ -96,7 +98,8 @@ def weights_digest(folder: Path) -> str:
 def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
-    The folder holds weights.safetensors, model.json, grid.png; the same in `last`; metrics.json and curves/<loss>.csv.
+    The folder holds weights.safetensors, conditions.safetensors, model.json and grid.png; the same in `last`;
+    metrics.json and curves/<loss>.csv.
 
     Args:
         folder: to write to; it is returned.
@@ -121,21 +124,35 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
 
 
 def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
-    """Export the family of a checkpoint, with a grid of its samples."""
+    """Export the family of a checkpoint, with a grid of its samples.
+
+    Of one that does not sample the grid has validation images, each with its reconstruction behind it where there is an
+    encoder.
+    """
     family, spec = finished_family(run, dataset, state), data_spec(run, dataset)
     folder.mkdir(parents=True, exist_ok=True)
+    condition = None
 
     def held_out(rows: int) -> Batch:
         return Loader(dataset, SPLIT, batch=rows, seed=run.seed, size=run.size)[0]
 
-    if isinstance(family, Samples):
-        rows, condition = sheet(family, spec, held_out)
-        images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
-                folder,
+    with torch.inference_mode():
+        if isinstance(family, Samples):
+            rows, condition = sheet(family, spec, held_out)
+            images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
+        elif isinstance(family, Inference):
+            held = held_out(PAIRS).images
+            images = alternating(held, family.decode(family.encode(held)))
+        else:
+            images = held_out(SHOWN).images
+    (folder / "grid.png").write_bytes(png(grid(images)))
+    exporting.save(
+        folder,
         family,
         run.family,
         run.model,
-        data_spec(run, dataset),
+        spec,
+        condition=condition,
         dataset={"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
         step=state["steps_done"],
         averaged=run.ema is not None,

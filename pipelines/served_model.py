@@ -1,5 +1,6 @@
 """The code an exported model is served with; MLflow keeps this file as the model's code, so nothing is pickled."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,61 @@ MOST_ROWS = 10_000
 
 
 class Sampler(PythonModel):
-    """Draws samples: a table of `rows` and `seed` in, images in [-1, 1] out, those of all lines one after the other."""
+    """Draws samples: a table of `rows` and `seed` in, images in [-1, 1] out, those of all lines one after the other.
+
+    A family that is told the class has a column `label` besides, the number of the class; one that is told something
+    else is told its examples.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the exported folder."""
         import gen
+        from gen import export
 
-        self.family = gen.load(Path(context.artifacts["model"]))
+        folder = Path(context.artifacts["model"])
+        self.family = gen.load(folder)
+        self.examples = export.conditions(folder)
+        self.classes = export.describe(folder).get("classes", 0)
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
         """Images of shape (n, c, h, w), float32. Raises MlflowException for what is no number of rows, or no seed."""
         import torch
 
+        from gen.conditions import draw
         from gen.family import Noise
 
+        lines = model_input.to_dict("records")
         asked = [
-            [
+            (
                 _whole(line["rows"], f"line {number}: rows", 1, MOST_ROWS),
                 _whole(line["seed"], f"line {number}: seed", 0),
-            ]
-            for number, line in enumerate(model_input.to_dict("records"))
+            )
+            for number, line in enumerate(lines)
         ]
         if not asked or sum(rows for rows, _ in asked) > MOST_ROWS:
             raise _refused(f"rows: {sum(rows for rows, _ in asked):,} in all; use from 1 to {MOST_ROWS:,} for one call")
+        told = [
+            self._condition(line, number, rows)
+            for number, (line, (rows, _)) in enumerate(zip(lines, asked, strict=True))
+        ]
         with torch.no_grad():
-            drawn = [self.family.sample(Noise(seed, "served", rows=rows)) for rows, seed in asked]
+            drawn = [
+                draw(self.family, Noise(seed, "served", rows=rows), condition)
+                for (rows, seed), condition in zip(asked, told, strict=True)
+            ]
         return torch.cat(drawn).numpy()
+
+    def _condition(self, line: Mapping[Any, Any], number: int, rows: int) -> Any:
+        """What the samples of a line are told. Raises MlflowException for what is no class."""
+        import torch
+
+        from gen.conditions import spread
+        from gen.family import Condition
+
+        if self.examples is None or self.examples.labels is None or self.examples.extras:
+            return spread(self.examples, rows)
+        label = _whole(line["label"], f"line {number}: label", 0, self.classes - 1)
+        return Condition(torch.full((rows,), label))
 
 
 def _whole(value: object, what: str, least: int, most: int = 2**63 - 1) -> int:

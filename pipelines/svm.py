@@ -16,12 +16,12 @@ import torch
 
 import gen
 from gen import config
+from gen.abilities import Features
 from gen.config import Params
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
-from gen.family import Features
 from gen.metrics.extractors import AT_ONCE
 from gen.metrics.reference import images
 from gen.metrics.semi_supervised import FULL, Labelled, Rule, hold_out, nearest_neighbours, semi_supervised_svm

@@ -23,11 +23,11 @@ from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.family import load_family
+from gen.loop import data_spec
 from gen.metrics.extractors import quick
 from gen.metrics.reference import Reference
 from gen.rehearsal import rehearse
 from gen.sweep import OF_MIXTURES, label, looks
-from gen.training import data_spec
 from pipelines import above, cluster, command, stage
 from pipelines.jobs import open_inputs
 from pipelines.reference import SCORING

@@ -12,10 +12,10 @@ from gen.conditions import draw, told
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.family import Noise
+from gen.loop import finished_family
 from gen.metrics.extractors import AT_ONCE, ROUNDED
 from gen.metrics.reference import Reference
 from gen.score_floor import Floor, floors, judge
-from gen.training import finished_family
 from pipelines.jobs import open_inputs
 from pipelines.search import Trial
 from pipelines.sweep_plan import Plan
@@ -50,7 +50,8 @@ def floor_of(plan: Plan, reference: Reference) -> Floor | None:
 def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     """The sweep's metric of a trial's best checkpoint against the test split; its noise has drawn nothing before.
 
-    None of a loss, of a family that does not sample, and where the test split has no images, the checkpoint is gone or its samples are not finite.
+    None of a loss, of a family that does not sample, and where the test split has no images, the checkpoint is gone or
+    its samples are not finite.
     """
     checkpoints, dataset, name = plan.checkpoints(one), plan.inputs[0], score_name(plan.sweep.metric)
     run = plan.params.trial(plan.name, one.values, one.seed)

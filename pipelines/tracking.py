@@ -31,6 +31,7 @@ from mlflow.utils.mlflow_tags import (
 from PIL import Image
 
 from gen import export
+from gen.abilities import Samples
 from gen.config import Run, flat
 from gen.data.dataset import Dataset
 from pipelines.background import Background, Temporary
@@ -114,6 +115,12 @@ def note(facts: Facts) -> str:
     )
 
 
+def asked_class(folder: Path) -> dict[str, list[int]]:
+    """The column of an example that names the class, of an exported model that is told nothing else; else none."""
+    told = export.conditions(folder)
+    return {} if told is None or told.labels is None or told.extras else {"label": [0]}
+
+
 class Tracker:
     """One MLflow run, found again by its attempt. Every method but `close` returns at once.
 
@@ -160,7 +167,7 @@ class Tracker:
         self._later(log)
 
     def model(self, folder: Path) -> None:
-        """An exported model, which is registered under the run's name."""
+        """An exported model, which is registered under the run's name if it samples."""
         self._later(lambda: self._log_model(folder), keep=True)
 
     def text(self, name: str, content: str) -> None:
@@ -269,9 +276,13 @@ class Tracker:
         weights = weights_digest(folder)
         if self.store.get_run(self.run_id).data.tags.get(REGISTERED) == weights:
             return  # exported again: no new version
+        if not isinstance(export.load(folder), Samples):  # it cannot be served
+            self.store.log_artifacts(self.run_id, str(folder), "model")
+            return
         mlflow.set_tracking_uri(tracking_uri())
         image = export.describe(folder)["image"]
-        asked = Schema([ColSpec("long", "rows"), ColSpec("long", "seed")])
+        example = {"rows": [16], "seed": [0]} | asked_class(folder)
+        asked = Schema([ColSpec("long", name) for name in example])
         with mlflow.start_run(run_id=self.run_id):
             mlflow.pyfunc.log_model(
                 name=self.facts.name,
@@ -289,7 +300,7 @@ class Tracker:
                     "pandas",
                     "numpy",
                 ],
-                input_example=pd.DataFrame({"rows": [16], "seed": [0]}),
+                input_example=pd.DataFrame(example),
                 registered_model_name=self.facts.name,
             )
             self.store.update_registered_model(self.facts.name, HOW_TO_SERVE.format(name=self.facts.name))

@@ -7,7 +7,8 @@ from gen.metrics.extractors import ClassifierExtractor
 
 NUMBERS = {
     "asked_class": Number(
-        "larger", "Share of samples which the classifier takes for the class that was asked for; of real images, its accuracy."
+        "larger",
+        "Share of samples which the classifier takes for the class that was asked for; of real images, its accuracy.",
     ),
 }
 

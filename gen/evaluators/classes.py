@@ -16,7 +16,9 @@ NUMBERS = {
         "extractor names.",
     ),
     "classes_seen": Number("larger", "How many of the data set's classes the classifier finds among the samples."),
-    "class_variation": Number("smaller", "How far the classes' frequencies are from the test images', 0 to 1.", shown=False),
+    "class_variation": Number(
+        "smaller", "How far the classes' frequencies are from the test images', 0 to 1.", shown=False
+    ),
     "confidence": Number("", "How sure the classifier is of a sample's class."),
 }
 

@@ -9,7 +9,9 @@ from gen.metrics.reference import Reference
 
 NUMBERS = {
     "fid": Number("smaller", "Distance of the distributions of samples and test images, as Gaussians of features."),
-    "singular_covariance": Number("smaller", "1 where FID has too few samples or images for its features.", shown=False),
+    "singular_covariance": Number(
+        "smaller", "1 where FID has too few samples or images for its features.", shown=False
+    ),
 }
 
 

@@ -7,7 +7,9 @@ from gen.metrics.kernel_distance import kernel_distance
 from gen.metrics.reference import Reference
 
 NUMBERS = {
-    "kid": Number("smaller", "Distance of the distributions by a kernel; its mean does not depend on how many samples."),
+    "kid": Number(
+        "smaller", "Distance of the distributions by a kernel; its mean does not depend on how many samples."
+    ),
     "kid_subset_sd": Number("", "Spread of KID over its subsets.", shown=False),
 }
 

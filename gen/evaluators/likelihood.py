@@ -15,7 +15,10 @@ from gen.metrics.extractors import AT_ONCE
 KINDS = {"exact": "exactly", "bound": "at most, by a lower bound of the likelihood", "estimate": "estimated"}
 NUMBERS = {
     **{f"nats_{kind}": Number("smaller", f"-log p(x) of a test image in nats, {how}.") for kind, how in KINDS.items()},
-    **{f"bits_{kind}": Number("smaller", f"The same in bits for each of its values, {how}.", shown=False) for kind, how in KINDS.items()},
+    **{
+        f"bits_{kind}": Number("smaller", f"The same in bits for each of its values, {how}.", shown=False)
+        for kind, how in KINDS.items()
+    },
 }
 
 

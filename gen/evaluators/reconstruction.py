@@ -24,7 +24,7 @@ NUMBERS = {
 
 
 def of_model(subject: Subject, seed: int) -> dict[str, float]:
-    """Mean squares on the way x -> z -> x, per value of an image, and z -> x -> z, per dimension, where z has a prior."""
+    """Mean squares on the way x -> z -> x, per value, and z -> x -> z, per dimension, where z has a prior."""
     family, images = subject.family, subject.held_out.images
     if not isinstance(family, Inference):
         return {}

@@ -6,8 +6,8 @@ An encoder squeezes x into a code z of few dimensions, and a decoder makes x of 
 
 Nothing says where codes lie, so there is no prior to sample from: that is what the variational autoencoder adds.
 
-Deviations: trained as a whole from a random start, not layer by layer as restricted Boltzmann machines; squared error and
-tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; Adam in place of conjugate gradients.
+Deviations: trained as a whole from a random start, not layer by layer as restricted Boltzmann machines; squared error
+and tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; Adam in place of conjugate gradients.
 """
 
 from collections.abc import Mapping, Sequence

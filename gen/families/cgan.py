@@ -8,8 +8,9 @@ x and y of a step come from one batch: D sees generated images with the labels o
 the GAN, one of each network.
 
 Deviations: the paper maps z and y to hidden layers of their own before they meet; here they meet in the first layer,
-whose weights can do the same. LeakyReLU in D in place of maxout; Adam in place of SGD whose rate and momentum change; images in
-[-1, 1] through tanh in place of a sigmoid; z is standard normal; G minimises -log D (Goodfellow et al. 2014, section 3).
+whose weights can do the same. LeakyReLU in D in place of maxout; Adam in place of SGD whose rate and momentum change;
+images in [-1, 1] through tanh in place of a sigmoid; z is standard normal; G minimises -log D (Goodfellow et al. 2014,
+section 3).
 """
 
 from collections.abc import Sequence

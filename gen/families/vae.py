@@ -7,8 +7,9 @@ Equation 10 with one draw of z for each image, and beta of Higgins et al. 2017 (
 
 With beta = 1, -L is a lower bound of log p(x), in nats.
 
-Deviations: ReLU in place of tanh; Adam in place of Adagrad; a Gaussian decoder has one learned scale for all values, not one for
-each (appendix C.2); besides, a discretised logistic (Kingma et al. 2016), whose bound is of the 256 levels of a pixel.
+Deviations: ReLU in place of tanh; Adam in place of Adagrad; a Gaussian decoder has one learned scale for all values,
+not one for each (appendix C.2); besides, a discretised logistic (Kingma et al. 2016), whose bound is of the 256 levels
+of a pixel. Samples and reconstructions are means of p(x | z), not draws from it.
 """
 
 from collections.abc import Sequence
@@ -54,8 +55,9 @@ class Model(nn.Module):
         self.config = config
         self.encoder = Encoder(data.image, config.width, config.depth, 2 * config.latent, norm="none")
         values = data.image.channels * data.image.height * data.image.width
-        flat = Encoder(ImageShape(config.latent, 1, 1), config.width, config.depth, values, norm="none")
-        self.decoder = nn.Sequential(flat, nn.Unflatten(1, data.image))
+        z = ImageShape(config.latent, 1, 1)
+        hidden = Encoder(z, config.width, config.depth, values, norm="none")
+        self.decoder = nn.Sequential(nn.Unflatten(1, z), hidden, nn.Unflatten(1, data.image))
         if config.likelihood != "bernoulli":
             self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
@@ -70,9 +72,7 @@ class Model(nn.Module):
         loss = distortion + self.config.beta * rate
         return {"negative_bound": loss, "distortion": distortion.detach(), "rate": rate.detach()}
 
-    def terms(
-        self, images: Float[Tensor, "n c h w"], noise: Noise
-    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    def terms(self, images: Float[Tensor, "n c h w"], noise: Noise) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """-log p(x | z) and KL(q(z | x) || N(0, I)) of each image, in nats."""
         mean, log_sigma = at_least_float32(self.encoder(images)).chunk(2, dim=1)
         z = mean + log_sigma.exp() * noise.normal(self.config.latent)

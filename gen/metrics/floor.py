@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gen.family import seed_of
 from gen.evaluators import of_samples
+from gen.family import seed_of
 from gen.metrics.evaluation import class_logits, over_seeds
 from gen.metrics.extractors import Extracted
 from gen.metrics.reference import Reference

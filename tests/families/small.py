@@ -3,14 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gen.family import DataSpec, Family, ImageShape, load_family
+from gen.abilities import Conditional
+from gen.conditions import draw
+from gen.family import Condition, DataSpec, Family, ImageShape, Noise, load_family
 
 IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
 
 SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
+    "autoencoder": {image: {"latent": 4, "width": 16, "depth": 2, "lr": 1e-3} for image in (IMAGES, POINTS)},
+    "cgan": {
+        image: {"latent": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
+        for image in (IMAGES, POINTS)
+    },
+    "vae": {
+        image: {"latent": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
+        for image, likelihood in ((IMAGES, "logistic"), (POINTS, "gaussian"))
+    },
     **{
         name: {
             image: {"latent": 4, "width": width, "depth": depth, "dropout": 0.2}
@@ -64,10 +77,20 @@ def forms() -> list[tuple[str, ImageShape]]:
     return [(family, image) for family, shapes in SMALL.items() for image in shapes]
 
 
+CLASSES = 8
+"""Of the data that small models are built for."""
+
+
+def draw_some(family: Family, noise: Noise) -> Tensor:
+    """Samples; a conditional family is told the classes in turn."""
+    labels = torch.arange(noise.total)[noise.take] % CLASSES
+    return draw(family, noise, Condition(labels) if isinstance(family, Conditional) else None)
+
+
 def build(family: str, image: ImageShape | None = None, **changes: Any) -> Family:
     """A small model, with some settings changed."""
     settings, image = small(family, image)
-    return load_family(family, settings | changes, DataSpec(image, classes=8))
+    return load_family(family, settings | changes, DataSpec(image, CLASSES))
 
 
 def mixes_samples(family: str, image: ImageShape) -> bool:

@@ -1,25 +1,28 @@
 """What holds for every family, in every form it has. Two more contracts need the loop: see tests/training."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
+from gen.abilities import Conditional, Density, HeldOutLoss, Inference, Latent, Samples
+from gen.conditions import draw, told
 from gen.errors import InputError
 from gen.family import (
     Batch,
+    Condition,
     DataSpec,
     Family,
     ImageShape,
-    Latent,
     Noise,
     Update,
     check_family,
     family_names,
     load_family,
 )
-from tests.families.small import SMALL, build, forms, small
+from tests.families.small import SMALL, build, draw_some, forms, small
 
 ROWS = 6
 every_form = pytest.mark.parametrize(
@@ -41,11 +44,11 @@ def test_no_settings_without_family() -> None:
 @every_form
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
-    family = build(name, image).to(dtype=dtype).train(False)
+    family = sampling(name, image).to(dtype=dtype).train(False)
     with torch.no_grad():
-        samples = family.sample(Noise("sample", rows=ROWS, dtype=dtype))
-        again = family.sample(Noise("sample", rows=ROWS, dtype=dtype))
-        others = family.sample(Noise("other", rows=ROWS, dtype=dtype))
+        samples = draw_some(family, Noise("sample", rows=ROWS, dtype=dtype))
+        again = draw_some(family, Noise("sample", rows=ROWS, dtype=dtype))
+        others = draw_some(family, Noise("other", rows=ROWS, dtype=dtype))
     assert samples.shape == (ROWS, *image)
     assert samples.dtype == dtype
     assert samples.isfinite().all()
@@ -58,22 +61,22 @@ def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
 
 @every_form
 def test_a_sample_depends_on_its_own_noise_alone(name: str, image: ImageShape) -> None:
-    family = build(name, image).to(dtype=torch.float64).train(False)
+    family = sampling(name, image).to(dtype=torch.float64).train(False)
     with torch.no_grad():
-        every = family.sample(Noise("sample", rows=ROWS, dtype=torch.float64))
-        some = family.sample(Noise("sample", rows=ROWS, take=slice(1, None, 2), dtype=torch.float64))
+        every = draw_some(family, Noise("sample", rows=ROWS, dtype=torch.float64))
+        some = draw_some(family, Noise("sample", rows=ROWS, take=slice(1, None, 2), dtype=torch.float64))
     torch.testing.assert_close(some, every[1::2])
 
 
 @every_form
 def test_decodes_what_it_samples(name: str, image: ImageShape) -> None:
     family = build(name, image).train(False)
-    if not isinstance(family, Latent):
+    if not isinstance(family, Latent) or not isinstance(family, Samples):
         pytest.skip("no latent vector")
     z = family.prior(Noise("sample", rows=ROWS))
     assert z.shape[0] == ROWS
     with torch.no_grad():
-        assert torch.equal(family.decode(z), family.sample(Noise("sample", rows=ROWS)))
+        assert torch.equal(family.decode(z), draw_some(family, Noise("sample", rows=ROWS)))
 
 
 @every_form
@@ -134,7 +137,7 @@ def test_initial_weights_come_from_the_global_generator(name: str, image: ImageS
 def test_unknown_setting_is_named(name: str) -> None:
     settings, image = small(name)
     with pytest.raises(InputError, match=r"^runs\.x\.model\.latents: unknown; did you mean latent\?$"):
-        load_family(name, settings | {"latents": 3}, DataSpec(image), "runs.x.model")
+        load_family(name, settings | {"latents": 3}, DataSpec(image, classes=8), "runs.x.model")
 
 
 @every_family
@@ -149,9 +152,76 @@ def test_every_setting_is_required_and_described(name: str) -> None:
     )
 
 
+@every_form
+def test_a_condition_is_of_the_rows_that_are_asked_for(name: str, image: ImageShape) -> None:
+    """A sample depends on its own condition, and on no other column of the batch."""
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    noise = partial(Noise, "condition", rows=ROWS, dtype=torch.float64)
+    seen = batch(image)
+    if not isinstance(family, Conditional):
+        assert told(family, seen) is None
+        if isinstance(family, Samples):
+            with pytest.raises(InputError, match=f"^{name} is not conditional: leave the condition out$"):
+                draw(family, noise(), Condition(seen.labels))
+        return
+    with pytest.raises(InputError, match=f"^{name} conditions on labels: give a condition$"):
+        draw(family, noise())
+    condition = told(family, seen)
+    assert condition is not None
+    assert condition.labels is not None
+    other = condition._replace(labels=condition.labels.clone())
+    other.labels[0] += 1
+    with torch.no_grad():
+        one, two = draw(family, noise(), condition), draw(family, noise(), other)
+    assert not torch.equal(one[0], two[0])
+    assert torch.equal(one[1:], two[1:])
+
+
+@every_form
+def test_encodes_and_decodes_rows_for_themselves(name: str, image: ImageShape) -> None:
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    if not isinstance(family, Inference):
+        pytest.skip("no encoder")
+    images = batch(image).images.double()
+    with torch.no_grad():
+        z = family.encode(images)
+        made = family.decode(z)
+        torch.testing.assert_close(family.decode(family.encode(images[1::2])), made[1::2])
+    assert z.shape[0] == ROWS
+    assert made.shape == images.shape
+
+
+@every_form
+def test_likelihoods_and_losses_of_held_out_rows_are_a_number_for_each(name: str, image: ImageShape) -> None:
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    if not isinstance(family, Density | HeldOutLoss):
+        pytest.skip("neither a density nor a loss of its own")
+    seen = batch(image)
+    seen = seen._replace(images=seen.images.double())
+    rows = slice(1, None, 2)
+    noise = partial(Noise, "held out", rows=ROWS, dtype=torch.float64)
+    with torch.no_grad():
+        if isinstance(family, Density):
+            nats = family.log_likelihood(seen, noise())
+            assert nats.shape == (ROWS,)
+            torch.testing.assert_close(family.log_likelihood(seen.rows(rows), noise(take=rows)), nats[rows])
+        if isinstance(family, HeldOutLoss):
+            losses = family.held_out_loss(seen, noise())
+            for loss, values in family.held_out_loss(seen.rows(rows), noise(take=rows)).items():
+                torch.testing.assert_close(values, losses[loss][rows])
+
+
+def sampling(name: str, image: ImageShape) -> Family:
+    """A small model of a family that samples."""
+    family = build(name, image)
+    if not isinstance(family, Samples):
+        pytest.skip("does not sample")
+    return family
+
+
 def batch(image: ImageShape) -> Batch:
     noise = Noise("batch", rows=ROWS)
-    return Batch(noise.uniform(*image, low=-1.0), torch.zeros(ROWS, dtype=torch.int64))
+    return Batch(noise.uniform(*image, low=-1.0), torch.arange(ROWS))
 
 
 def parameters(family: Family) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from gen.abilities import Features, Inference
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, Features, ImageShape, Inference, Noise, load_family
+from gen.family import Batch, DataSpec, ImageShape, Noise, load_family
 from gen.nets import inference
 from gen.nets.dropout import Dropout
 from tests.families.small import IMAGES, POINTS, build, small

@@ -23,8 +23,8 @@ from gen import export
 from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.family import DataSpec, Family
+from gen.loop import data_spec, initial_family
 from gen.metrics.extractors import Extracted
-from gen.training import data_spec, initial_family
 from pipelines import extraction, store
 from pipelines.compare import SHOWN
 from pipelines.page import legend

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gen import training
+from gen import loop as stepping
 from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
@@ -19,9 +19,10 @@ from gen.ema import moving_average
 from gen.errors import InputError
 from gen.family import Family, ImageShape, Move, Noise
 from gen.journal import Diverged, Journal, Silent
+from gen.loop import Loop, initial_family
 from gen.optimizers import adam
 from gen.scores import Coordinates
-from gen.training import Loop, initial_family, train
+from gen.training import train
 from tests.families.small import POINTS, forms, mixes_samples
 from tests.training.tiny import logging, run_of
 
@@ -226,7 +227,7 @@ def test_an_update_that_looks_at_no_batch_loads_none(datasets: Datasets, monkeyp
 
 def test_gradients_are_cut_to_max_norm() -> None:
     gradients: list[Tensor | None] = [torch.tensor([3.0]), None, torch.tensor([4.0])]
-    assert float(training.clip(gradients, max_norm=1.0)) == 5.0
+    assert float(stepping.clip(gradients, max_norm=1.0)) == 5.0
     assert gradients[0] is not None
     assert float(gradients[0]) == pytest.approx(0.6)
 
@@ -236,7 +237,7 @@ def test_schedule_scales_the_learning_rate() -> None:
     move = Move(params=[param], optimizer=lambda p: torch.optim.SGD(p, lr=1.0), schedule=lambda step: 0.5**step)
     optimizer = move.optimizer([param])
     for step in range(3):
-        training.apply(move, [torch.ones(1)], optimizer, step)
+        stepping.apply(move, [torch.ones(1)], optimizer, step)
     assert float(param.detach()) == -(1 + 0.5 + 0.25)
 
 
@@ -253,7 +254,7 @@ def test_warm_start_begins_with_the_other_model(datasets: Datasets, tmp_path: Pa
 
     data, run = datasets["digits"], run_of("gan")
     trained = train(run, data)
-    export.save(tmp_path / "gan", trained, "gan", run.model, training.data_spec(run, data))
+    export.save(tmp_path / "gan", trained, "gan", run.model, stepping.data_spec(run, data))
     begun = initial_family(run_of("gan", warm_start=str(tmp_path / "gan")), data)
     assert same(trained, begun)
     with pytest.raises(InputError, match="weights of another model"):
@@ -303,7 +304,7 @@ def test_a_gradient_that_lies_otherwise_in_memory_moves_the_same_weights() -> No
     for laid in (gradient, gradient.to(memory_format=torch.channels_last)):
         param = nn.Parameter(start.clone())
         move = Move(params=[param], optimizer=adam(0.1, (0.5, 0.999)))
-        training.apply(move, [laid], move.optimizer([param]), 0)
+        stepping.apply(move, [laid], move.optimizer([param]), 0)
         moved_to.append(param.detach().clone())
     assert torch.equal(*moved_to)
 

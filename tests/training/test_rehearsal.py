@@ -14,8 +14,9 @@ from gen.config import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Batch, DataSpec, ImageShape, Noise, check_family
+from gen.loop import data_spec
 from gen.rehearsal import rehearse
-from gen.training import data_spec, train
+from gen.training import train
 from tests.families.small import IMAGES, POINTS, forms
 from tests.training.tiny import run_of
 

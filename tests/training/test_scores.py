@@ -9,6 +9,7 @@ import torch
 
 from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
+from gen.loop import Loop, finished_family, initial_family
 from gen.metrics.classifier import train_classifier
 from gen.metrics.extractors import quick
 from gen.metrics.frechet import frechet_distance
@@ -16,7 +17,7 @@ from gen.metrics.moments import gather, moments
 from gen.metrics.reference import open_reference, write_reference
 from gen.scores import Coordinates, LightFrechet
 from gen.sweep import looks
-from gen.training import Loop, finished_family, initial_family, train
+from gen.training import train
 from tests.families.small import IMAGES, POINTS
 from tests.training.test_loop import Watcher
 from tests.training.tiny import logging, run_of

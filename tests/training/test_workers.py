@@ -10,10 +10,10 @@ import torch.multiprocessing
 from torch import Tensor
 
 from gen.data.dataset import Dataset, open_dataset
+from gen.loop import Loop, initial_family
 from gen.metrics.classifier import train_classifier
 from gen.metrics.reference import open_reference, write_reference
 from gen.scores import LightFrechet
-from gen.training import Loop, initial_family
 from gen.workers import ALONE, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
 from tests.training.tiny import run_of
