@@ -114,18 +114,19 @@ class OwnLoss:
         return {name: float(torch.cat([one[name] for one in found]).double().mean()) for name in found[0]}
 
 
-def score_of(family: type, reference: Reference, samples: int, every: int) -> Score:
+def score_of(family: type, reference: Reference | None = None, samples: int = 512, every: int = 1) -> Score:
     """What a family's checkpoints are chosen by: its own loss where it has one, else what its samples are worth.
 
     Args:
         family: the `Model` of its file.
-        reference: of the data set, by the extractor that checkpoints are chosen by.
+        reference: of the data set, by the extractor that checkpoints are chosen by; None: samples in their own
+            coordinates.
         samples: drawn for a score, or images that the loss is of.
         every: steps between two scores.
     """
     if issubclass(family, HeldOutLoss):
         return OwnLoss(samples, every)
-    if reference.name == "coordinates":
+    if reference is None or reference.name == "coordinates":
         return Coordinates(samples, every)
     return LightFrechet(reference, samples, every)
 

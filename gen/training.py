@@ -15,7 +15,7 @@ from gen.data.dataset import Dataset
 from gen.family import Family
 from gen.journal import Journal, Observer, Silent
 from gen.loop import Loop, initial_family
-from gen.scores import Coordinates, Score
+from gen.scores import Score, score_of
 from gen.workers import ALONE, Workers
 
 QUIET = Logging(metrics_every=100, grid_every=10**9, checkpoint_every=10**9, keep_checkpoints=1, profile_steps=0)
@@ -53,7 +53,7 @@ def train(
     device = pick_device(run.compute.device)
     family = initial_family(run, dataset).to(device, dtype)
     loop = Loop(run, family, dataset, workers, dtype)
-    journal = Journal(loop, logging, observer or Silent(), checkpoints, score or Coordinates())
+    journal = Journal(loop, logging, observer or Silent(), checkpoints, score or score_of(type(family)))
     journal.open()
     while loop.steps_done < run.steps and not journal.stopped:
         journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from gen.config import Reference as Section
 from gen.data.dataset import Dataset
-from gen.metrics.evaluation import over_seeds
+from gen.evaluators import of_data
 from gen.metrics.floor import floor
-from gen.metrics.modes import coverage
-from gen.metrics.reference import Reference, images
+from gen.metrics.reference import Reference
 from gen.score_floor import floors
 
 DRAWS = 10
@@ -19,19 +16,13 @@ Floors = dict[str, dict[str, float]]
 
 
 def metric_floors(dataset: Dataset, section: Section, references: Sequence[Reference]) -> Floors:
-    """Those of evaluate@: of the validation split, by every extractor.
-
-    The modes of a mixture are looked for in blocks of training points, which are as new to the mixture as any others.
-    """
+    """Those of evaluate@: of the validation split by every extractor, and what evaluators know of the data besides."""
     found: Floors = {}
     for reference in references:
         for name, one in floor(reference, section.samples, DRAWS).items():
             found[name] = {"mean": one.mean, "sd_draws": one.sd, "images": one.images}
-    if (mixture := dataset.mixture) is not None and dataset.rows["train"] >= section.samples:
-        points = torch.cat(list(images(dataset, "train", None))).flatten(1)
-        blocks = torch.split(points, section.samples)[: min(DRAWS, len(points) // section.samples)]
-        for name, measured in over_seeds([coverage(block, *mixture) for block in blocks]).items():
-            found[name] = {"mean": measured.mean, "sd_draws": measured.sd, "images": section.samples}
+    for name, known in of_data(dataset, references, section.samples).items():
+        found[name] = {"mean": known.mean, "sd_draws": known.sd, "images": section.samples}
     return found
 
 

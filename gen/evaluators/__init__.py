@@ -5,9 +5,10 @@ A file exports NUMBERS, what each of its numbers says, in the order in which peo
     of_samples(seen, reference, seed)   numbers of samples as an extractor sees them. Their names get the extractor's
                                         name behind them, since another extractor says something else. Held-out real
                                         images stand for samples, too: that is the floor of such a number.
-    of_model(subject, seed)             numbers of the model itself; none where it lacks the ability.
+    of_model(subject, seed)             numbers of the model itself; none where it lacks the ability. Its file may also
+                                        export of_data(dataset, references, samples), their floor.
 
-Both return numbers by name, and raise InputError where they cannot. evaluate@, the tables, the page and MLflow read all
+All return numbers by name, and raise InputError where they cannot. evaluate@, the tables, the page and MLflow read all
 of this from here.
 """
 
@@ -23,7 +24,7 @@ import torch
 
 from gen.data.dataset import Dataset
 from gen.family import Batch, Family, Noise
-from gen.metrics.evaluation import Sampler
+from gen.metrics.evaluation import Measured, Sampler
 from gen.metrics.extractors import Extracted
 from gen.metrics.reference import Reference
 
@@ -95,6 +96,16 @@ def of_samples(seen: Extracted, reference: Reference, seed: int) -> dict[str, fl
         if hasattr(one, "of_samples"):
             told: Mapping[str, float] = one.of_samples(seen, reference, seed)
             found |= {f"{name}_{reference.name}": value for name, value in told.items()}
+    return found
+
+
+@torch.inference_mode()
+def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> dict[str, Measured]:
+    """What numbers of a model would be of real data, by name, as far as evaluators know it."""
+    found: dict[str, Measured] = {}
+    for one in evaluators():
+        if hasattr(one, "of_data"):
+            found |= one.of_data(dataset, references, samples)
     return found
 
 

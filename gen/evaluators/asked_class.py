@@ -1,9 +1,13 @@
 """Whether a model that is told the class draws that class."""
 
+from collections.abc import Sequence
+
 from gen.abilities import Conditional
+from gen.data.dataset import Dataset
 from gen.evaluators import Number, Subject
-from gen.metrics.evaluation import chunks
+from gen.metrics.evaluation import Measured, chunks
 from gen.metrics.extractors import ClassifierExtractor
+from gen.metrics.reference import Reference
 
 NUMBERS = {
     "asked_class": Number(
@@ -31,3 +35,12 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
             right += int((said == condition.labels).sum())
         found[f"asked_class_{reference.name}"] = right / subject.samples
     return found
+
+
+def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> dict[str, Measured]:
+    """The share of test images that each classifier is right about."""
+    return {
+        f"asked_class_{reference.name}": Measured(reference.described["test_accuracy"], 0.0)
+        for reference in references
+        if isinstance(reference.extract, ClassifierExtractor)
+    }

@@ -1,10 +1,12 @@
 """What is lost on the way from an image to its latent vector and back, of a model with an encoder."""
 
+from math import isfinite
+
 import torch
 
 from gen.abilities import Inference, Latent
 from gen.evaluators import Number, Subject
-from gen.metrics.extractors import AT_ONCE, ClassifierExtractor
+from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extractor
 
 NUMBERS = {
     "reconstruction_error": Number("smaller", "Mean square per pixel of test images and their reconstructions."),
@@ -39,12 +41,13 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
         z = family.prior(subject.noise("round trip", seed, rows=len(images)))
         found["round_trip_error"] = float((family.encode(family.decode(z)) - z).square().mean())
     for reference in subject.references:
-        if isinstance(reference.extract, ClassifierExtractor):
+        # Where the error is not finite, that is what is said of the model.
+        if isinstance(reference.extract, ClassifierExtractor) and isfinite(lost):
             found[f"class_kept_{reference.name}"] = kept(images, made, reference.extract)
     return found
 
 
-def kept(images: torch.Tensor, made: torch.Tensor, classifier: ClassifierExtractor) -> float:
+def kept(images: torch.Tensor, made: torch.Tensor, classifier: Extractor) -> float:
     """The share of images which the classifier still takes for the same class."""
     same = 0
     for rows, again in zip(torch.split(images, AT_ONCE), torch.split(made, AT_ONCE), strict=True):

@@ -5,13 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from gen.family import ImageShape, Noise
+from gen.data.dataset import Dataset
+from gen.evaluators import Subject, classes, memorisation, of_samples, reconstruction
+from gen.family import Batch, ImageShape, Noise, Update
 from gen.metrics import evaluation
 from gen.metrics.classifier import FEATURES, Classifier
+from gen.metrics.evaluation import Sampler
 from gen.metrics.extractors import ClassifierExtractor, CoordinateExtractor, Extracted
 from gen.metrics.moments import gather, moments
 from gen.metrics.reference import Reference
+
+
+def memorised(features: torch.Tensor, reference: Reference) -> float:
+    seen = Extracted(features, features.new_empty(len(features), 0))
+    return memorisation.of_samples(seen, reference, 0)["memorised"]
 
 
 def test_copies_show_in_whatever_share_of_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,11 +29,11 @@ def test_copies_show_in_whatever_share_of_the_samples(monkeypatch: pytest.Monkey
     splits = {"train": train, "test": test}
     monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
     reference = Reference(Path(), {}, CoordinateExtractor(), {})
-    assert evaluation.memorised(test, reference) == 0.05, "by construction"
-    assert evaluation.memorised(fresh, reference) == pytest.approx(0.05, abs=0.02)
+    assert memorised(test, reference) == 0.05, "by construction"
+    assert memorised(fresh, reference) == pytest.approx(0.05, abs=0.02)
     some = torch.cat([train[:400], fresh[400:]])
-    assert evaluation.memorised(some, reference) == pytest.approx(0.24, abs=0.02)
-    assert evaluation.memorised(train, reference) == 1
+    assert memorised(some, reference) == pytest.approx(0.24, abs=0.02)
+    assert memorised(train, reference) == 1
 
 
 def test_test_images_that_are_training_images_do_not_make_new_samples_copies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +43,7 @@ def test_test_images_that_are_training_images_do_not_make_new_samples_copies(mon
     monkeypatch.setattr(Reference, "features", lambda reference, split: splits[split])
     reference = Reference(Path(), {"extractor": "coordinates"}, CoordinateExtractor(), {"test": moments(gather(test))})
     for rows, share in ((test, 0.75), (samples, 0.0), (train, 1.0)):
-        found = evaluation.measure(Extracted(rows, rows.new_zeros(40, 0)), reference, 0)[0]
+        found = of_samples(Extracted(rows, rows.new_zeros(40, 0)), reference, 0)
         assert found["memorised_coordinates"] == share
 
 
@@ -51,9 +60,9 @@ def test_class_frequencies_are_held_against_those_of_real_images(monkeypatch: py
     assert torch.equal(logits, model.head(test))
     frequencies = torch.bincount(logits.argmax(1), minlength=3) / 40
     assert frequencies.max() > 0.4, "uneven"
-    own, _ = evaluation.measure(Extracted(test, logits), reference, 0)
+    own = of_samples(Extracted(test, logits), reference, 0)
     assert own["class_variation_classifier"] == 0
-    one = evaluation.classes(torch.eye(3)[:1].expand(40, 3), reference)
+    one = classes.of_samples(Extracted(test, torch.eye(3)[:1].expand(40, 3)), reference, 0)
     assert one["class_variation"] == pytest.approx(1 - frequencies[0].item())
 
 
@@ -75,15 +84,21 @@ def test_so_few_samples_that_the_inception_score_is_far_too_low_have_none() -> N
     extract = ClassifierExtractor(Classifier(ImageShape(1, 16, 16), 10))
     reference = Reference(Path(), {"extractor": "inception_bilinear"}, extract, {})
     logits = 40 * torch.eye(10)[torch.randint(10, (1000,), generator=torch.Generator().manual_seed(0))]
-    assert evaluation.classes(logits, reference)["inception_score"] == pytest.approx(10 * math.exp(-9 / 200), rel=0.01)
-    assert "inception_score" not in evaluation.classes(logits[:99], reference)
+    assert classes.of_samples(Extracted(logits, logits), reference, 0)["inception_score"] == pytest.approx(
+        10 * math.exp(-9 / 200), rel=0.01
+    )
+    assert "inception_score" not in classes.of_samples(Extracted(logits[:99], logits[:99]), reference, 0)
 
 
-class Silly:
+class Silly(nn.Module):
     """It encodes all images as 0, and decodes everything to one image."""
 
     def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
         self.answer = answer
+
+    def updates(self) -> list[Update]:
+        return []
 
     def prior(self, noise: Noise) -> torch.Tensor:
         return noise.normal(5)
@@ -95,9 +110,12 @@ class Silly:
         return self.answer.expand(len(z), 1, 4, 4)
 
 
-def test_who_answers_with_the_mean_image_explains_nothing() -> None:
+def test_who_answers_with_the_mean_image_explains_nothing(datasets: dict[str, Dataset]) -> None:
     images = torch.rand(500, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    errors = evaluation.inference_errors(Silly(images.mean(dim=0)), images, 0)  # type: ignore[arg-type]
+    family, held_out = Silly(images.mean(dim=0)), Batch(images, torch.zeros(500, dtype=torch.int64))
+    digits = datasets["digits"]
+    subject = Subject(family, Sampler(family, digits, None), digits, references=[], held_out=held_out, samples=0)
+    errors = reconstruction.of_model(subject, 0)
     assert errors["unexplained_variance"] == pytest.approx(1)
     assert errors["reconstruction_error"] == pytest.approx(images.var(dim=0, correction=0).mean().item())
     assert errors["round_trip_error"] == pytest.approx(1, abs=0.1), "the variance of the prior"
@@ -118,4 +136,4 @@ def test_who_answers_with_one_image_keeps_its_class_alone() -> None:
     dark, bright = -torch.ones(450, 1, 4, 4), torch.ones(150, 1, 4, 4)
     images = torch.cat([dark, bright])
     for answer, share in ((dark[0], 0.75), (bright[0], 0.25)):
-        assert evaluation.class_kept(Silly(answer), images, Brightness()) == share  # type: ignore[arg-type]
+        assert reconstruction.kept(images, Silly(answer).decode(images), Brightness()) == share

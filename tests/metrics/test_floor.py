@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gen.metrics import evaluation
+from gen.evaluators import of_samples
 from gen.metrics.extractors import CoordinateExtractor, Extracted
 from gen.metrics.floor import floor, floor_images
 from gen.metrics.frechet import frechet_distance
@@ -51,7 +51,7 @@ def test_the_spread_is_that_of_as_many_new_images(validation: int, samples: int)
     found = [floor(gaussian(validation, seed), samples, 4)["precision_coordinates"] for seed in range(20)]
     reference = gaussian(8, 0)
     fresh = torch.randn(100, samples, WIDTH, generator=torch.Generator().manual_seed(1))
-    numbers = [evaluation.measure(Extracted(rows, rows.new_zeros(samples, 0)), reference, 0)[0] for rows in fresh]
+    numbers = [of_samples(Extracted(rows, rows.new_zeros(samples, 0)), reference, 0) for rows in fresh]
     spread = statistics.stdev(one["precision_coordinates"] for one in numbers)
     assert math.sqrt(statistics.fmean(one.sd**2 for one in found)) == pytest.approx(spread, rel=0.25)
 
@@ -61,7 +61,8 @@ def test_what_depends_on_the_number_says_of_how_many() -> None:
     assert {one.images for one in floor(reference, 30, 3).values()} == {30}
     found = floor(reference, 100, 3)
     fewer = {name for name, one in found.items() if one.images == floor_images(reference, 100) == 70}
-    assert fewer == {"precision_coordinates", "recall_coordinates", "kid_subset_sd_coordinates"}
+    of_fewer = ("precision", "recall", "kid_subset_sd", "singular_covariance")
+    assert fewer == {f"{name}_coordinates" for name in of_fewer}
     assert {one.images for name, one in found.items() if name not in fewer} == {100}
     few = floor(gaussian(60, 0), 100, 3)["fid_coordinates"]
     assert few.images == 60, "half of them are less than four times the features: no line to follow"

@@ -15,6 +15,7 @@ import torch
 from gen import config
 from gen.data.dataset import Dataset
 from gen.errors import InputError
+from gen.evaluators import memorisation, of_samples
 from gen.family import ImageShape
 from gen.metrics import evaluation
 from gen.metrics.classifier import accuracy, train_classifier
@@ -43,6 +44,11 @@ def folder(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def reference(folder: Path) -> Reference:
     return open_reference(folder)
+
+
+def memorised(features: torch.Tensor, reference: Reference) -> float:
+    seen = Extracted(features, features.new_empty(len(features), 0))
+    return memorisation.of_samples(seen, reference, 0)["memorised"]
 
 
 def test_statistics_are_those_of_the_features(reference: Reference) -> None:
@@ -85,7 +91,7 @@ def test_the_real_images_measure_best(reference: Reference, datasets: dict[str, 
     real = torch.cat(list(images(datasets["digits"], "validation", 16)))
     noisy = (real + 0.5 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
     zeros = real[torch.from_numpy(datasets["digits"].read("validation").labels.copy()) == 0]
-    found = [evaluation.measure(reference.extract(x), reference, 0)[0] for x in (real, noisy, zeros)]
+    found = [of_samples(reference.extract(x), reference, 0) for x in (real, noisy, zeros)]
     distances = [one["fid_classifier"] for one in found]
     assert distances[0] < distances[1]
     assert distances[0] < distances[2]
@@ -93,7 +99,9 @@ def test_the_real_images_measure_best(reference: Reference, datasets: dict[str, 
     assert found[2]["classes_seen_classifier"] < 10
     assert found[0]["recall_classifier"] > found[2]["recall_classifier"]
     assert found[0]["precision_classifier"] > found[1]["precision_classifier"]
-    assert evaluation.measure(reference.extract(zeros), reference, 0)[1], "fewer samples than features: flagged"
+    assert of_samples(reference.extract(zeros), reference, 0)["singular_covariance_classifier"], (
+        "fewer samples than features: flagged"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,7 @@ def test_pictures_without_labels_are_judged_by_their_pixels(
     real = torch.cat(list(images(unlabelled, "validation", 16)))
     noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
     noisy = [(real + strength * noise).clamp(-1, 1) for strength in (0, 0.25, 0.5)]
-    distances = [evaluation.measure(reference.extract(x), reference, 0)[0]["fid_pixels"] for x in noisy]
+    distances = [of_samples(reference.extract(x), reference, 0)["fid_pixels"] for x in noisy]
     assert distances == sorted(set(distances))
 
 
@@ -175,8 +183,8 @@ def test_pixels_are_means_of_rounded_images() -> None:
 
 def test_memorised_images_are_found_out(reference: Reference) -> None:
     test = reference.features("test")
-    assert evaluation.memorised(reference.features("train")[:200], reference) == 1
-    assert evaluation.memorised(test, reference) == pytest.approx(0.05, abs=1 / len(test))
+    assert memorised(reference.features("train")[:200], reference) == 1
+    assert memorised(test, reference) == pytest.approx(0.05, abs=1 / len(test))
 
 
 def test_over_seeds() -> None:
@@ -295,9 +303,9 @@ def test_what_an_extractor_refuses(reference: Reference) -> None:
 def test_too_few_samples(reference: Reference) -> None:
     few = reference.extract(torch.zeros(1, 1, 16, 16))
     with pytest.raises(InputError, match="1 samples"):
-        evaluation.measure(few, reference, 0)
+        of_samples(few, reference, 0)
     with pytest.raises(InputError, match="row 0 is not finite"):
-        evaluation.measure(Extracted(few.features / 0, few.logits), reference, 0)
+        of_samples(Extracted(few.features / 0, few.logits), reference, 0)
 
 
 def test_a_classifier_needs_its_own_shape(datasets: dict[str, Dataset]) -> None:

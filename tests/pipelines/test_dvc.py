@@ -134,6 +134,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
         model = checkout.folder / "models" / "toys" / name
         assert {path.name for path in model.iterdir()} == {
             "weights.safetensors",
+            "conditions.safetensors",
             "model.json",
             "grid.png",
             "metrics.json",

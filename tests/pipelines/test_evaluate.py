@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -22,11 +21,11 @@ from torch import nn
 from gen import export
 from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
-from gen.family import DataSpec, Family
+from gen.evaluators import number_of, numbers
+from gen.family import DataSpec
 from gen.loop import data_spec, initial_family
 from gen.metrics.extractors import Extracted
 from pipelines import extraction, store
-from pipelines.compare import SHOWN
 from pipelines.page import legend
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
@@ -143,23 +142,23 @@ def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPat
         def forward(self, images: torch.Tensor) -> Extracted:
             return Extracted(self.factor * images, -images)
 
-    def draw(family: Family, seed: int, rows: slice, samples: int, device: torch.device) -> torch.Tensor:
+    def draw(seed: int, rows: slice, samples: int) -> torch.Tensor:
         drawn.append((seed, rows))
         assert torch.get_num_threads() == 1, "as each of several workers has"
         return torch.arange(samples)[rows, None] + 1000.0 * seed
 
     drawn: list[tuple[int, slice]] = []
     moved: list[int] = []
-    monkeypatch.setattr(extraction, "draw", draw)
+    monkeypatch.setattr(extraction, "Sampler", lambda *arguments: SimpleNamespace(draw=draw))
+    monkeypatch.setattr(extraction, "open_dataset", lambda folder: None)
     monkeypatch.setattr(extraction, "open_reference", lambda folder: SimpleNamespace(extract=Times(float(folder.name))))
     monkeypatch.setattr(export, "load", lambda folder: nn.Identity())
     where = Cluster(**PARAMS["cluster"])
     extraction._loaded_model.cache_clear()
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    found = list(
-        extraction.extract(Path("m"), [Path("2"), Path("3")], 2, 300, workers=1, where=where, move=moved.append)
-    )
+    folders, one = [Path("2"), Path("3")], {"dataset": Path("d"), "size": None, "workers": 1}
+    found = list(extraction.extract(Path("m"), folders, 2, 300, where=where, move=moved.append, **one))
     assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
     assert drawn == [(seed, rows) for seed in (0, 1) for rows in (slice(0, 250), slice(250, 300))]
@@ -243,9 +242,12 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     assert len({len(line) for line in table}) == 1, "columns are aligned"
 
 
-def test_every_column_people_read_is_explained_to_them() -> None:
-    unexplained = [name for name in SHOWN if not legend(pd.DataFrame(columns=[name.replace("_", " ")]))]
-    assert unexplained == ["kid", "knn"], "these are explained with fid and svm"
+def test_every_number_is_explained_to_people(compared: Workplace) -> None:
+    for run in ("ali", "dcgan"):
+        assert [metric for metric in evaluated(compared, run) if number_of(metric) is None] == []
+    shown = legend(name for name, one in numbers().items() if one.shown)
+    assert shown.count("<li>") == sum(one.shown for one in numbers().values())
+    assert all(one.says.endswith(".") for one in numbers().values())
 
 
 def test_trainings_of_a_run_are_one_row_with_both_spreads(compared: Workplace) -> None:

@@ -63,7 +63,7 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
         ("mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"),
     )
     curves = {f"curves/{name}.csv" for name in (*losses, *scores)}
-    exported = {"weights.safetensors", "model.json", "grid.png"}
+    exported = {"weights.safetensors", "conditions.safetensors", "model.json", "grid.png"}
     assert left == exported | {f"last/{name}" for name in exported} | {"metrics.json"} | curves
     assert json.loads((model / "last" / "model.json").read_text())["step"] == 400
     assert json.loads((model / "metrics.json").read_text())["images_seen"] == 400 * 2 * 32

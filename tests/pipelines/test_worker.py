@@ -81,7 +81,7 @@ def test_an_error_in_a_family_is_told_with_its_line_and_kept_whole(
 
     monkeypatch.setattr(importlib.import_module("gen.families.gan").Model, "prior", prior)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
-    monkeypatch.setattr(worker, "score_of", lambda job: Coordinates())
+    monkeypatch.setattr(worker, "score_for", lambda job: Coordinates())
     mine = dataclasses.replace(job(tmp_path, run_of("gan", POINTS)), data=datasets["ring8"].folder)
     ended = worker.perform(mine, Silent(), ALONE)
     kept = tmp_path / "storage" / f"ring-{'0' * 16}" / "traceback.txt"
@@ -98,7 +98,7 @@ def test_an_error_in_a_family_is_told_with_its_line_and_kept_whole(
 def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     monkeypatch.setattr(worker, "open_dataset", lambda folder: None)
-    monkeypatch.setattr(worker, "score_of", lambda job: None)
+    monkeypatch.setattr(worker, "score_for", lambda job: None)
     mine = job(tmp_path, run_of("gan"))
     for error in (OSError("disk full"), ray.exceptions.RayError("lost"), torch.AcceleratorError("ECC error")):
         monkeypatch.setattr(worker, "train", failing(error))

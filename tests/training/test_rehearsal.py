@@ -10,63 +10,57 @@ import torch
 import gen
 import gen.families
 from gen import export
-from gen.config import Run
+from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, ImageShape, Noise, check_family
+from gen.family import Condition, DataSpec, ImageShape, Noise, check_family
 from gen.loop import data_spec
 from gen.rehearsal import rehearse
 from gen.training import train
-from tests.families.small import IMAGES, POINTS, forms
+from tests.families.small import IMAGES, forms
 from tests.training.tiny import run_of
 
-SETTINGS = {"latent": 4, "width": 16}
-HERE = Path(__file__).parent
-BROKEN = (HERE.parent.parent / "gen/families/dcgan.py").read_text()
+BROKEN = (Path(__file__).parents[2] / "gen/families/dcgan.py").read_text()
 Datasets = dict[str, Dataset]
 
 
 @pytest.fixture
 def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose files are families too, besides those of tests/training/families."""
+    """A folder whose files are families too."""
     folder = tmp_path / "families"
     folder.mkdir()
-    own = [str(folder), str(HERE / "families")]
-    monkeypatch.setattr(gen.families, "__path__", [*gen.families.__path__, *own])
+    monkeypatch.setattr(gen.families, "__path__", [*gen.families.__path__, str(folder)])
     monkeypatch.setitem(sys.modules, "gen.families.mine", None)  # put back in the end, as if it had never been there
     del sys.modules["gen.families.mine"]
     return folder
 
 
-def conditional(dataset: str) -> Run:
-    run = run_of("gan", POINTS if dataset == "ring8" else IMAGES)
-    return run.model_copy(update={"family": "conditional", "model": SETTINGS})
-
-
-@pytest.mark.usefixtures("families")
 def test_a_family_is_told_how_many_classes_there_are(datasets: Datasets, tmp_path: Path) -> None:
-    run, digits = conditional("digits"), datasets["digits"]
+    run, digits = run_of("cgan"), datasets["digits"]
     assert data_spec(run, digits) == DataSpec(IMAGES, classes=10, extras=())
     rehearse(run, digits, "runs.mine")
     family = train(run, digits)
-    given = Batch(torch.zeros(3, *IMAGES), torch.tensor([9, 9, 0]))
-    export.save(tmp_path / "model", family, "conditional", SETTINGS, data_spec(run, digits))
-    again = gen.load(tmp_path / "model")
-    nine = again.sample(Noise("z", rows=3), given)
-    assert torch.equal(nine, family.sample(Noise("z", rows=3), given))
-    zero = again.sample(Noise("z", rows=3), Batch(given.images, torch.tensor([0, 9, 0])))
+    condition = Condition(torch.tensor([9, 9, 0]))
+    export.save(tmp_path / "model", family, "cgan", run.model, data_spec(run, digits), condition=condition)
+    again, examples = gen.load(tmp_path / "model"), export.conditions(tmp_path / "model")
+    assert examples is not None
+    assert torch.equal(examples.labels, condition.labels)
+    nine = draw(again, Noise("z", rows=3), examples)
+    assert torch.equal(nine, draw(family, Noise("z", rows=3), condition))
+    zero = draw(again, Noise("z", rows=3), Condition(torch.tensor([0, 9, 0])))
     assert [torch.equal(a, b) for a, b in zip(nine, zero, strict=True)] == [False, True, True]
-    with pytest.raises(InputError, match=r"^model\.classes: unknown; known: latent, width$"):
-        check_family("conditional", SETTINGS | {"classes": 5}, "model")
+    with pytest.raises(InputError, match=r"^model\.classes: unknown; known: "):
+        check_family("cgan", run.model | {"classes": 5}, "model")
 
 
-@pytest.mark.usefixtures("families")
 def test_data_without_what_a_family_needs_are_refused_before_anything_starts(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Dataset, "classes", ())
-    with pytest.raises(InputError, match=r"^runs\.mine: a conditional family needs classes; the data set has none$"):
-        rehearse(conditional("digits"), datasets["digits"], "runs.mine")
+    with pytest.raises(
+        InputError, match=r"^runs\.mine: cgan conditions on the class, and the data set has none; use gan$"
+    ):
+        rehearse(run_of("cgan"), datasets["digits"], "runs.mine")
 
 
 @pytest.mark.parametrize(("name", "image"), forms())
