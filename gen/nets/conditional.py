@@ -28,8 +28,9 @@ class Generator(nn.Module):
         super().__init__()
         self.of_z = nn.Sequential(nn.Linear(latent, width), nn.ReLU(True))
         initialise(self.of_z)
-        self.of_y = nn.Sequential(nn.Embedding(classes, width), nn.ReLU(True))
-        nn.init.normal_(self.of_y[0].weight, 0.0, DEVIATION)
+        embedding = nn.Embedding(classes, width)
+        nn.init.normal_(embedding.weight, 0.0, DEVIATION)
+        self.of_y = nn.Sequential(embedding, nn.ReLU(True))
         self.of_both = Decoder(2 * width, width, depth - 1, image)
 
     def forward(self, z: Float[Tensor, "n d"], y: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
