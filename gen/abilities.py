@@ -82,6 +82,18 @@ class Features(Protocol):
 
 
 @runtime_checkable
+class Phased(Protocol):
+    """A family that changes with the step: it grows, or fades a layer in."""
+
+    def begin(self, step: int) -> None:
+        """Called before step number `step`, from 0; what it sets are buffers, so that an exported model has them too.
+
+        A function of `step` alone: a resumed run calls it for the next step only.
+        """
+        ...
+
+
+@runtime_checkable
 class HeldOutLoss(Protocol):
     """A family whose checkpoints are chosen by a loss of its own on held-out images, and not by its samples."""
 

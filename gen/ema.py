@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -57,20 +56,21 @@ class MovingAverage:
 def moving_average(run: Run, family: Family, updates: Sequence[Update]) -> MovingAverage:
     """The average a run keeps: of what its moves say is sampled with, or of nothing.
 
-    Running statistics of batch norm layers are averaged with their layer's weights: those of the live weights would
-    not fit the averaged ones.
+    Running statistics of batch norm layers are averaged with the weights of their network: those of the live weights
+    would not fit the averaged ones.
     """
     if run.ema is None:
         return MovingAverage([], 0.0)
     moves = [move for update in updates for move in update.moves.values() if move.ema]
     chosen: dict[int, Tensor] = {id(param): param for move in moves for param in move.params}  # once, in any move
-    statistics = [s for layer in batch_norms(family) if id(layer.weight) in chosen for s in running(layer)]
+    networks = [network for _, network in family.named_children() if any(id(p) in chosen for p in network.parameters())]
+    statistics = [s for network in networks for layer in batch_norms(network) for s in running(layer)]
     return MovingAverage([*chosen.values(), *statistics], run.ema)
 
 
-def batch_norms(family: Family) -> list[_BatchNorm]:
-    """The family's batch norm layers."""
-    return [layer for layer in cast(nn.Module, family).modules() if isinstance(layer, _BatchNorm)]
+def batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    """Its batch norm layers, with or without weights of their own."""
+    return [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
 
 
 def running(layer: _BatchNorm) -> list[Tensor]:

@@ -215,9 +215,12 @@ class Journal:
         self.tell({f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share})
 
     def save(self) -> None:
-        """A checkpoint that `open` goes on from."""
-        if self.checkpoints is not None and self.loop.workers.first:
+        """A checkpoint that `open` goes on from; the first worker writes it, and every worker calls this."""
+        if self.checkpoints is None:
+            return
+        state = self.loop.state()
+        if self.loop.workers.first:
             mine = {"best": self.best, "judge": self.score.digest, "history": self.history, "shown": self.shown}
-            state = {**self.loop.state(), **mine}
+            state |= mine
             best = self.best[0] if self.best else None
             self.checkpoints.save(self.loop.steps_done, state, self.logging.keep_checkpoints, best)

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gen.abilities import Phased
 from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
-from gen.ema import batch_norms, moving_average, running
+from gen.ema import moving_average
 from gen.export import load_weights
 from gen.family import (
     Batch,
@@ -27,6 +28,7 @@ from gen.family import (
     load_family,
     seed_of,
 )
+from gen.memory import memories
 from gen.workers import ALONE, Workers
 
 if TYPE_CHECKING:
@@ -76,7 +78,10 @@ class Loop:
         self.optimizers = {(update.name, name): move.optimizer(list(move.params)) for update, name, move in self.moves}
         self.average = moving_average(run, family, self.updates)
         # Averaged with the gradients, so that every worker always holds the same family.
-        self.statistics = [statistic for layer in batch_norms(family) for statistic in running(layer)]
+        self.statistics = statistics(family)
+        self.memories = memories(family)
+        for memory in self.memories:
+            memory.make_room(run.batch)
         self.steps_done = 0
         self.batches_used = 0
         self.norms: dict[str, Tensor] = {}
@@ -103,6 +108,8 @@ class Loop:
             The losses of all updates, averaged over workers.
         """
         said: dict[str, Tensor] = {}
+        if isinstance(self.family, Phased):
+            self.family.begin(self.steps_done)
         for update in self.updates:
             for repetition in range(update.repeats(self.steps_done)):
                 said.update(self.make(update, repetition, measure))
@@ -190,8 +197,11 @@ class Loop:
         return bool(torch.stack(torch._foreach_norm(params)).isfinite().all())
 
     def state(self) -> dict[str, Any]:
-        """All of it, to be saved."""
+        """All of it, to be saved. Every worker calls it: each remembers its own rows."""
+        for memory in self.memories:
+            self.workers.share_rows(memory.values)
         return {
+            "memories": [memory.values for memory in self.memories],
             "steps_done": self.steps_done,
             "batches_used": self.batches_used,
             "family": self.family.state_dict(),
@@ -205,8 +215,16 @@ class Loop:
         self.batches_used = state["batches_used"]
         self.family.load_state_dict(state["family"])
         self.average.restore(state["average"])
+        for memory, values in zip(self.memories, state["memories"], strict=True):
+            memory.values.copy_(values)
         for optimizer, saved in zip(self.optimizers.values(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+
+def statistics(family: Family) -> list[Tensor]:
+    """What layers keep of the batches they have seen, of batch norm, say: all floating buffers of the model."""
+    kept = family.state_dict().keys()
+    return [buffer for name, buffer in family.named_buffers() if name in kept and buffer.is_floating_point()]
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

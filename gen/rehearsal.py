@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gen.abilities import Samples
+from gen.abilities import Phased, Samples
 from gen.blame import blame
 from gen.conditions import draw, told
 from gen.config import Run
@@ -19,6 +19,7 @@ from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Batch, DataSpec, Noise, family_file, load_family
 from gen.loop import data_spec
+from gen.memory import memories
 
 REAL_ROWS = 2
 """One more than what batch norm cannot be trained with."""
@@ -60,6 +61,10 @@ def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, dev
     with torch.random.fork_rng(devices=[]), torch.device(device):
         family = load_family(run.family, run.model, spec).train()
         batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
+        if isinstance(family, Phased):
+            family.begin(0)
+        for memory in memories(family):
+            memory.make_room(rows)
         for update in family.updates():
             noise = Noise("rehearsal", rows=rows, device=device)
             losses = update.loss(batch if update.data else batch.rows(slice(0)), noise)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed
+from jaxtyping import Shaped
 from torch import Tensor
 
 
@@ -38,6 +39,14 @@ class Workers:
         found = [torch.empty_like(mine) for _ in range(self.world)]
         torch.distributed.all_gather(found, mine)
         return [each.cpu() for each in found]
+
+    def share_rows(self, values: Shaped[Tensor, "rows ..."]) -> None:
+        """Give every worker, in place, all rows of a global batch; each has right those that are its own."""
+        if self.world == 1:
+            return
+        mine = values[self.rank :: self.world].cpu()
+        for rank, rows in enumerate(self.gather(mine, values.device)):
+            values[rank :: self.world] = rows.to(values.device)
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set on any worker."""

@@ -16,24 +16,26 @@ from gen.metrics.reference import open_reference, write_reference
 from gen.scores import LightFrechet
 from gen.workers import ALONE, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
-from tests.training.tiny import run_of
+from tests.training.tiny import remembering, run_of
 
 STEPS = 3
 SCORED = ("gan", IMAGES)
-independent = [(name, image) for name, image in forms() if not mixes_samples(name, image)]
+independent = [(name, image) for name, image in forms() if not mixes_samples(name, image)] + [("remembering", IMAGES)]
 mixing = [(name, image) for name, image in forms() if mixes_samples(name, image)]
 Result = dict[str, dict[str, Tensor]]
 
 
 def all_runs(data: dict[str, Path], workers: Workers) -> Result:
-    """The state of every family after a few steps in float64, and of those with batch norm in float32."""
+    """The state of every family after a few steps, and what it remembers."""
     results = {}
-    for name, image in forms():
-        run = run_of(name, image)
+    runs = [(name, image, run_of(name, image)) for name, image in forms()]
+    for name, image, run in [*runs, ("remembering", IMAGES, remembering())]:
         dataset = open_dataset(data[run.dataset])
         loop = Loop(run, initial_family(run, dataset).to(torch.float64), dataset, workers, torch.float64)
         losses = [loop.step() for _ in range(STEPS)][-1]
         results[f"{name}{image}"] = {**loop.family.state_dict(), **{f"loss/{k}": v for k, v in losses.items()}}
+        for number, values in enumerate(loop.state()["memories"]):
+            results[f"{name}{image}"][f"memory/{number}"] = values
         if (name, image) == SCORED:
             value = LightFrechet(open_reference(data["reference"]), samples=51)(loop)
             results["score"] = {name: torch.tensor(one, dtype=torch.float64) for name, one in value.items()}

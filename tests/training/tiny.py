@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import gen.families
 from gen.config import Compute, Logging, Run
 from gen.data.dataset import Dataset
 from gen.data.prepare import prepare
 from gen.family import ImageShape
-from tests.families.small import POINTS, small
+from tests.families.small import IMAGES, POINTS, small
 
 COMPUTE = Compute(
     workers=1,
@@ -49,6 +50,20 @@ def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
         "model": settings | model,
     }
     return Run(**values | changes)
+
+
+def know_test_families() -> None:
+    """Files of tests/training/families are families, too, in this process from now on."""
+    own = str(Path(__file__).with_name("families"))
+    if own not in gen.families.__path__:
+        gen.families.__path__.append(own)
+
+
+def remembering(**changes: Any) -> Run:
+    """A run of the family that remembers rows and changes with the step."""
+    know_test_families()
+    run = run_of("gan", IMAGES, **changes)
+    return run.model_copy(update={"family": "remembering", "model": {}})
 
 
 def logging(**changes: int) -> Logging:
