@@ -1,4 +1,4 @@
-"""Ray Train at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
+"""Ray at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
 
 import re
 import shutil
@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import ray
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from pipelines import worker
 from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
-from pipelines.worker import GIVEN_UP, LESS_MEMORY, Job, work
+from pipelines.worker import GIVEN_UP, LESS_MEMORY, Job
 
 POLL_SECONDS = 0.2
 GIVEN_UP_SECONDS = 60.0
@@ -37,17 +39,47 @@ class Listener(Protocol):
 
 
 class Fit(threading.Thread):
-    """Ray Train beside the main thread, which Python gives the signals to."""
+    """Work beside the main thread, which Python gives the signals to; a failure is told in `reason`."""
+
+    reason = ""
+
+
+def fit(job: Job, max_failures: int, device: str) -> Fit:
+    """What trains the job, still to be started."""
+    return (Alone if job.run.compute.workers == 1 else Together)(job, max_failures, device)
+
+
+class Alone(Fit):
+    """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner."""
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
-        super().__init__(daemon=True)
-        self.name = job.name
-        self.reason = ""
+        super().__init__(daemon=True, name=job.name)
+        self.job, self.attempts = job, 1 + max_failures
+        needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
+        # Ray would try again for ever what it ended for want of memory.
+        self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
+
+    def run(self) -> None:
+        """Train to the end; after the loss of its process again, from the newest checkpoint."""
+        for _ in range(self.attempts):
+            self.reason = ""
+            try:
+                ray.get(self.task.remote(self.job))
+                return
+            except Exception as error:  # of the worker; or Ray was left, after a run that diverged
+                self.reason = reason_of(error)
+
+
+class Together(Fit):
+    """Several workers, by Ray Train."""
+
+    def __init__(self, job: Job, max_failures: int, device: str) -> None:
+        super().__init__(daemon=True, name=job.name)
         self.storage = f"{job.storage}/ray"
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
         self.trainer = TorchTrainer(
-            work,
+            worker.work,
             train_loop_config={"job": job},
             scaling_config=ScalingConfig(
                 num_workers=compute.workers, use_gpu=device == "cuda", resources_per_worker={"CPU": compute.threads}
@@ -60,7 +92,7 @@ class Fit(threading.Thread):
         )
 
     def run(self) -> None:
-        """Train to the end; a failure is told in `reason`."""
+        """Train to the end."""
         try:
             self.trainer.fit()
         except Exception as error:  # of a worker; or Ray was left, after a run that diverged, while this still waited
@@ -81,14 +113,14 @@ def reason_of(error: Exception) -> str:
     return said.splitlines()[-1]
 
 
-def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
+def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
     ended, running, heard, told, asked = None, True, False, False, 0.0
     started = time.monotonic()
-    fit.start()
+    work.start()
     while running:
         time.sleep(POLL_SECONDS)
-        running = fit.is_alive()
+        running = work.is_alive()
         if stop.is_set():
             mailbox.ask_to_stop()
             asked = asked or time.monotonic()
@@ -100,7 +132,7 @@ def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: thre
         except RayError as error:
             return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
         if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
-            print(f"{fit.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
+            print(f"{work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
             told = True
         for event in events:
             if isinstance(event, Ended):
@@ -108,9 +140,9 @@ def follow(mailbox: Mailbox, fit: Fit, listeners: Sequence[Listener], stop: thre
             else:
                 pass_on(event, listeners)
         if ended and ended.outcome in GIVEN_UP:
-            fit.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
+            work.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
-    return ended or Ended("failed", fit.reason)
+    return ended or Ended("failed", work.reason)
 
 
 def pass_on(event: Metrics | Grid, listeners: Sequence[Listener]) -> None:

@@ -17,7 +17,7 @@ from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
-from pipelines.fit import Fit, follow
+from pipelines.fit import fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import SEEDS, export
@@ -95,7 +95,7 @@ def train_once(
             mailbox=mailbox.handle,
         )
         progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
-        ended = follow(mailbox, Fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
+        ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
         progress.close()
     if params.logging.profile_steps and checkpoints.has(TRACE):
         print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)

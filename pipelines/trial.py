@@ -16,7 +16,7 @@ from ray import tune
 from gen.checkpoint import Checkpoints
 from gen.errors import InputError
 from gen.workers import ALONE
-from pipelines.fit import Fit, follow
+from pipelines.fit import Together, follow
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.worker import Job, perform
 
@@ -63,7 +63,7 @@ def several(job: Job, reports: "Reports", max_failures: int) -> Ended:
     mailbox = Mailbox()
     posted = dataclasses.replace(job, mailbox=mailbox.handle)
     device = job.run.compute.device
-    ended = follow(mailbox, Fit(posted, max_failures, device), [reports], reports.stopped)
+    ended = follow(mailbox, Together(posted, max_failures, device), [reports], reports.stopped)
     if ended.outcome in ("finished", "stopped"):  # else the last losses may have no evaluation beside them
         reports.tell([])
     return ended

@@ -24,7 +24,7 @@ from gen.journal import Diverged, Observer
 from gen.metrics.reference import open_reference
 from gen.scores import Score, score_of
 from gen.training import train
-from gen.workers import Workers
+from gen.workers import ALONE, Workers
 from pipelines.mailbox import Ended, Grid, Metrics
 
 GIVEN_UP = ("refused", "diverged", "broken")
@@ -59,6 +59,12 @@ def work(config: dict[str, Job]) -> None:
     ended = perform(job, observer, workers)
     if workers.first or ended.outcome in ("refused", "broken"):  # the first may wait in vain for one that has given up
         observer.ended(ended)
+
+
+def work_alone(job: Job) -> None:
+    """Train, as the only worker."""
+    observer = MailboxObserver(job.mailbox)
+    observer.ended(perform(job, observer, ALONE))
 
 
 def perform(job: Job, observer: Observer, workers: Workers) -> Ended:

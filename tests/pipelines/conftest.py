@@ -1,6 +1,7 @@
 import importlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,11 @@ def cluster() -> Iterator[str]:
 
 def training_workers() -> list[psutil.Process]:
     """Those alive in the Ray of these tests; another's on this machine are none of their business."""
-    return [p for p in psutil.Process().children(recursive=True) if "RayTrainWorker" in " ".join(cmdline(p))]
+    return [
+        p
+        for p in psutil.Process().children(recursive=True)
+        if re.search("RayTrainWorker|work_alone", " ".join(cmdline(p)))
+    ]
 
 
 def cmdline(process: psutil.Process) -> list[str]:

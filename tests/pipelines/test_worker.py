@@ -161,7 +161,7 @@ def test_nothing_of_ray_stays_in_the_storage(fails: bool, tmp_path: Path, monkey
     monkeypatch.setattr(fit, "TorchTrainer", Trainer)
     another = tmp_path / "storage/ray/other-12345678"
     another.mkdir(parents=True)
-    ended = fit.Fit(job(tmp_path, run_of("gan")), 0, "cpu")
+    ended = fit.Together(job(tmp_path, run_of("gan")), 0, "cpu")
     ended.run()
     assert ended.reason == ("the second time" if fails else "")
     assert [*another.parent.iterdir()] == [another]
