@@ -11,8 +11,6 @@ from typing import Protocol
 
 import ray
 from ray.exceptions import RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 
 from pipelines import worker
 from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
@@ -74,6 +72,13 @@ class Together(Fit):
     """Several workers, by Ray Train."""
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
+        from ray.train import (
+            FailureConfig,
+            RunConfig,
+            ScalingConfig,
+        )  # half a second, which one worker need not wait for
+        from ray.train.torch import TorchTrainer
+
         super().__init__(daemon=True, name=job.name)
         self.storage = f"{job.storage}/ray"
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"

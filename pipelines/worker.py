@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
 import torch
 from jaxtyping import Float
 from ray.exceptions import RayError
@@ -52,8 +51,10 @@ class Job:
 
 def work(config: dict[str, Job]) -> None:
     """Train, on one of the workers. Ray hands over the job in a dictionary."""
+    from ray.train import get_context  # not needed by a worker that is alone, which begins sooner without
+
     job = config["job"]
-    context = ray.train.get_context()
+    context = get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size())
     observer = MailboxObserver(job.mailbox)
     ended = perform(job, observer, workers)

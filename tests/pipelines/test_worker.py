@@ -158,7 +158,7 @@ def test_nothing_of_ray_stays_in_the_storage(fails: bool, tmp_path: Path, monkey
             if fails:
                 raise RuntimeError("a worker died\nthe second time")
 
-    monkeypatch.setattr(fit, "TorchTrainer", Trainer)
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", Trainer)
     another = tmp_path / "storage/ray/other-12345678"
     another.mkdir(parents=True)
     ended = fit.Together(job(tmp_path, run_of("gan")), 0, "cpu")
