@@ -5,13 +5,15 @@
                                step_00000500/manifest.json   sha256 of state.pt; written last
 
 Storage is a folder or an object-store URL. Nothing counts as a checkpoint until its manifest verifies, so neither a
-half-written newest one nor a damaged one is ever continued from: the newest that verifies is.
+half-written newest one nor a damaged one is ever continued from: the newest that verifies is. What cannot be read, in
+an outage or for want of a right, may well be whole: that is an error, and nothing is deleted.
 """
 
 import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -26,6 +28,10 @@ from torch import Tensor
 from gen.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+
+class Unreadable(OSError):
+    """A file of the storage is there, or may be, and cannot be read now."""
 
 
 class Start(NamedTuple):
@@ -64,10 +70,14 @@ class Checkpoints:
             fresh: do not go on, whatever there is.
             scoring: how its checkpoints are scored; one that finished there, and whose checkpoints were scored
                 otherwise, starts anew, as does any when this is empty.
+
+        Raises:
+            Unreadable: it cannot be seen what there is.
         """
         note = self.read_json("run.json") or {}
-        ended, reached = note.get("ended"), self.steps()
-        begun = note or self.has("run.json")  # a power cut may have emptied it; the checkpoints are verified themselves
+        ended, reached = note.get("ended"), self.vouched()
+        # A power cut may have emptied the note, or it is missing; the checkpoints are verified themselves.
+        begun = note or reached or self.has("run.json")
         unfinished = begun and ended is None and (not reached or reached[-1] <= steps)
         finished = ended if note.get("outcome") == "finished" else None
         extended = finished is not None and finished < steps
@@ -94,11 +104,19 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps at which a checkpoint was begun, ascending; not all need be whole."""
         selector = pyarrow.fs.FileSelector(self.root, allow_not_found=True)
-        names = [info.base_name for info in self.fs.get_file_info(selector)]
-        return sorted(int(name.removeprefix("step_")) for name in names if name.startswith("step_"))
+        try:
+            names = [info.base_name for info in self.fs.get_file_info(selector)]
+        except OSError as error:
+            raise self._unreadable(self.root, error) from None
+        found = [re.fullmatch(r"step_(\d+)", name) for name in names]
+        return sorted(int(one[1]) for one in found if one)
+
+    def vouched(self) -> list[int]:
+        """The steps whose checkpoint has a manifest, which is written last, ascending."""
+        return [step for step in self.steps() if self.has(f"{_name(step)}/manifest.json")]
 
     def newest(self, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The state of the newest checkpoint that verifies; None when there is none."""
+        """The state of the newest checkpoint that verifies; None when there is none. Raises Unreadable."""
         for step in reversed(self.steps()):
             state = self.at(step, device)
             if state is not None:
@@ -180,14 +198,21 @@ class Checkpoints:
         try:
             with self.fs.open_input_stream(f"{self.root}/{name}") as stream:
                 return bytes(stream.read())
-        except OSError:
-            return None  # a file that is missing or unreadable is no checkpoint
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(f"{self.root}/{name}", error) from None
+
+    def _unreadable(self, path: str, error: OSError) -> Unreadable:
+        said = str(error).splitlines()[0]
+        remedy = "make cluster.storage readable again, and repeat the command"
+        return Unreadable(f"{path}: cannot be read ({said}); nothing of it was deleted: {remedy}")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """One JSON file of the run; None when it is missing or damaged."""
+        """One JSON file of the run; None when it is missing or damaged. Raises Unreadable."""
         try:
             value = json.loads(self._read(name) or b"null")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 

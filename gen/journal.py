@@ -89,7 +89,12 @@ class Journal:
         self.profiler = Profiler(logging.profile_steps)
 
     def open(self) -> None:
-        """Go on from the newest checkpoint, or begin with a grid of the untrained family."""
+        """Go on from the newest checkpoint, or begin with a grid of the untrained family.
+
+        Raises:
+            InputError: workers would start from different states.
+            Unreadable: a checkpoint is there and cannot be read.
+        """
         state = self.checkpoints.newest(self.loop.device) if self.checkpoints else None
         if state is not None:
             best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
@@ -101,6 +106,7 @@ class Journal:
             self.retell()
         elif self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
+        self.loop.check_agreement()
         if self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.drop_after(self.loop.steps_done)
         if state is None:

@@ -1,11 +1,12 @@
 """What a step of training is: a family before its first step, every update of a step, the family of a checkpoint."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gen.abilities import Phased
@@ -13,6 +14,7 @@ from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.ema import moving_average
+from gen.errors import InputError
 from gen.export import load_weights
 from gen.family import (
     Batch,
@@ -196,6 +198,19 @@ class Loop:
         params = [param.detach() for _, param in self.family.named_parameters()]
         return bool(torch.stack(torch._foreach_norm(params)).isfinite().all())
 
+    def check_agreement(self) -> None:
+        """Every worker is at the same step with the same weights, or all of them raise InputError.
+
+        A worker whose machine does not reach the storage would begin anew beside others that go on.
+        """
+        mine = torch.stack([torch.tensor(self.steps_done), digest_of(self.family)])
+        found = self.workers.gather(mine, self.device)
+        if any(not torch.equal(one, mine) for one in found):
+            steps = ", ".join(str(int(one[0])) for one in found)
+            raise InputError(
+                f"workers do not start from one state (steps {steps}): every machine has to reach cluster.storage"
+            )
+
     def state(self) -> dict[str, Any]:
         """All of it, to be saved. Every worker calls it: each remembers its own rows."""
         for memory in self.memories:
@@ -219,6 +234,14 @@ class Loop:
             memory.values.copy_(values)
         for optimizer, saved in zip(self.optimizers.values(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+
+def digest_of(family: Family) -> Int[Tensor, ""]:
+    """64 bits that two families share only if all their weights and buffers are equal, to the bit."""
+    whole = hashlib.blake2b(digest_size=8)
+    for values in family.state_dict().values():
+        whole.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return torch.tensor(int.from_bytes(whole.digest(), "little", signed=True))
 
 
 def statistics(family: Family) -> list[Tensor]:

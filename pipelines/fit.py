@@ -22,6 +22,8 @@ BUSY_SECONDS = 60.0
 """When it is said that no worker has begun."""
 UNHEARD_SECONDS = 20.0
 """How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
+SILENT_SECONDS = 60.0
+"""How long workers that are to stop may say nothing: a hung one never will."""
 
 
 class Listener(Protocol):
@@ -120,7 +122,7 @@ def reason_of(error: Exception) -> str:
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
-    ended, running, heard, told, asked = None, True, False, False, 0.0
+    ended, running, heard, told, asked, last = None, True, False, False, 0.0, 0.0
     started = time.monotonic()
     work.start()
     while running:
@@ -129,11 +131,14 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
         if stop.is_set():
             mailbox.ask_to_stop()
             asked = asked or time.monotonic()
-            if not heard and time.monotonic() - asked > UNHEARD_SECONDS:
-                return Ended("stopped")
+            silent = time.monotonic() - max(asked, last)
+            if silent > (SILENT_SECONDS if heard else UNHEARD_SECONDS):
+                said = f"its workers have not answered for {silent:.0f} s; what came after the last checkpoint is lost"
+                return Ended("stopped", said if heard else "")
         try:
             events = mailbox.take()
-            heard = heard or bool(events)
+            if events:
+                heard, last = True, time.monotonic()
         except RayError as error:
             return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
         if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:

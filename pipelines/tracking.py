@@ -192,7 +192,7 @@ class Tracker:
         def attempt() -> None:
             try:
                 if not self.run_id:
-                    self._begin()
+                    self._first_contact()
                 work()
             except requests.RequestException as error:
                 raise Temporary(f"it does not answer ({type(error).__name__})") from None
@@ -202,6 +202,13 @@ class Tracker:
                 raise
 
         self.background.put(attempt, keep)
+
+    def _first_contact(self) -> None:
+        """Begin, or try again later whatever went wrong: nothing can be recorded before."""
+        try:
+            self._begin()
+        except Exception as error:
+            raise Temporary(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
     def _begin(self) -> None:
         self.store = connect()

@@ -113,7 +113,11 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
         case "stopped":
             tracker.end("KILLED")
             tracker.close()
-            print("stopped and saved; start it again to go on", flush=True)
+            print(
+                f"stopped ({ended.reason})" if ended.reason else "stopped and saved",
+                end="; start it again to go on\n",
+                flush=True,
+            )
             raise SystemExit(STOPPED)
         case "diverged":
             checkpoints.end(max(checkpoints.steps(), default=0), "diverged")

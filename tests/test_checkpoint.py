@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gen.checkpoint import Checkpoints
+from gen.checkpoint import Checkpoints, Unreadable
 from gen.errors import InputError
 
 
@@ -56,6 +56,42 @@ def test_a_damaged_newest_one_is_passed_over(checkpoints: Checkpoints, name: str
     path.unlink() if damage == "delete" else path.write_bytes(damaged[damage])
     assert newest(checkpoints) == 4
     save(checkpoints, 8)
+    assert newest(checkpoints) == 8
+
+
+@pytest.mark.parametrize("name", ["step_00000008/state.pt", "step_00000008/manifest.json", "run.json"])
+@pytest.mark.parametrize("obstacle", ["a folder", "a link to itself"])
+def test_what_cannot_be_read_is_not_taken_for_damaged_and_nothing_is_deleted(
+    checkpoints: Checkpoints, name: str, obstacle: str
+) -> None:
+    checkpoints.begin(12, fresh=False)
+    save(checkpoints, 4, 8)
+    path = file(checkpoints, name)
+    whole = path.rename(path.with_name("aside"))
+    path.mkdir() if obstacle == "a folder" else path.symlink_to(path)
+    there = set(Path(checkpoints.root).rglob("*"))
+
+    def resume() -> None:
+        checkpoints.begin(12, fresh=False)
+        checkpoints.newest()
+
+    with pytest.raises(Unreadable, match=f"{path}: cannot be read .*cluster.storage") as raised:
+        resume()
+    assert "\n" not in str(raised.value)
+    assert set(Path(checkpoints.root).rglob("*")) == there
+    path.rmdir() if obstacle == "a folder" else path.unlink()
+    whole.rename(path)
+    assert checkpoints.begin(12, fresh=False).continued
+    assert newest(checkpoints) == 8
+
+
+def test_without_its_note_and_beside_a_stray_folder_a_run_goes_on(checkpoints: Checkpoints) -> None:
+    checkpoints.begin(12, fresh=False)
+    save(checkpoints, 4, 8)
+    file(checkpoints, "run.json").unlink()
+    for stray in ("step_00000099", "step_abc"):
+        file(checkpoints, stray).mkdir()
+    assert checkpoints.begin(12, fresh=False).continued
     assert newest(checkpoints) == 8
 
 

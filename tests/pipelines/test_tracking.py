@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -89,6 +90,32 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
         history = store.get_metric_history(run.info.run_id, "loss/generator")
         assert [metric.value for metric in history] == list(range(3000))
         assert any("samples" in file.path for file in store.list_artifacts(run.info.run_id, "images"))
+
+
+def test_a_locked_database_at_first_contact_costs_nothing(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.5)
+    MlflowClient().search_experiments()  # the tables are there
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+    tracker.metrics(1, {"loss/generator": 1.0})
+    end = time.monotonic() + 120
+    while not tracker.background.outage:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    tracker.metrics(2, {"loss/generator": 2.0})
+    assert "locked" in tracker.background.outage
+    other.execute("ROLLBACK")
+    tracker.end("FINISHED")
+    tracker.close()
+    store = MlflowClient()
+    (run,) = store.search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert [one.step for one in store.get_metric_history(run.info.run_id, "loss/generator")] == [1, 2]
 
 
 def test_a_run_that_goes_on_no_longer_says_why_it_ended(

@@ -4,7 +4,9 @@ import dataclasses
 import importlib
 import os
 import re
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from gen.journal import Silent
 from gen.scores import Coordinates
 from gen.workers import ALONE, Workers
 from pipelines import fit, worker
-from pipelines.mailbox import Ended
-from pipelines.worker import Job
+from pipelines.mailbox import Ended, Mailbox
+from pipelines.worker import Job, MailboxObserver
 from tests.families.small import POINTS
 from tests.training.tiny import logging, run_of
 
@@ -144,6 +146,34 @@ Refer to the documentation on how to address the out of memory issue: https://do
     assert told.startswith("memory ran out on a worker's machine (3.58GB of 23.54GB were in use)")
     assert "lower batch" in told
     assert "http" not in told
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_hung_worker_does_not_keep_a_stop_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(job: Any) -> None:
+        MailboxObserver(job.mailbox).metrics(1, {"loss": 0.5})
+        time.sleep(600)
+
+    monkeypatch.setattr(worker, "work_alone", hang)
+    monkeypatch.setattr(fit, "SILENT_SECONDS", 2.0)
+    mailbox, stop = Mailbox(), threading.Event()
+    posted = dataclasses.replace(job(tmp_path, run_of("gan")), mailbox=mailbox.handle)
+    heard: list[int] = []
+
+    class Listener:
+        def metrics(self, step: int, values: Mapping[str, float]) -> None:
+            heard.append(step)
+            stop.set()
+
+        def grid(self, step: int, name: str, picture: bytes) -> None:
+            pass
+
+    ended = fit.follow(mailbox, fit.fit(posted, 0, "cpu"), [Listener()], stop)
+    assert heard == [1]
+    assert ended.outcome == "stopped"
+    assert re.fullmatch(
+        r"its workers have not answered for 2 s; what came after the last checkpoint is lost", ended.reason
+    )
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -10,6 +10,7 @@ import torch.multiprocessing
 from torch import Tensor
 
 from gen.data.dataset import Dataset, open_dataset
+from gen.errors import InputError
 from gen.loop import Loop, initial_family
 from gen.metrics.classifier import train_classifier
 from gen.metrics.reference import open_reference, write_reference
@@ -46,7 +47,25 @@ def work(rank: int, data: dict[str, Path], folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     torch.save(all_runs(data, Workers(rank, 2)), folder / f"{rank}.pt")
+    (folder / f"{rank}.txt").write_text("; ".join(disagreements(data, Workers(rank, 2))))
     torch.distributed.destroy_process_group()
+
+
+def disagreements(data: dict[str, Path], workers: Workers) -> list[str]:
+    """What is said when the second worker is a step, or one bit of a weight, apart."""
+    run, dataset = run_of("gan"), open_dataset(data["digits"])
+    loop, said = Loop(run, initial_family(run, dataset), dataset, workers), []
+    loop.check_agreement()
+    for steps, bits in ((1, 0), (0, 1)):
+        loop.steps_done = 4 + steps * workers.rank
+        with torch.no_grad():
+            weight = next(param for _, param in loop.family.named_parameters())
+            weight.view(torch.int32)[0, 0] += bits * workers.rank
+        try:
+            loop.check_agreement()
+        except InputError as error:
+            said.append(str(error))
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +87,16 @@ def results(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFacto
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     torch.multiprocessing.spawn(work, (data, folder), nprocs=2)
-    return all_runs(data, ALONE), torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
+    told = [(folder / f"{rank}.txt").read_text() for rank in range(2)]
+    results = all_runs(data, ALONE), torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
+    results[0]["told"] = told  # type: ignore[assignment]
+    return results
+
+
+def test_workers_that_start_from_different_states_are_refused_all_alike(results: tuple[Result, Result, Result]) -> None:
+    first, second = results[0]["told"]
+    said = "workers do not start from one state (steps {}): every machine has to reach cluster.storage"
+    assert first == second == f"{said.format('4, 5')}; {said.format('4, 4')}"
 
 
 @pytest.mark.parametrize(("name", "image"), independent)
