@@ -66,7 +66,9 @@ class Alone(Fit):
             try:
                 ray.get(self.task.remote(self.job))
                 return
-            except Exception as error:  # of the worker; or Ray was left, after a run that diverged
+            except SystemExit:  # Ray was left, after a run that diverged or hung
+                return
+            except Exception as error:
                 self.reason = reason_of(error)
 
 
