@@ -49,8 +49,8 @@ $(SETUP): pyproject.toml constraints.txt
 demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs
 	@$(RUN) pipelines.demo
 
-ui: $(SETUP) ## look at the runs in MLflow on localhost
-	@$(RUN) pipelines.ui
+ui: $(SETUP) ## look at the runs in MLflow on localhost (make ui PORT=5001: on another port)
+	@$(RUN) pipelines.ui $(if $(PORT),--port $(PORT))
 
 test: $(SETUP) ## the test suite (at most 12 minutes)
 	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

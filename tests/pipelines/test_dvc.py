@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -132,8 +132,7 @@ def test_both_files_hold_the_same_stages() -> None:
 def test_dvcs_writer_leaves_the_params_files_as_they_are(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "params.yaml"
     shutil.copy(ROOT / name, copy)
-    with modify_yaml(copy) as values:  # as `dvc exp run -S` does
-        values["logging"]["metrics_every"] = 7
+    apply_overrides(copy, ["logging.metrics_every=7"])  # what `dvc exp run -S` calls
     before, after = ((ROOT / name).read_text().splitlines(), copy.read_text().splitlines())
     assert len(before) == len(after)
     changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
