@@ -24,6 +24,17 @@ help: ## list the targets
 
 setup: $(SETUP) ## create .venv with the pinned dependencies
 
+# An environment has absolute paths: one that was moved or copied with its checkout is made anew, here.
+ifneq ($(wildcard $(SETUP)),)
+ifneq ($(shell grep -cF -- ' $(realpath $(VENV))' $(VENV)/pyvenv.cfg),1)
+$(SETUP): moved
+endif
+endif
+.PHONY: moved
+moved:
+	@echo 'The environment was made elsewhere; a new one is made here.'
+	@rm -f $(SETUP)
+
 # The stamp is written last. Without it a .venv is half done and made anew; with it, brought up to date.
 $(SETUP): pyproject.toml constraints.txt
 	@base=$$($(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11); print(sys._base_executable)' 2>/dev/null) || \
@@ -38,8 +49,8 @@ $(SETUP): pyproject.toml constraints.txt
 demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs
 	@$(RUN) pipelines.demo
 
-ui: $(SETUP) ## look at the runs in MLflow on localhost
-	@$(RUN) pipelines.ui
+ui: $(SETUP) ## look at the runs in MLflow on localhost (make ui PORT=5001: on another port)
+	@$(RUN) pipelines.ui $(if $(PORT),--port $(PORT))
 
 test: $(SETUP) ## the test suite (at most 12 minutes)
 	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

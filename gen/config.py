@@ -81,7 +81,7 @@ class Run(Settings):
     """File of gen/families."""
     dataset: str
     """Entry of `datasets`."""
-    group: str = Field(pattern=r"^[a-z0-9_-]+$")
+    group: str
     """Runs that are compared with each other; the folder below models/."""
     size: int | None = Field(gt=0)
     """Images are padded, with black (raw 0), to this height and width; null: as prepared.
@@ -107,6 +107,13 @@ class Run(Settings):
     """How it is computed."""
     model: dict[str, Any]
     """The family's own settings, checked by its Config."""
+
+    @field_validator("group")
+    @classmethod
+    def _can_be_a_folder(cls, group: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_-]+", group):
+            raise ValueError("use small letters, digits, - and _: it is a folder's name")
+        return group
 
     def trainings(self, name: str) -> dict[str, "Run"]:
         """The trainings of the run `name`, each a run of one seed: <name>, <name>-seed<seed> of the next one, ..."""

@@ -1,5 +1,6 @@
 """A params file as the values it holds: UTF-8 whatever the locale, and no name twice."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def read_params(path: Path) -> Any:
 
 
 class _NamesOnce(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice, of which YAML keeps the last in silence."""
+    """Refuses a key that a mapping has twice, of which YAML keeps the last in silence. Reads 2e-4 as a number."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -41,3 +42,9 @@ class _NamesOnce(yaml.SafeLoader):
                     raise ConstructorError(None, None, said, key.start_mark)
                 seen.add(name)
         return node
+
+
+# YAML 1.1, which PyYAML reads, takes a number with an exponent and no dot for text; YAML 1.2, which DVC reads, does not.
+_NamesOnce.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+|[0-9]*\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)

@@ -56,7 +56,7 @@ def check(kind: type[S], values: object, where: str) -> S:
         path = [str(part) for part in problem["loc"]]
         place = ".".join([where, *path])
         if problem["type"] == "extra_forbidden":
-            raise InputError(f"{place}: unknown; {nearest(path[-1], kind.model_fields)}") from None
+            raise InputError(f"{place}: unknown; {nearest_field(path[-1], kind)}") from None
         if problem["type"] == "missing":
             meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
             raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
@@ -69,6 +69,14 @@ def _got(value: object, said: str) -> str:
     if isinstance(value, dict):
         value = {name: each for name, each in value.items() if name in re.findall(r"\w+", said)}
     return "" if value == {} else f"; got {value!r}"
+
+
+def nearest_field(name: str, kind: type[Settings]) -> str:
+    """A remedy for an unknown field: one whose meaning begins with that name, as a symbol does, or the nearest one."""
+    for field, info in kind.model_fields.items():
+        if (info.description or "").partition(":")[0] == name:
+            return f"did you mean {field}?"
+    return nearest(name, kind.model_fields)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal
@@ -131,7 +132,7 @@ class Sweep(Settings):
     """Steps of a trial."""
     evaluate_every: int = Field(gt=0)
     """Steps between two evaluations of a trial; each is a checkpoint too."""
-    metric: str = Field(pattern=r"^(validation|loss|gradient_norm)/\w+$")
+    metric: str
     """What decides, as MLflow shows it: validation/fid_classifier, validation/modes_covered, loss/<name>. A trial
     counts with the best of its evaluations, as a run is exported at a best checkpoint (by what, gen/scores.py says)."""
     mode: Literal["min", "max"]
@@ -148,6 +149,13 @@ class Sweep(Settings):
     """Steps that asha gives every trial; null for none."""
     concurrency: int = Field(gt=0)
     """Trials at once, as far as the cluster has CPUs or GPUs; a Ray of the sweep's own takes as many as that needs."""
+
+    @field_validator("metric")
+    @classmethod
+    def _has_a_section(cls, metric: str) -> str:
+        if not re.fullmatch(r"(validation|loss|gradient_norm)/\w+", metric):
+            raise ValueError("give it as MLflow shows it: validation/<score>, loss/<name> or gradient_norm/<name>")
+        return metric
 
     @model_validator(mode="after")
     def _fits(self) -> "Sweep":

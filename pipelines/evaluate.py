@@ -37,6 +37,8 @@ SHEET = 12
 NEIGHBOURS = 5
 SEARCHED = 1000
 """Samples among which those nearest to a training image are looked for, to be shown."""
+FEW = 100
+"""Test images; with fewer a warning is given."""
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
@@ -239,6 +241,11 @@ def main() -> None:
     with lock(out), whole(out) as partial:
         measured, found = evaluate(params, name, partial)
     tell_mlflow(run, name, measured, found, out)
+    if (rows := open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)) < FEW:
+        print(
+            f"warning: {name}: only {rows} test images: precision and recall say little (of few, noise too can have a "
+            f"precision of 1.00), and other numbers not much; raise datasets.{run.dataset}.test, or give more images"
+        )
     for metric, one in measured.items():
         print(f"{name}: {metric} {with_spreads(*one)}")
 

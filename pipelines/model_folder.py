@@ -25,6 +25,8 @@ from gen.journal import PAIRS, SPLIT
 from gen.loop import data_spec, finished_family
 from gen.settings import Settings, check
 
+SPEEDS = {"steps_per_second", "images_per_second", "seconds", "scoring_share_of_time"}
+"""What a run records of the machine rather than of the model: in MLflow, but no metrics of DVC."""
 SEEDS = "seeds"
 """Folder inside a run's, of the models of its further seeds."""
 
@@ -174,7 +176,7 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def summary(run: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The last value of everything recorded, nested by its name's parts: what `dvc metrics` shows.
+    """The last value of everything recorded of the model, nested by its name's parts: what `dvc metrics` shows.
 
     Says so in one line, and leaves it out, when one is not finite: the norm of a huge gradient, say.
     """
@@ -185,6 +187,8 @@ def summary(run: str, state: Mapping[str, Any]) -> dict[str, Any]:
         last |= dict(zip(("best/step", "best/score"), state["best"], strict=True))
     nested: dict[str, Any] = {}
     for name, value in last.items():
+        if name in SPEEDS:
+            continue
         if not math.isfinite(value):
             print(f"warning: {run}: {name} is {value} in the end; lower the learning rate or what multiplies losses")
             continue

@@ -1,6 +1,5 @@
 """Where a run comes from: commit, data, versions, device."""
 
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -10,15 +9,17 @@ import ray
 import torch
 import yaml
 
+from pipelines.changes import experiment
+
 NEW = ("ls-files", "--others", "--exclude-standard", "--", "gen", "pipelines")
 """Code that no commit has, such as a new family's; what else lies about decides nothing."""
 
 
 def provenance(device: str, data: Path) -> dict[str, str]:
     """Tags that let somebody find out later what exactly was run."""
-    experiment = os.environ.get("DVC_EXP_NAME")
+    tried = experiment()
     return {
-        **({"dvc_experiment": experiment} if experiment else {}),
+        **({"dvc_experiment": tried} if tried else {}),
         "git_commit": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no") or _git(*NEW))).lower(),
         "dvc_data_hash": _dvc_hash(data) or "unknown",

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from pipelines.above import home
+from pipelines.moved import follow
 
 HOME = Path("tracking")
 COMPARE_NOTE = (
@@ -53,7 +54,10 @@ def embedded() -> bool:
 
 
 def connect() -> MlflowClient:
-    """A client of the store. The embedded database is made by one process at a time: two at once would corrupt it."""
+    """A client of the store. The embedded database is made by one process at a time: two at once would corrupt it.
+
+    When the checkout has been moved or copied, its paths follow.
+    """
     if not embedded():
         return MlflowClient(tracking_uri())
     folder = home() / HOME
@@ -61,6 +65,8 @@ def connect() -> MlflowClient:
     with FileLock(folder / "init.lock"):
         store = MlflowClient(tracking_uri())
         store.search_experiments(max_results=1)
+        for old in follow(folder / "mlflow.db"):
+            print(f"{HOME}: was in {old}; MLflow's paths of artifacts are now those of {home()}", flush=True)
     return store
 
 

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
-import pandas as pd
 import requests
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, ViewType
 from mlflow.entities import Run as TrackedRun
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
     MLFLOW_PARENT_RUN_ID,
@@ -37,6 +33,7 @@ from gen.data.dataset import Dataset
 from pipelines.background import Background, Temporary
 from pipelines.model_folder import weights_digest
 from pipelines.provenance import provenance
+from pipelines.registry import register
 from pipelines.store import connect, experiment_id, tracking_uri
 
 BATCH = 900
@@ -45,13 +42,6 @@ MOST_MEASURED = 100_000
 PATIENCE_SECONDS = 30.0
 REGISTERED = "registered_weights_sha256"
 """Tag of a run: of the model that was registered last."""
-SERVED = Path(__file__).with_name("served_model.py")
-HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
-
-    model = mlflow.pyfunc.load_model("models:/{name}/latest")
-    images = model.predict(pandas.DataFrame({{"rows": [64], "seed": [0]}}))
-"""
-"""Description of a registered model."""
 WHY_ENDED = {"outcome", "diverged"}
 """Tags of an ended run that say why it ended; it loses them when it goes on."""
 
@@ -71,9 +61,20 @@ class Facts:
     storage: str
 
 
-def facts_of(run: Run, name: str, dataset: Dataset, *, identity: str, attempt: str, storage: str, device: str) -> Facts:
-    """Those of an entry of `runs`."""
+def facts_of(
+    run: Run,
+    name: str,
+    dataset: Dataset,
+    *,
+    identity: str,
+    attempt: str,
+    storage: str,
+    device: str,
+    change: str = "",
+) -> Facts:
+    """Those of an entry of `runs`, and what it has different from the committed params file."""
     tags = {"family": run.family, "seed": str(run.seed), **where_from(dataset, identity, device)}
+    tags |= {"change": change} if change else {}
     return Facts(
         name=name,
         experiment=run.group,
@@ -115,10 +116,9 @@ def note(facts: Facts) -> str:
     )
 
 
-def asked_class(folder: Path) -> dict[str, list[int]]:
-    """The column of an example that names the class, of an exported model that is told nothing else; else none."""
-    told = export.conditions(folder)
-    return {} if told is None or told.labels is None or told.extras else {"label": [0]}
+def shown_name(facts: Facts) -> str:
+    """A run's name in MLflow, with what it has different from the committed params file."""
+    return " ".join(filter(None, (facts.name, facts.tags.get("change"))))
 
 
 class Tracker:
@@ -234,7 +234,7 @@ class Tracker:
             self.ended_at = run.info.end_time
         else:
             tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
-            run = self.store.create_run(experiment, run_name=self.facts.name, tags=tags)
+            run = self.store.create_run(experiment, run_name=shown_name(self.facts), tags=tags)
         if not (run.inputs and run.inputs.dataset_inputs):  # described last: an outage may have left out some of it
             self._describe(run)
         if self.parent is None:  # one of them watches the machine
@@ -286,33 +286,8 @@ class Tracker:
         if not isinstance(export.load(folder), Samples):  # it cannot be served
             self.store.log_artifacts(self.run_id, str(folder), "model")
             return
-        mlflow.set_tracking_uri(tracking_uri())
-        image = export.describe(folder)["image"]
-        example = {"rows": [16], "seed": [0]} | asked_class(folder)
-        asked = Schema([ColSpec("long", name) for name in example])
-        with mlflow.start_run(run_id=self.run_id):
-            mlflow.pyfunc.log_model(
-                name=self.facts.name,
-                python_model=str(SERVED),
-                artifacts={"model": str(folder)},
-                code_paths=[str(Path(export.__file__).parent)],
-                signature=ModelSignature(asked, Schema([TensorSpec(np.dtype("float32"), (-1, *image))])),
-                pip_requirements=[
-                    "torch",
-                    "safetensors",
-                    "pydantic",
-                    "jaxtyping",
-                    "pyyaml",
-                    "pyarrow",
-                    "pandas",
-                    "numpy",
-                ],
-                input_example=pd.DataFrame(example),
-                registered_model_name=self.facts.name,
-            )
-            self.store.update_registered_model(self.facts.name, HOW_TO_SERVE.format(name=self.facts.name))
-            for name in ("grid.png", "metrics.json"):
-                mlflow.log_artifact(str(folder / name))
+        change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
+        register(self.store, self.run_id, self.facts.name, folder, change=change, experiment=experiment)
         self.store.set_tag(self.run_id, REGISTERED, weights)
 
     def _end(self, status: str, tags: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
+from pipelines.changes import changes, in_words
 from pipelines.fit import fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
@@ -29,8 +30,8 @@ STOPPED = 143
 """Exit status of a stage that SIGTERM ended."""
 
 
-def run_stage(params: Params, name: str, fresh: bool) -> None:
-    """Train the run `name`, once for each of its seeds, and export its models.
+def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
+    """Train the run `name` of the params file at `path`, once for each of its seeds, and export its models.
 
     Raises:
         InputError: the run, its data or the cluster do not fit, or a training diverged.
@@ -41,12 +42,15 @@ def run_stage(params: Params, name: str, fresh: bool) -> None:
     rehearse(run, inputs[0], f"runs.{name}")
     folder = Path("models") / run.group / name
     shutil.rmtree(folder / SEEDS, ignore_errors=True)
+    change = in_words(changes(run, name, path))
     done = []
     with cluster.joined(params.cluster, run.compute.workers * run.compute.threads):
         stop = stage.stop_requests()
         for training, single in run.trainings(name).items():
             place = folder if training == name else folder / SEEDS / str(single.seed)
-            done.append(train_once(params, training, single, inputs, folder=place, fresh=fresh, stop=stop))
+            done.append(
+                train_once(params, training, single, inputs, change=change, folder=place, fresh=fresh, stop=stop)
+            )
     (folder / SEEDS).mkdir(exist_ok=True)  # DVC wants to find it also when there are none
     for checkpoints in done:  # last: until then, starting again goes on from here
         checkpoints.end(run.steps, "finished", scoring_digest(params, run, inputs[1]))
@@ -66,6 +70,7 @@ def train_once(
     run: Run,
     inputs: tuple[Dataset, Reference],
     *,
+    change: str,
     folder: Path,
     fresh: bool,
     stop: threading.Event,
@@ -79,7 +84,16 @@ def train_once(
     with stage.alone(f"{name}-{digest[:12]}", above.home()):  # DVC runs experiments side by side
         start = checkpoints.begin(run.steps, fresh, scoring_digest(params, run, inputs[1]))
         tracker = Tracker(
-            facts_of(run, name, dataset, identity=digest, attempt=start.attempt, storage=storage, device=device)
+            facts_of(
+                run,
+                name,
+                dataset,
+                identity=digest,
+                attempt=start.attempt,
+                storage=storage,
+                device=device,
+                change=change,
+            )
         )
         mailbox = Mailbox()
         job = job_of(
@@ -144,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load(arguments.params)
     with stage.alone(f"train-{arguments.run}"):
-        run_stage(params, arguments.run, arguments.fresh or above.forced())
+        run_stage(params, arguments.params, arguments.run, arguments.fresh or above.forced())
 
 
 if __name__ == "__main__":

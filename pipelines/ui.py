@@ -144,7 +144,7 @@ def check_free(port: int) -> None:
             one.bind((HOST, port))
         except (OSError, OverflowError) as error:
             said = getattr(error, "strerror", None) or error
-            raise InputError(f"port {port}: {said}; choose another: python -m pipelines.ui --port 5001") from None
+            raise InputError(f"port {port}: {said}; choose another: make ui PORT=5001") from None
 
 
 def serve(port: int) -> None:

@@ -176,7 +176,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
-            "sweeps.ring8_clip.metric: string should match pattern",
+            "sweeps.ring8_clip.metric: give it as MLflow shows it: validation/<score>, loss/<name> or gradient_norm/<name>; got",
         ),
         (
             lambda p: p["reference"]["digits"].update(score_every=300),

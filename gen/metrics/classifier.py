@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
+from gen.data.progress import progress
 from gen.family import ImageShape, seed_of
 
 BATCH = 128
@@ -58,13 +59,15 @@ def train_classifier(dataset: Dataset, size: int | None, steps: int, seed: int =
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=steps)
         loader = Loader(dataset, "train", batch=BATCH, seed=seed, size=size)
-        for step in range(steps):
-            batch = loader[step]
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(batch.images), batch.labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            cycle.step()
+        with progress(f"{dataset.name}: training the classifier", "steps", steps) as move:
+            for step in range(steps):
+                batch = loader[step]
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(model(batch.images), batch.labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                cycle.step()
+                move(1)
     return model.eval()
 
 

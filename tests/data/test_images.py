@@ -109,6 +109,41 @@ def test_bad_folders(mine: Path, name: str, content: bytes, line: str) -> None:
     assert not Path("own").exists()
 
 
+def test_all_that_is_wrong_with_a_folder_is_said_at_once(mine: Path) -> None:
+    (mine / "red" / "notes.txt").write_text("hello")
+    (mine / "green" / "moving.gif").write_bytes(b"GIF89a")
+    (mine / "loose.png").write_bytes(png(noise(5, 5)))
+    (mine / "blue" / "again.png").symlink_to((mine / "blue" / "0.png").resolve())
+    with pytest.raises(InputError) as caught:
+        build(section())
+    moving, notes, loose, again = str(caught.value).split("; mine")
+    assert (
+        moving
+        == "mine/green/moving.gif: .gif is not read; save it as one of .jpg, .jpeg, .png, .webp, .bmp, .ppm, .pgm"
+    )
+    assert notes.startswith("/red/notes.txt: not a picture")
+    assert loose.startswith("/loose.png: outside the sub-folders")
+    assert again == ": 'blue/0.png' and 'blue/again.png' are one picture; name it once"
+
+
+def test_all_damaged_pictures_are_named_at_once(mine: Path) -> None:
+    for i in range(30):
+        (mine / "red" / f"x{i:02}.jpg").write_bytes(b"damaged")
+    with pytest.raises(InputError) as caught:
+        build(section())
+    said = str(caught.value)
+    assert "\n" not in said
+    assert [f"x{i:02}" in said for i in range(30)] == [True] * 20 + [False] * 10
+    assert said.endswith("; and 10 more; mend or remove it in mine, then dvc repro -s -f fetch@raw")
+    assert not Path("own").exists()
+
+
+def test_all_that_is_wrong_with_a_csv_is_said_at_once(mine: Path) -> None:
+    (mine / "list.csv").write_text("path,label\nred/0.png,x\nred/77.png,x\n/etc/passwd,x\nred/4.png,\n")
+    with pytest.raises(InputError, match=r"row 3: .* is not there.*row 4: .* leads out.*row 5: .* has no label"):
+        build(section(folder=None, csv="mine/list.csv"))
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -242,11 +277,13 @@ def test_a_picture_under_two_names(workplace: Path, linked: str) -> None:
 def test_what_is_left_out_is_named(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders("mine/cat", "mine/.thumbnails", "mine/dog")
     Path("mine/empty/inner").mkdir(parents=True)
-    Path("mine/dog/.DS_Store").write_bytes(b"")
+    for system in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        (Path("mine/dog") / system).write_bytes(b"")
     assert build(section(validation=0, test=0)).classes == ("cat", "dog")
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "mine: left out, as hidden or without a picture: '.thumbnails', 'dog/.DS_Store', 'empty/inner', 'empty'"
+        "mine: left out, as hidden or without a picture: '.thumbnails', 'dog/.DS_Store', 'dog/Thumbs.db', "
+        "'dog/desktop.ini', 'empty/inner' and 1 more"
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -127,6 +128,17 @@ def test_both_files_hold_the_same_stages() -> None:
     assert paper == top
 
 
+@pytest.mark.parametrize("name", ["params.yaml", "paper/params.yaml"])
+def test_dvcs_writer_leaves_the_params_files_as_they_are(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "params.yaml"
+    shutil.copy(ROOT / name, copy)
+    apply_overrides(copy, ["logging.metrics_every=7"])  # what `dvc exp run -S` calls
+    before, after = ((ROOT / name).read_text().splitlines(), copy.read_text().splitlines())
+    assert len(before) == len(after)
+    changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+    assert [other for _, other in changed] == ["  metrics_every: 7"]
+
+
 def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
     assert checkout.repro() == []
     assert checkout.dirty() == set()
@@ -202,6 +214,15 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         tried = next(row for row in rows if row["Experiment"] == "faster")
         assert tried["runs.ring_gan.model.lr"] == "0.003"
         assert tried["models/toys/ring_gan/metrics.json:loss.generator"]
+        assert not any("per_second" in column for column in tried)
+        newest, before_it = checkout.tracked("ring_gan")[:2]
+        assert newest.info.run_name == "ring_gan lr=0.003"
+        assert (newest.data.tags["change"], newest.data.tags["dvc_experiment"]) == ("lr=0.003", "faster")
+        assert before_it.info.run_name == "ring_gan"
+        store = MlflowClient(f"sqlite:///{checkout.folder}/tracking/mlflow.db")
+        assert store.get_model_version_by_alias("ring_gan", "best").run_id == before_it.info.run_id
+        (version,) = store.search_model_versions(f"run_id = '{newest.info.run_id}'")
+        assert version.tags == {"change": "lr=0.003", "dvc_experiment": "faster"}
 
         changed: dict[str, Any] = json.loads(checkout.dvc("metrics", "diff", "--json"))
         assert list(changed) == ["models/toys/ring_gan/metrics.json"]

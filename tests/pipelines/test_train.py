@@ -104,7 +104,7 @@ def check_tracking(folder: Path, model: Path) -> None:
     }
     mlflow.set_tracking_uri(f"sqlite:///{folder}/tracking/mlflow.db")
     served = mlflow.pyfunc.load_model("models:/ring/1")
-    assert "models:/ring/latest" in store.get_registered_model("ring").description
+    assert "models:/ring@best" in store.get_registered_model("ring").description
     refused = (
         ([-1], "line 0: rows: -1; "),
         ([0], "rows: 0; "),

@@ -17,7 +17,7 @@ def fetch_again(raw: Path, first: str = "to get it again:") -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{plain(str(error), 800)}; {first} dvc repro -s -f fetch@{raw.name}") from None
+        raise InputError(f"{plain(str(error), 4000)}; {first} dvc repro -s -f fetch@{raw.name}") from None
 
 
 def said(error: BaseException) -> str:
