@@ -1,0 +1,180 @@
+"""Which code decides a result: the definitions that it uses, and those that they use, found by reading the source.
+
+A digest of them changes when what is computed may change. Comments, docstrings, the layout of lines, a definition that
+nothing uses, and the file that one stands in change nothing. All names in the code are followed, also those that a
+function imports for itself; what stands under `if TYPE_CHECKING` is not. A module that the code names by a string, as a
+family or a source, has to be named by whoever asks.
+"""
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+HOME = Path(__file__).parent.parent
+
+DECIDES_NOTHING = frozenset(
+    {
+        # They refuse what is wrong, or hand it on as it stands in the params, which count by themselves.
+        *("gen.blame", "gen.config", "gen.errors", "gen.params_file", "gen.settings"),
+        # They move bytes that are verified by their sha256 or written whole.
+        *("gen.checkpoint", "gen.data.download", "gen.data.fetch", "gen.data.folder"),
+        # They record: what was recorded of a run stays as it is.
+        *("gen.journal", "gen.profiling", "pipelines.mailbox", "pipelines.provenance", "pipelines.store"),
+        *("gen.data.progress", "pipelines.background", "pipelines.progress", "pipelines.tracking"),
+        # They tell results apart by all of this.
+        *("gen.code", "gen.identity"),
+        # They start and end processes.
+        *("pipelines.above", "pipelines.cluster", "pipelines.command", "pipelines.fit", "pipelines.jobs"),
+        *("pipelines.stage", "pipelines.worker"),
+    }
+)
+"""Modules that are not followed. Any other counts: rather too much is built again than too little."""
+
+
+class Definition(NamedTuple):
+    """A statement of a module: a function, a class, an assignment."""
+
+    module: str
+    text: str
+    """Its source as Python itself would write it, without comments and docstrings."""
+    uses: frozenset[str]
+    """The names in it, with their attributes: `torch.nn.Linear`."""
+
+
+class Module(NamedTuple):
+    """A source file of gen or pipelines."""
+
+    names: dict[str, list[Definition | str]]
+    """What a name is bound to: definitions here, or the dotted path of what is imported."""
+    loose: list[Definition]
+    """Statements that bind no name; they run whenever the module is imported."""
+
+
+@functools.cache
+def code_digest(*roots: str) -> str:
+    """sha256 of the code behind modules (`gen.loop`) and definitions (`gen.scores.Coordinates`).
+
+    Within a process it is of the code as it was when this was first asked for: as it is in use.
+    """
+    return _digest(used(*roots).values())
+
+
+def used(*roots: str) -> dict[Definition, str]:
+    """The definitions behind the roots, each with a digest of its text and of what its names stand for.
+
+    Raises:
+        ValueError: a root is no module of gen or pipelines, or one that is not followed.
+    """
+    todo = [one for root in roots for one in look_up(root)]
+    found: dict[Definition, str] = {}
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str):
+            raise ValueError(f"{one}: not among the code that counts")
+        if one in found:
+            continue
+        lines = [one.text]
+        for name in sorted(one.uses):
+            if meant := bound(one.module, name):
+                todo += [each for each in meant if isinstance(each, Definition)]
+                lines.append(f"{name}: {_digest(each if isinstance(each, str) else each.text for each in meant)}")
+        found[one] = _digest(lines)
+    return found
+
+
+def look_up(path: str) -> list[Definition | str]:
+    """What a dotted path stands for: a module's definitions, or one of them; the path itself where it is not followed."""
+    parts = path.split(".")
+    ends = range(len(parts), 0, -1)
+    module = next((name for end in ends if file_of(name := ".".join(parts[:end]))), None)
+    if module is None or module in DECIDES_NOTHING:
+        return [path]
+    names, loose = read(module)
+    rest = path[len(module) + 1 :]
+    own = [one for each in names.values() for one in each if isinstance(one, Definition)]
+    return [*((bound(module, rest) if rest else own) or own), *loose]
+
+
+def bound(module: str, name: str) -> list[Definition | str]:
+    """What a name that is used in a module stands for; nothing for a local or a built-in one."""
+    first, _, rest = name.partition(".")
+    found: list[Definition | str] = []
+    for one in read(module).names.get(first, []):
+        found += [one] if isinstance(one, Definition) else look_up(f"{one}.{rest}".rstrip("."))
+    return found
+
+
+def file_of(module: str) -> Path | None:
+    """The source of a module of gen or pipelines; None of any other."""
+    path = HOME.joinpath(*module.split("."))
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in files if module.startswith(("gen", "pipelines")) and file.is_file()), None)
+
+
+def modules_in(package: str) -> list[str]:
+    """The names of the files in a package."""
+    return sorted(file.stem for file in HOME.joinpath(*package.split(".")).glob("*.py") if file.stem != "__init__")
+
+
+@functools.cache
+def read(module: str) -> Module:
+    """The definitions and imports of a module."""
+    file = file_of(module)
+    assert file is not None
+    text = file.read_text(encoding="utf-8")
+    try:
+        tree = _Bare().visit(ast.parse(text))
+    except SyntaxError:  # whoever runs it will say so
+        return Module({}, [Definition(module, text, frozenset())])
+    names: dict[str, list[Definition | str]] = {}
+    loose = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names.setdefault(alias.asname or alias.name.partition(".")[0], []).append(
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                names.setdefault(alias.asname or alias.name, []).append(f"{node.module}.{alias.name}")
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            continue
+        one = Definition(module, ast.unparse(statement), frozenset(_names(statement)))
+        named = [statement.name] if isinstance(statement, ast.FunctionDef | ast.ClassDef) else _stored(statement)
+        for name in named:
+            names.setdefault(name, []).append(one)
+        if not named:
+            loose.append(one)
+    return Module(names, loose)
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes away docstrings, and what does not run when a module is imported."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        skipped = ("TYPE_CHECKING", "__name__ == '__main__'")
+        return None if ast.unparse(node.test) in skipped else self.generic_visit(node)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name | ast.Attribute) and re.fullmatch(r"[\w.]+", text := ast.unparse(node)):
+        yield text
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _names(child)
+
+
+def _stored(statement: ast.stmt) -> list[str]:
+    return [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
