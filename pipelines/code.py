@@ -1,49 +1,49 @@
-"""Stage code: digests of the code behind every result into data/code.json, by which DVC knows what an edit makes stale.
+"""Stage code: digests of the code behind every result into data/code, by which DVC knows what an edit makes stale.
 
-All other stages have theirs among their params.
+Each other stage has its own among its deps.
 """
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from gen.code import code_digest, modules_in, read
 from gen.identity import weights_code
 from pipelines import command
 
-OUT = Path("data/code.json")
+OUT = Path("data/code")
 SCORING = "gen.scores"
 """What chooses the checkpoint that is exported."""
 
 
-def digests() -> dict[str, Any]:
-    """By stage; of stages whose code differs from one source or family to the next, by its name."""
+def roots() -> dict[str, tuple[str, ...]]:
+    """Where the code of each stage begins; for each source or family, where it differs from one to the next."""
     sources = {name: f"gen.data.sources.{name}" for name in modules_in("gen.data.sources")}
-    families = {name: weights_code(name) for name in modules_in("gen.families")}
+    weights = {name: (*weights_code(name), SCORING) for name in modules_in("gen.families")}
     return {
-        "fetch": {name: code_digest(*fetching(module)) for name, module in sources.items()},
-        "prepare": {name: code_digest("gen.data.prepare", module) for name, module in sources.items()},
-        "reference": code_digest("pipelines.reference"),
-        "train": {name: code_digest(*weights, SCORING) for name, weights in families.items()},
-        "evaluate": code_digest("pipelines.evaluate"),
-        "svm": code_digest("pipelines.svm"),
-        "sweep": {name: code_digest(*weights, SCORING, "pipelines.sweep") for name, weights in families.items()},
-        "compare": code_digest("pipelines.compare"),
-        "critics": code_digest("pipelines.critics"),
+        **{f"fetch/{name}": fetching(source) for name, source in sources.items()},
+        **{f"prepare/{name}": ("gen.data.prepare", source) for name, source in sources.items()},
+        "reference": ("pipelines.reference",),
+        **{f"train/{name}": code for name, code in weights.items()},
+        "evaluate": ("pipelines.evaluate",),
+        "svm": ("pipelines.svm",),
+        **{f"sweep/{name}": (*code, "pipelines.sweep") for name, code in weights.items()},
+        "compare": ("pipelines.compare",),
+        "critics": ("pipelines.critics",),
     }
 
 
-def fetching(source: str) -> list[str]:
+def fetching(source: str) -> tuple[str, ...]:
     """What of a source decides which files are fetched; how it reads them does not."""
-    return [f"{source}.{name}" for name in ("files", "gather") if name in read(source).names]
+    return tuple(f"{source}.{name}" for name in ("files", "gather") if name in read(source).names)
 
 
 def main() -> None:
-    """Write data/code.json."""
+    """Write a file for each digest."""
     command.parser("code", __doc__ or "", "python -m pipelines.code").parse_args()
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(digests(), indent=1) + "\n", encoding="utf-8")
+    for name, code in roots().items():
+        path = OUT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{code_digest(*code)}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
