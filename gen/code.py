@@ -2,15 +2,17 @@
 
 A digest of them changes when what is computed may change. Comments, docstrings, the layout of lines, a definition that
 nothing uses, and the file that one stands in change nothing. All names in the code are followed, also those that a
-function imports for itself; what stands under `if TYPE_CHECKING` is not. A module that the code names by a string, as a
-family or a source, has to be named by whoever asks.
+function imports for itself, and types of arguments, whose methods are called; what stands under `if TYPE_CHECKING` is
+not. A module that the code names by a string, as a family or a source, has to be named by whoever asks.
 """
 
 import ast
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +27,7 @@ DECIDES_NOTHING = frozenset(
         # They record: what was recorded of a run stays as it is.
         *("gen.journal", "gen.profiling", "pipelines.mailbox", "pipelines.provenance", "pipelines.store"),
         *("gen.data.progress", "pipelines.background", "pipelines.progress", "pipelines.tracking"),
-        # They tell results apart by all of this.
+        # They tell results apart, by all of this.
         *("gen.code", "gen.identity"),
         # They start and end processes.
         *("pipelines.above", "pipelines.cluster", "pipelines.command", "pipelines.fit", "pipelines.jobs"),
@@ -45,20 +47,18 @@ class Definition(NamedTuple):
     """The names in it, with their attributes: `torch.nn.Linear`."""
 
 
-class Module(NamedTuple):
-    """A source file of gen or pipelines."""
+Names = Mapping[str, Sequence[Definition | str]]
+"""What each name of a module is bound to: definitions in it, or the dotted path of what is imported.
 
-    names: dict[str, list[Definition | str]]
-    """What a name is bound to: definitions here, or the dotted path of what is imported."""
-    loose: list[Definition]
-    """Statements that bind no name; they run whenever the module is imported."""
+The empty name has what binds none, and runs whenever the module is imported.
+"""
 
 
 @functools.cache
 def code_digest(*roots: str) -> str:
     """sha256 of the code behind modules (`gen.loop`) and definitions (`gen.scores.Coordinates`).
 
-    Within a process it is of the code as it was when this was first asked for: as it is in use.
+    Within a process it is of the code as it was when it was first asked for: as it is in use.
     """
     return _digest(used(*roots).values())
 
@@ -67,7 +67,7 @@ def used(*roots: str) -> dict[Definition, str]:
     """The definitions behind the roots, each with a digest of its text and of what its names stand for.
 
     Raises:
-        ValueError: a root is no module of gen or pipelines, or one that is not followed.
+        ValueError: a root is not of gen or pipelines, or in a module that is not followed.
     """
     todo = [one for root in roots for one in look_up(root)]
     found: dict[Definition, str] = {}
@@ -77,33 +77,33 @@ def used(*roots: str) -> dict[Definition, str]:
             raise ValueError(f"{one}: not among the code that counts")
         if one in found:
             continue
-        lines = [one.text]
+        parts = [one.text]
         for name in sorted(one.uses):
             if meant := bound(one.module, name):
                 todo += [each for each in meant if isinstance(each, Definition)]
-                lines.append(f"{name}: {_digest(each if isinstance(each, str) else each.text for each in meant)}")
-        found[one] = _digest(lines)
+                parts.append(f"{name} = {_digest(each if isinstance(each, str) else each.text for each in meant)}")
+        found[one] = _digest(parts)
     return found
 
 
 def look_up(path: str) -> list[Definition | str]:
-    """What a dotted path stands for: a module's definitions, or one of them; the path itself where it is not followed."""
+    """What a dotted path stands for: definitions, for a module all it has; the path itself where it is not followed."""
     parts = path.split(".")
     ends = range(len(parts), 0, -1)
     module = next((name for end in ends if file_of(name := ".".join(parts[:end]))), None)
     if module is None or module in DECIDES_NOTHING:
         return [path]
-    names, loose = read(module)
-    rest = path[len(module) + 1 :]
-    own = [one for each in names.values() for one in each if isinstance(one, Definition)]
-    return [*((bound(module, rest) if rest else own) or own), *loose]
+    name = path[len(module) + 1 :]
+    found = bound(module, name) if name else []
+    own = [one for each in read(module).values() for one in each if isinstance(one, Definition)]
+    return [*found, *read(module).get("", [])] if found else list(own)
 
 
 def bound(module: str, name: str) -> list[Definition | str]:
-    """What a name that is used in a module stands for; nothing for a local or a built-in one."""
+    """What a name with its attributes, used in a module, stands for; nothing for a local or a built-in one."""
     first, _, rest = name.partition(".")
     found: list[Definition | str] = []
-    for one in read(module).names.get(first, []):
+    for one in read(module).get(first, []):
         found += [one] if isinstance(one, Definition) else look_up(f"{one}.{rest}".rstrip("."))
     return found
 
@@ -116,55 +116,58 @@ def file_of(module: str) -> Path | None:
 
 
 def modules_in(package: str) -> list[str]:
-    """The names of the files in a package."""
+    """The names of a package's files."""
     return sorted(file.stem for file in HOME.joinpath(*package.split(".")).glob("*.py") if file.stem != "__init__")
 
 
 @functools.cache
-def read(module: str) -> Module:
-    """The definitions and imports of a module."""
+def read(module: str) -> Names:
+    """What the names of a module are bound to."""
     file = file_of(module)
-    assert file is not None
+    assert file is not None, module
     text = file.read_text(encoding="utf-8")
     try:
         tree = _Bare().visit(ast.parse(text))
     except SyntaxError:  # whoever runs it will say so
-        return Module({}, [Definition(module, text, frozenset())])
-    names: dict[str, list[Definition | str]] = {}
-    loose = []
+        return {"": [Definition(module, text, frozenset())]}
+    names: dict[str, list[Definition | str]] = defaultdict(list)
+    package = module if file.stem == "__init__" else module.rpartition(".")[0]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                names.setdefault(alias.asname or alias.name.partition(".")[0], []).append(
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                names.setdefault(alias.asname or alias.name, []).append(f"{node.module}.{alias.name}")
+        for name, path in _imports(node, package):
+            names[name].append(path)
     for statement in tree.body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            continue
-        one = Definition(module, ast.unparse(statement), frozenset(_names(statement)))
-        named = [statement.name] if isinstance(statement, ast.FunctionDef | ast.ClassDef) else _stored(statement)
-        for name in named:
-            names.setdefault(name, []).append(one)
-        if not named:
-            loose.append(one)
-    return Module(names, loose)
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            one = Definition(module, ast.unparse(statement), frozenset(_names(statement)))
+            for name in _binds(statement):
+                names[name].append(one)
+    return dict(names)
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes away docstrings, and what does not run when a module is imported."""
+    """Takes away docstrings, what is for type checkers, and what runs when a file is started."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
-        skipped = ("TYPE_CHECKING", "__name__ == '__main__'")
-        return None if ast.unparse(node.test) in skipped else self.generic_visit(node)
+        left_out = ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        return None if left_out else self.generic_visit(node)
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
+    """The names that an import binds, each with the dotted path of what it stands for."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            path = alias.name if alias.asname else alias.name.partition(".")[0]
+            yield alias.asname or path, path
+    elif isinstance(node, ast.ImportFrom):
+        source = resolve_name("." * node.level + (node.module or ""), package)
+        for alias in node.names:
+            yield alias.asname or alias.name, f"{source}.{alias.name}"
 
 
 def _names(node: ast.AST) -> Iterator[str]:
+    """The names in the code, each with all its attributes."""
     if isinstance(node, ast.Name | ast.Attribute) and re.fullmatch(r"[\w.]+", text := ast.unparse(node)):
         yield text
     else:
@@ -172,8 +175,12 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from _names(child)
 
 
-def _stored(statement: ast.stmt) -> list[str]:
-    return [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+def _binds(statement: ast.stmt) -> list[str]:
+    """The names that a statement gives to what it makes; the empty one where it makes nothing."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return [statement.name]
+    stored = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return stored or [""]
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def roots() -> dict[str, tuple[str, ...]]:
 
 def fetching(source: str) -> tuple[str, ...]:
     """What of a source decides which files are fetched; how it reads them does not."""
-    return tuple(f"{source}.{name}" for name in ("files", "gather") if name in read(source).names)
+    return tuple(f"{source}.{name}" for name in ("files", "gather") if name in read(source))
 
 
 def main() -> None:
