@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 HOME = Path(__file__).parent.parent
+PACKAGES = ("gen", "pipelines")
 
 DECIDES_NOTHING = frozenset(
     {
@@ -75,23 +76,29 @@ def used(*roots: str) -> dict[Definition, str]:
         one = todo.pop()
         if isinstance(one, str):
             raise ValueError(f"{one}: not among the code that counts")
-        if one in found:
-            continue
-        parts = [one.text]
-        for name in sorted(one.uses):
-            if meant := bound(one.module, name):
-                todo += [each for each in meant if isinstance(each, Definition)]
-                parts.append(f"{name} = {_digest(each if isinstance(each, str) else each.text for each in meant)}")
-        found[one] = _digest(parts)
+        if one not in found:
+            found[one], further = step(one)
+            todo += further
     return found
+
+
+@functools.cache
+def step(one: Definition) -> tuple[str, list[Definition]]:
+    """A digest of a definition's text and of what its names stand for; and of those, the definitions."""
+    parts, further = [one.text], []
+    for name in sorted(one.uses):
+        if meant := bound(one.module, name):
+            further += [each for each in meant if isinstance(each, Definition)]
+            parts.append(f"{name} = {_digest(each if isinstance(each, str) else each.text for each in meant)}")
+    return _digest(parts), further
 
 
 def look_up(path: str) -> list[Definition | str]:
     """What a dotted path stands for: definitions, for a module all it has; the path itself where it is not followed."""
-    parts = path.split(".")
-    ends = range(len(parts), 0, -1)
-    module = next((name for end in ends if file_of(name := ".".join(parts[:end]))), None)
-    if module is None or module in DECIDES_NOTHING:
+    module = path
+    while module and not file_of(module):
+        module = module.rpartition(".")[0]
+    if not module or module in DECIDES_NOTHING:
         return [path]
     name = path[len(module) + 1 :]
     found = bound(module, name) if name else []
@@ -108,11 +115,13 @@ def bound(module: str, name: str) -> list[Definition | str]:
     return found
 
 
+@functools.cache
 def file_of(module: str) -> Path | None:
     """The source of a module of gen or pipelines; None of any other."""
-    path = HOME.joinpath(*module.split("."))
-    files = (path / "__init__.py", path.with_suffix(".py"))
-    return next((file for file in files if module.startswith(("gen", "pipelines")) and file.is_file()), None)
+    first, *rest = module.split(".")
+    path = HOME.joinpath(first, *rest)
+    files = (path / "__init__.py", path.with_suffix(".py")) if first in PACKAGES else ()
+    return next((file for file in files if file.is_file()), None)
 
 
 def modules_in(package: str) -> list[str]:
