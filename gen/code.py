@@ -9,7 +9,6 @@ not. A module that the code names by a string, as a family or a source, has to b
 import ast
 import functools
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import resolve_name
@@ -43,7 +42,7 @@ class Definition(NamedTuple):
 
     module: str
     text: str
-    """Its source as Python itself would write it, without comments and docstrings."""
+    """Its syntax tree, without docstrings, written out."""
     uses: frozenset[str]
     """The names in it, with their attributes: `torch.nn.Linear`."""
 
@@ -134,19 +133,23 @@ def read(module: str) -> Names:
     """What the names of a module are bound to."""
     file = file_of(module)
     assert file is not None, module
-    text = file.read_text(encoding="utf-8")
+    package = module if file.stem == "__init__" else module.rpartition(".")[0]
+    return _parse(module, package, file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _parse(module: str, package: str, text: str) -> Names:
     try:
         tree = _Bare().visit(ast.parse(text))
     except SyntaxError:  # whoever runs it will say so
         return {"": [Definition(module, text, frozenset())]}
     names: dict[str, list[Definition | str]] = defaultdict(list)
-    package = module if file.stem == "__init__" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         for name, path in _imports(node, package):
             names[name].append(path)
     for statement in tree.body:
         if not isinstance(statement, ast.Import | ast.ImportFrom):
-            one = Definition(module, ast.unparse(statement), frozenset(_names(statement)))
+            one = Definition(module, _written(statement), frozenset(_names(statement)))
             for name in _binds(statement):
                 names[name].append(one)
     return dict(names)
@@ -175,12 +178,23 @@ def _imports(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
             yield alias.asname or alias.name, f"{source}.{alias.name}"
 
 
+def _written(node: object) -> str:
+    """A syntax tree as text, without fields that are empty: versions of Python differ by those."""
+    if isinstance(node, ast.AST):
+        fields = [f"{name}={_written(value)}" for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_written, node))}]" if isinstance(node, list) else repr(node)
+
+
 def _names(node: ast.AST) -> Iterator[str]:
     """The names in the code, each with all its attributes."""
-    if isinstance(node, ast.Name | ast.Attribute) and re.fullmatch(r"[\w.]+", text := ast.unparse(node)):
-        yield text
+    base, attributes = node, ""
+    while isinstance(base, ast.Attribute):
+        base, attributes = base.value, f".{base.attr}{attributes}"
+    if isinstance(base, ast.Name):
+        yield base.id + attributes
     else:
-        for child in ast.iter_child_nodes(node):
+        for child in ast.iter_child_nodes(base):
             yield from _names(child)
 
 
