@@ -50,7 +50,7 @@ class Definition(NamedTuple):
 Names = Mapping[str, Sequence[Definition | str]]
 """What each name of a module is bound to: definitions in it, or the dotted path of what is imported.
 
-The empty name has what binds none, and runs whenever the module is imported.
+The empty name has what else is done when the module is imported.
 """
 
 
@@ -76,13 +76,13 @@ def used(*roots: str) -> dict[Definition, str]:
         if isinstance(one, str):
             raise ValueError(f"{one}: not among the code that counts")
         if one not in found:
-            found[one], further = step(one)
+            found[one], further = links(one)
             todo += further
     return found
 
 
 @functools.cache
-def step(one: Definition) -> tuple[str, list[Definition]]:
+def links(one: Definition) -> tuple[str, list[Definition]]:
     """A digest of a definition's text and of what its names stand for; and of those, the definitions."""
     parts, further = [one.text], []
     for name in sorted(one.uses):
@@ -188,22 +188,23 @@ def _written(node: object) -> str:
 
 def _names(node: ast.AST) -> Iterator[str]:
     """The names in the code, each with all its attributes."""
-    base, attributes = node, ""
-    while isinstance(base, ast.Attribute):
-        base, attributes = base.value, f".{base.attr}{attributes}"
-    if isinstance(base, ast.Name):
-        yield base.id + attributes
+    attributes = ""
+    while isinstance(node, ast.Attribute):
+        attributes = f".{node.attr}{attributes}"
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id + attributes
     else:
-        for child in ast.iter_child_nodes(base):
+        for child in ast.iter_child_nodes(node):
             yield from _names(child)
 
 
 def _binds(statement: ast.stmt) -> list[str]:
-    """The names that a statement gives to what it makes; the empty one where it makes nothing."""
+    """The names that a statement gives to what it makes; with the empty one, where it may do more than make that."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return [statement.name]
     stored = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    return stored or [""]
+    return stored if stored and isinstance(statement, ast.Assign | ast.AnnAssign) else [*stored, ""]
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -28,7 +28,10 @@ def identity(run: Run, data_digest: str, device: str) -> str:
 
 
 def weights_code(family: str) -> tuple[str, ...]:
-    """Where the code that decides a run's weights begins: the family's file, and the loop."""
+    """Where the code that decides a run's weights begins: the family's file, and the loop.
+
+    Not in gen/training.py, which repeats the loop's step to the run's last, and keeps the record and the scores.
+    """
     return f"gen.families.{family}", "gen.loop"
 
 

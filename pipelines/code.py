@@ -3,6 +3,7 @@
 Each other stage has its own among its deps.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def fetching(source: str) -> tuple[str, ...]:
 def main() -> None:
     """Write a file for each digest."""
     command.parser("code", __doc__ or "", "python -m pipelines.code").parse_args()
+    shutil.rmtree(OUT, ignore_errors=True)
     for name, code in roots().items():
         path = OUT / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ class Copy:
 
 
 def forget() -> None:
-    for cached in (code.code_digest, code.step, code.file_of, code.read):
+    for cached in (code.code_digest, code.links, code.file_of, code.read):
         cached.cache_clear()
 
 
@@ -120,10 +120,12 @@ def test_a_new_import_is_followed_wherever_it_stands(copy: Copy) -> None:
     assert copy.stale() == families
 
 
-def test_what_a_name_stands_for_counts(copy: Copy) -> None:
+def test_what_a_name_stands_for_counts_and_what_an_import_does(copy: Copy) -> None:
     swapped = "minimax as non_saturating, non_saturating as minimax"
     copy.edit("gen/families/gan.py", "minimax, non_saturating", swapped)
     assert copy.stale() == {"train/gan", "sweep/gan"}
+    copy.add("gen/optimizers.py", "\nfor maker in (adam, rmsprop):\n    maker.__name__ = 'step'\n")
+    assert {f"train/{family}" for family in family_names()} <= copy.stale()
     copy.edit("gen/nets/precision.py", "import torch", "import numpy as torch")
     assert {f"train/{family}" for family in family_names()} <= copy.stale()
 
