@@ -64,9 +64,10 @@ lint: $(SETUP) ## formatting, lint, types, and who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(SETUP) ## let ruff format and fix what it can
+format: $(SETUP) ## let ruff format and fix what it can, and write paper/dvc.yaml
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(RUN) pipelines.full_size
 
 clean: ## delete .venv and the tools' caches; data, models and runs stay
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,10 +1,10 @@
 """What makes a run the same run: two of one identity end in the same weights, as far as they have come."""
 
-import functools
 import hashlib
 import json
 from pathlib import Path
 
+from gen.code import code_digest
 from gen.config import Run
 from gen.errors import InputError
 
@@ -20,35 +20,19 @@ def identity(run: Run, data_digest: str, device: str) -> str:
     parts = {
         "params": params,
         "data": data_digest,
-        "code": code_digest(code_files(run.family)),
+        "code": code_digest(*weights_code(run.family)),
         "start": start,
         "device": device,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def code_files(family: str) -> tuple[Path, ...]:
-    """The source files that decide a run's weights."""
-    gen = Path(__file__).parent
-    loop = [
-        gen / name
-        for name in ("losses.py", "optimizers.py", "family.py", "loop.py", "training.py", "workers.py", "ema.py")
-    ]
-    order = [gen / "data" / name for name in ("loader.py", "order.py", "sections.py")]
-    return (gen / "families" / f"{family}.py", *sorted((gen / "nets").glob("*.py")), *loop, *order)
+def weights_code(family: str) -> tuple[str, ...]:
+    """Where the code that decides a run's weights begins: the family's file, and the loop.
 
-
-def score_files() -> tuple[Path, ...]:
-    """The source files that decide what a run's checkpoints are worth (gen/scores.py)."""
-    gen = Path(__file__).parent
-    metrics = ("frechet", "modes", "moments", "neighbours", "sliced_wasserstein")
-    return (gen / "scores.py", *(gen / "metrics" / f"{name}.py" for name in metrics))
-
-
-@functools.cache
-def code_digest(files: tuple[Path, ...]) -> str:
-    """sha256 over the contents of the files, as they were when it was first asked for: as they are in use."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    Not in gen/training.py, which repeats the loop's step to the run's last, and keeps the record and the scores.
+    """
+    return f"gen.families.{family}", "gen.loop"
 
 
 def file_digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from gen.config import Logging
 from gen.family import Batch, Losses
 from gen.grid import alternating
 from gen.profiling import Profiler
-from gen.scores import Score
+from gen.scores import Score, improves
 
 if TYPE_CHECKING:
     from gen.loop import Loop
@@ -215,7 +215,7 @@ class Journal:
             if not math.isfinite(value):
                 raise Diverged(f"{name} is {value} at step {self.loop.steps_done}")
         value = next(iter(measured.values()))
-        if self.best is None or value <= self.best[1]:  # of equal ones the last: a score may have a plateau
+        if improves(value, self.best and self.best[1]):
             self.best = (self.loop.steps_done, value)
         share = self.scoring_seconds / (now - self.opened)
         self.tell({f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share})

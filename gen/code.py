@@ -1,0 +1,211 @@
+"""Which code decides a result: the definitions that it uses, and those that they use, found by reading the source.
+
+A digest of them changes when what is computed may change. Comments, docstrings, the layout of lines, a definition that
+nothing uses, and the file that one stands in change nothing. All names in the code are followed, also those that a
+function imports for itself, and types of arguments, whose methods are called; what stands under `if TYPE_CHECKING` is
+not. A module that the code names by a string, as a family or a source, has to be named by whoever asks.
+"""
+
+import ast
+import functools
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import NamedTuple
+
+HOME = Path(__file__).parent.parent
+PACKAGES = ("gen", "pipelines")
+
+DECIDES_NOTHING = frozenset(
+    {
+        # They refuse what is wrong, or hand it on as it stands in the params, which count by themselves.
+        *("gen.blame", "gen.config", "gen.errors", "gen.params_file", "gen.settings"),
+        # They move bytes that are verified by their sha256 or written whole.
+        *("gen.checkpoint", "gen.data.download", "gen.data.fetch", "gen.data.folder"),
+        # They record: what was recorded of a run stays as it is.
+        *("gen.journal", "gen.profiling", "pipelines.mailbox", "pipelines.provenance", "pipelines.store"),
+        *("gen.data.progress", "pipelines.background", "pipelines.progress", "pipelines.tracking"),
+        # They tell results apart, by all of this.
+        *("gen.code", "gen.identity"),
+        # They start and end processes.
+        *("pipelines.above", "pipelines.cluster", "pipelines.command", "pipelines.fit", "pipelines.jobs"),
+        *("pipelines.stage", "pipelines.worker"),
+    }
+)
+"""Modules that are not followed. Any other counts: rather too much is built again than too little."""
+
+
+class Definition(NamedTuple):
+    """A statement of a module: a function, a class, an assignment."""
+
+    module: str
+    text: str
+    """Its syntax tree, without docstrings, written out."""
+    uses: frozenset[str]
+    """The names in it, with their attributes: `torch.nn.Linear`."""
+
+
+Names = Mapping[str, Sequence[Definition | str]]
+"""What each name of a module is bound to: definitions in it, or the dotted path of what is imported.
+
+The empty name has what else is done when the module is imported.
+"""
+
+
+@functools.cache
+def code_digest(*roots: str) -> str:
+    """sha256 of the code behind modules (`gen.loop`) and definitions (`gen.scores.Coordinates`).
+
+    Within a process it is of the code as it was when it was first asked for: as it is in use.
+    """
+    return _digest(used(*roots).values())
+
+
+def used(*roots: str) -> dict[Definition, str]:
+    """The definitions behind the roots, each with a digest of its text and of what its names stand for.
+
+    Raises:
+        ValueError: a root is not of gen or pipelines, or in a module that is not followed.
+    """
+    todo = [one for root in roots for one in look_up(root)]
+    found: dict[Definition, str] = {}
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str):
+            raise ValueError(f"{one}: not among the code that counts")
+        if one not in found:
+            found[one], further = links(one)
+            todo += further
+    return found
+
+
+@functools.cache
+def links(one: Definition) -> tuple[str, list[Definition]]:
+    """A digest of a definition's text and of what its names stand for; and of those, the definitions."""
+    parts, further = [one.text], []
+    for name in sorted(one.uses):
+        if meant := bound(one.module, name):
+            further += [each for each in meant if isinstance(each, Definition)]
+            parts.append(f"{name} = {_digest(each if isinstance(each, str) else each.text for each in meant)}")
+    return _digest(parts), further
+
+
+def look_up(path: str) -> list[Definition | str]:
+    """What a dotted path stands for: definitions, for a module all it has; the path itself where it is not followed."""
+    module = path
+    while module and not file_of(module):
+        module = module.rpartition(".")[0]
+    if not module or module in DECIDES_NOTHING:
+        return [path]
+    name = path[len(module) + 1 :]
+    found = bound(module, name) if name else []
+    own = [one for each in read(module).values() for one in each if isinstance(one, Definition)]
+    return [*found, *read(module).get("", [])] if found else list(own)
+
+
+def bound(module: str, name: str) -> list[Definition | str]:
+    """What a name with its attributes, used in a module, stands for; nothing for a local or a built-in one."""
+    first, _, rest = name.partition(".")
+    found: list[Definition | str] = []
+    for one in read(module).get(first, []):
+        found += [one] if isinstance(one, Definition) else look_up(f"{one}.{rest}".rstrip("."))
+    return found
+
+
+@functools.cache
+def file_of(module: str) -> Path | None:
+    """The source of a module of gen or pipelines; None of any other."""
+    first, *rest = module.split(".")
+    path = HOME.joinpath(first, *rest)
+    files = (path / "__init__.py", path.with_suffix(".py")) if first in PACKAGES else ()
+    return next((file for file in files if file.is_file()), None)
+
+
+def modules_in(package: str) -> list[str]:
+    """The names of a package's files."""
+    return sorted(file.stem for file in HOME.joinpath(*package.split(".")).glob("*.py") if file.stem != "__init__")
+
+
+@functools.cache
+def read(module: str) -> Names:
+    """What the names of a module are bound to."""
+    file = file_of(module)
+    assert file is not None, module
+    package = module if file.stem == "__init__" else module.rpartition(".")[0]
+    return _parse(module, package, file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _parse(module: str, package: str, text: str) -> Names:
+    try:
+        tree = _Bare().visit(ast.parse(text))
+    except SyntaxError:  # whoever runs it will say so
+        return {"": [Definition(module, text, frozenset())]}
+    names: dict[str, list[Definition | str]] = defaultdict(list)
+    for node in ast.walk(tree):
+        for name, path in _imports(node, package):
+            names[name].append(path)
+    for statement in tree.body:
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            one = Definition(module, _written(statement), frozenset(_names(statement)))
+            for name in _binds(statement):
+                names[name].append(one)
+    return dict(names)
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes away docstrings, what is for type checkers, and what runs when a file is started."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        left_out = ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        return None if left_out else self.generic_visit(node)
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
+    """The names that an import binds, each with the dotted path of what it stands for."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            path = alias.name if alias.asname else alias.name.partition(".")[0]
+            yield alias.asname or path, path
+    elif isinstance(node, ast.ImportFrom):
+        source = resolve_name("." * node.level + (node.module or ""), package)
+        for alias in node.names:
+            yield alias.asname or alias.name, f"{source}.{alias.name}"
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text, without fields that are empty: versions of Python differ by those."""
+    if isinstance(node, ast.AST):
+        fields = [f"{name}={_written(value)}" for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_written, node))}]" if isinstance(node, list) else repr(node)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """The names in the code, each with all its attributes."""
+    attributes = ""
+    while isinstance(node, ast.Attribute):
+        attributes = f".{node.attr}{attributes}"
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id + attributes
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _names(child)
+
+
+def _binds(statement: ast.stmt) -> list[str]:
+    """The names that a statement gives to what it makes; with the empty one, where it may do more than make that."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return [statement.name]
+    stored = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return stored if stored and isinstance(statement, ast.Assign | ast.AnnAssign) else [*stored, ""]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
