@@ -7,13 +7,21 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from gen.data.source import check_dataset, load_source
+from gen.consistency import (
+    check_built,
+    check_extractors,
+    check_groups,
+    check_names,
+    check_run,
+    check_start,
+    check_sweeps,
+)
+from gen.data.source import check_dataset
 from gen.errors import InputError
-from gen.family import check_family
 from gen.metrics.semi_supervised import Protocol
 from gen.params_file import read_params
 from gen.settings import Settings, check, nearest
-from gen.sweep import SHARED, Axis, Sweep, Value, label, lay, looks, refuse_nested
+from gen.sweep import Axis, Sweep, Value, label, lay, refuse_nested
 
 
 class Data(Settings):
@@ -212,8 +220,7 @@ class Params(Settings):
         section |= {"seed": base.seed + seed, "seeds": 1, "steps": sweep.steps}
         where = f"{where}[{label(values)}]" if values else f"{where}.changes"
         run = check(Run, section, where)
-        check_run(run, self, where)
-        return run
+        return check_run(run, self, where)
 
 
 ENTRIES: Mapping[str, type[Settings]] = {
@@ -238,8 +245,11 @@ def load(path: Path | str) -> Params:
     params = check(Params, values, str(path))
     for name, dataset in params.datasets.items():
         check_dataset(dataset, f"{path}: datasets.{name}")
-    for name, run in params.runs.items():
-        check_run(run, params, f"{path}: runs.{name}")
+    runs = {name: check_run(run, params, f"{path}: runs.{name}") for name, run in params.runs.items()}
+    params = params.model_copy(update={"runs": runs})
+    for name, run in runs.items():
+        check_start(run, params, f"{path}: runs.{name}")
+        check_built(run, params, f"{path}: runs.{name}")
     check_names(params, str(path))
     check_extractors(params, str(path))
     check_groups(params, str(path))
@@ -259,113 +269,6 @@ def check_entries(values: Mapping[str, Any], where: str) -> None:
                 for path, axis in space.items():
                     check(Axis, axis, f"{where}: {part}.{name}.space.{path}")
             check(kind, section, f"{where}: {part}.{name}")
-
-
-def check_names(params: Params, where: str) -> None:
-    """Data sets and runs can be folders; what is judged exists. Raises InputError."""
-    for name in params.datasets:
-        check_folder(name, f"{where}: datasets.{name}")
-    check_run_names(params, where)
-    for name in params.reference:
-        if name not in params.datasets:
-            raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
-        if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
-            said = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
-            raise InputError(f"{where}: reference.{name}.score_every: {said}")
-    for name, entry in params.svm.items():
-        if name not in params.runs:
-            raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
-        run = params.runs[name]
-        if (entry.dataset, entry.group) != (run.dataset, run.group):
-            said = f"dataset and group are those of the run, {run.dataset} and {run.group}"
-            raise InputError(f"{where}: svm.{name}: {said}")
-
-
-def check_run_names(params: Params, where: str) -> None:
-    """Each run, and each training of one, has a name of its own that can be a folder. Raises InputError."""
-    for name, run in params.runs.items():
-        check_folder(name, f"{where}: runs.{name}")
-        if name == "svm":
-            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
-        for training in run.trainings(name):
-            if training != name and training in params.runs:
-                raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
-
-
-def check_extractors(params: Params, where: str) -> None:
-    """Points are judged by their coordinates, images by anything else. Raises InputError."""
-    for name, entry in params.reference.items():
-        source, section = check_dataset(params.datasets[name], f"{where}: datasets.{name}")
-        points = load_source(source).describe(section).dtype == "float32"
-        for extractor in entry.extractors:
-            if points != (extractor == "coordinates"):
-                said = "is for images, these are points; use coordinates"
-                if not points:
-                    said = "are of points, these are images; use classifier, pixels or an inception"
-                raise InputError(f"{where}: reference.{name}.extractors: {extractor} {said}")
-
-
-def check_groups(params: Params, where: str) -> None:
-    """A group that is compared has runs, on one data set. Raises InputError."""
-    groups: dict[str, set[str]] = {}
-    for run in params.runs.values():
-        groups.setdefault(run.group, set()).add(run.dataset)
-    for section, listed in (("compare", params.compare), ("critics", params.critics)):
-        for group in listed:
-            if group not in groups:
-                raise InputError(f"{where}: {section}: no run is of group {group!r}; {nearest(group, groups)}")
-            if len(groups[group]) > 1:
-                several = ", ".join(sorted(groups[group]))
-                remedy = "compare those on one data set"
-                raise InputError(f"{where}: {section}: group {group!r} has runs on {several}; {remedy}")
-
-
-def check_sweeps(params: Params, where: str) -> None:
-    """Every trial is a run that could stand in `runs`, as far as `Sweep.points_to_check` goes. Raises InputError."""
-    for name, sweep in params.sweeps.items():
-        place = f"{where}: sweeps.{name}"
-        check_folder(name, place)
-        if sweep.run not in params.runs:
-            raise InputError(f"{place}.run: unknown run {sweep.run!r}; {nearest(sweep.run, params.runs)}")
-        run = params.runs[sweep.run]
-        if (sweep.dataset, sweep.family) != (run.dataset, run.family):
-            said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
-            raise InputError(f"{place}: {said}")
-        judges = params.reference[run.dataset].extractors
-        told = [metric for judge in judges for metric in looks(judge)]
-        if sweep.metric.startswith("validation/") and sweep.metric not in told:
-            said = f"nothing that the extractors of reference.{run.dataset} tell"
-            raise InputError(f"{place}.metric: {sweep.metric}: {said}; known: {', '.join(told)}")
-        if both := set(sweep.changes) & set(sweep.space):
-            raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
-        if shared := set(sweep.space) & set(SHARED):
-            raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
-        params.trial(name, {}, 0, where)
-        for values in sweep.points_to_check():
-            params.trial(name, values, 0, where)
-
-
-def check_folder(name: str, where: str) -> None:
-    """A name can be a folder. Raises InputError."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise InputError(f"{where}: not a name for a folder; use letters, digits, - and _")
-
-
-def check_run(run: Run, params: Params, where: str) -> None:
-    """What a run must fit besides its own fields. Raises InputError."""
-    if run.dataset not in params.datasets:
-        raise InputError(f"{where}.dataset: unknown data set {run.dataset!r}; {nearest(run.dataset, params.datasets)}")
-    if run.dataset not in params.reference:
-        raise InputError(f"{where}.dataset: reference.{run.dataset} is missing; it says how its models are judged")
-    if run.size != (size := params.reference[run.dataset].size):
-        raise InputError(f"{where}.size: {run.size}, reference.{run.dataset}.size is {size}; they are compared: equal")
-    parts = run.compute.workers * run.compute.microbatches
-    if run.batch % parts:
-        raise InputError(
-            f"{where}.batch: {run.batch} cannot be cut evenly over {run.compute.workers} workers x "
-            f"{run.compute.microbatches} microbatches; use a multiple of {parts}"
-        )
-    check_family(run.family, run.model, f"{where}.model")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -44,7 +44,7 @@ class _NamesOnce(yaml.SafeLoader):
         return node
 
 
-# YAML 1.1, which PyYAML reads, takes a number with an exponent and no dot for text; YAML 1.2, which DVC reads, does not.
+# YAML 1.1, PyYAML's, takes a number with an exponent and no dot for text; YAML 1.2, DVC's, does not.
 _NamesOnce.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+|[0-9]*\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
 )

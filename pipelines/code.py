@@ -29,7 +29,7 @@ def roots() -> dict[str, tuple[str, ...]]:
         "evaluate": ("pipelines.evaluate", *evaluators),
         "svm": ("pipelines.svm",),
         **{f"sweep/{name}": (*code, "pipelines.sweep") for name, code in weights.items()},
-        "compare": ("pipelines.compare", *evaluators),
+        "compare": ("pipelines.compare", *(f"{one}.NUMBERS" for one in evaluators)),
         "critics": ("pipelines.critics",),
     }
 

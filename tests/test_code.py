@@ -190,5 +190,6 @@ def test_what_a_training_runs_is_counted(family: str, image: ImageShape, dataset
     with executed() as ran:
         train(run, datasets[run.dataset])
     assert len(ran) > 40
-    around = {("gen.training", "train"), ("gen.training", "pick_device"), ("gen.grid", "alternating")}
+    around = {("gen.training", "train"), ("gen.training", "pick_device")}
+    around |= {("gen.grid", "alternating"), ("gen.conditions", "sheet"), ("gen.conditions", "by_class")}  # pictures
     assert uncounted(ran, *weights_code(family), SCORING) <= around

@@ -47,6 +47,30 @@ RUN = "digits_dcgan"
             lambda p: p["runs"].update({f"{RUN}-seed1": p["runs"][RUN], RUN: p["runs"][RUN] | {"seeds": 2}}),
             f"runs.{RUN}-seed1: that is a training of runs.{RUN}; choose another name",
         ),
+        (
+            lambda p: p["runs"]["digits_wgan_gp"]["model"].update({"lambda": 3}),
+            "runs.digits_wgan_gp.model.lambda: unknown; did you mean penalty_weight?",
+        ),
+        (lambda p: p["runs"][RUN].update(group="Digits"), f"runs.{RUN}.group: use small letters, digits, - and _: it"),
+        (
+            lambda p: p["runs"][RUN].update(warm_start="models/digits/digits_gna"),
+            f"runs.{RUN}.warm_start: models/digits/digits_gna holds no exported model; did you mean "
+            "models/digits/digits_gan?",
+        ),
+        (
+            lambda p: (
+                [one["digits"].update(size=24) for one in (p["reference"],)]
+                + [run.update(size=24) for run in p["runs"].values() if run["dataset"] == "digits"]
+            ),
+            ": image of 24x24: ",
+        ),
+        (
+            lambda p: (
+                [p["reference"]["digits"].update(size=8)]
+                + [run.update(size=8) for run in p["runs"].values() if run["dataset"] == "digits"]
+            ),
+            ".size: 8 is smaller than the 16x16 images of digits; give 16 or more",
+        ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
         (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),
         (
@@ -175,7 +199,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
-            "sweeps.ring8_clip.metric: give it as MLflow shows it: validation/<score>, loss/<name> or gradient_norm/<name>; got",
+            "sweeps.ring8_clip.metric: give it as MLflow shows it: validation/<score>, loss/<name> or",
         ),
         (
             lambda p: p["reference"]["digits"].update(score_every=300),
@@ -261,7 +285,7 @@ def test_params_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     [
         ("runs:", "runs:\n  digits_gan: {family: gan}", r"line \d+: 'digits_gan' stands in this section already"),
         ("svm:\n", "runs: {}\nsvm:\n", r"line \d+: 'runs' stands in this section already; give it another name"),
-        ("{source: digits, size: 16,", "{source: digits, size: 16, size: 8,", "'size' stands in this section already"),
+        ("    source: digits\n", "    source: digits\n    size: 8\n", "'size' stands in this section already"),
     ],
 )
 def test_a_name_that_stands_twice(before: str, after: str, line: str, tmp_path: Path) -> None:
@@ -323,6 +347,21 @@ def test_code_and_starting_weights_are_in_the_identity(
     assert first != second
     monkeypatch.setattr("gen.identity.code_digest", lambda *roots: "other code")
     assert second != identity(run, "data", "cpu")
+
+
+@pytest.mark.parametrize("written", ["2e-4", "2E-4", "0.0002", "2.0e-4", "+2e-4", "'2e-4'"])
+def test_one_number_in_all_its_forms_is_one_run(written: str, tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("lr: 2.0e-4", f"lr: {written}"))
+    expected, found = (load(path).run(RUN) for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
+    assert found.model["lr"] == 0.0002
+    assert identity(found, "data", "cpu") == identity(expected, "data", "cpu")
+
+
+def test_a_run_may_start_from_what_another_will_leave(params: dict[str, Any], tmp_path: Path) -> None:
+    params["runs"]["digits_lsgan"]["warm_start"] = "models/digits/digits_dcgan/last"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert load(tmp_path / "params.yaml").run("digits_lsgan").warm_start == "models/digits/digits_dcgan/last"
 
 
 def test_flat() -> None:
