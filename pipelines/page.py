@@ -3,7 +3,9 @@
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,7 @@ from PIL import Image
 from gen.errors import InputError
 from gen.evaluators import number_of, numbers
 from pipelines.lead import Verdict
+from pipelines.page_template import PAGE
 from pipelines.results import Evaluation
 from pipelines.tables import published
 
@@ -47,10 +50,14 @@ def page(
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
-        table.rename(index={leading.leader: f"{leading.leader} (leads)"}).to_html(border=0),
-        legend(column.replace(" ", "_") for column in table.columns),
+        f"<div class=scroll>{html_table(table, runs, leading.leader)}</div>",
+        "<details><summary>Columns and runs</summary>"
+        "<p class=tools id=columns></p><p class=tools id=which></p></details>",
+        f"<details><summary>What the numbers say</summary>{legend(c.replace(' ', '_') for c in table.columns)}</details>",
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
+        "<h2>More of each run</h2>",
+        figures([(run, whole_picture(Path("models") / group / run / "grid.png", f"train@{run}")) for run in runs]),
         "<h2>Score of each checkpoint</h2>",
         image((out / "curves.png").read_bytes()),
     ]
@@ -58,11 +65,9 @@ def page(
         found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
         shown = [(run, path) for run, path in found if path.exists()]
         if shown:
-            figures = "".join(
-                f"<figure>{image(whole_picture(path, run))}<figcaption>{html.escape(run)}</figcaption></figure>"
-                for run, path in shown
+            parts.append(
+                f"<h2>{EXPLAINED[sheet]}</h2>{figures([(run, whole_picture(path, f'evaluate@{run}')) for run, path in shown])}"
             )
-            parts.append(f"<h2>{EXPLAINED[sheet]}</h2><div class=row>{figures}</div>")
     papers = published()
     papers = papers[papers["dataset"] == protocols[runs[0]].dataset]
     if len(papers):
@@ -70,7 +75,10 @@ def page(
         for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
             title = html.escape(f"{metric}: {protocol_name}")
             parts.append(f"<h3>{title}</h3>" + rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
-    return TEMPLATE.format(title=html.escape(group), body="\n".join(parts))
+    says = {column: meaning(column.replace(" ", "_")) for column in table.columns}
+    return PAGE.substitute(
+        title=html.escape(group), body="\n".join(parts), says=json.dumps(says).replace("<", "\\u003c")
+    )
 
 
 def how(protocols: Mapping[str, Evaluation]) -> str:
@@ -114,44 +122,50 @@ def floor(protocol: Evaluation) -> str:
     )
 
 
+def html_table(table: pd.DataFrame, runs: Sequence[str], leader: str | None) -> str:
+    """The table, each row of a run marked by its name; the last row, of real data, is of none."""
+    rows = table.rename(index={leader: f"{leader} (leads)"}).to_html(border=0, table_id="runs")
+    for run in runs:
+        named = f"<th>{html.escape(run)}{' (leads)' if run == leader else ''}</th>"
+        rows = re.sub(rf"<tr>(\s*{re.escape(named)})", rf'<tr data-run="{html.escape(run)}">\1', rows)
+    return rows
+
+
+def figures(pictures: Iterable[tuple[str, bytes]]) -> str:
+    """A picture of each run, side by side."""
+    shown = [
+        f'<figure data-run="{html.escape(run)}">{image(png)}<figcaption>{html.escape(run)}</figcaption></figure>'
+        for run, png in pictures
+    ]
+    return f"<div class=row>{''.join(shown)}</div>"
+
+
+def meaning(metric: str) -> str:
+    """What a column says, and which way is better; nothing of one that is no metric."""
+    name = number_of(metric)
+    if name is None:
+        return ""
+    one = numbers()[name]
+    return f"{one.says}{f' {one.better.capitalize()} is better.' if one.better else ''}"
+
+
 def legend(metrics: Iterable[str]) -> str:
     """What the numbers that are shown say, and which way is good: a list in HTML."""
-    known = numbers()
     names = dict.fromkeys(name for metric in metrics if (name := number_of(metric)))
-    said = [
-        f"<li><b>{name.replace('_', ' ')}</b>{f' ({one.better} is better)' if (one := known[name]).better else ''}: "
-        f"{html.escape(one.says)}</li>"
-        for name in names
-    ]
+    said = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
     return f"<ul>{''.join(said)}</ul>"
 
 
-def whole_picture(path: Path, run: str) -> bytes:
-    """A picture of the run's evaluation. Raises InputError when it is damaged."""
-    content = path.read_bytes()
+def whole_picture(path: Path, stage: str) -> bytes:
+    """A picture that a stage made. Raises InputError when it is missing or damaged."""
     try:
+        content = path.read_bytes()
         Image.open(io.BytesIO(content)).load()
     except Exception:  # Pillow raises whatever damaged bytes lead it to
-        raise InputError(f"{path}: damaged; run dvc repro -s -f evaluate@{run}") from None
+        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}") from None
     return content
 
 
 def image(png: bytes) -> str:
     """The picture inside the page."""
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222 }}
-table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }}
-th, td {{ padding: .3em .6em; text-align: right; border-bottom: 1px solid #ddd }}
-td {{ white-space: nowrap }} th {{ vertical-align: bottom; max-width: 8em }}
-img {{ max-width: 100% }}
-.row img {{ image-rendering: pixelated }}
-.row {{ display: flex; flex-wrap: wrap; gap: 1.5em }}
-figure {{ margin: 0 }} figcaption {{ font-size: 13px; color: #555 }}
-</style></head><body>
-{body}
-</body></html>
-"""
