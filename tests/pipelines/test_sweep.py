@@ -261,7 +261,7 @@ def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: py
         plan(sweep_of(), ring_run("wgan", lr=1e-3)),
         plan(sweep_of(), ring, score_samples=99),
     ]
-    monkeypatch.setattr("pipelines.sweep_plan.code_digest", lambda files: "other code")
+    monkeypatch.setattr("pipelines.sweep_plan.code_digest", lambda *roots: "other code")
     others.append(plan(sweep_of(), ring))
     assert len({first.identity, *(one.identity for one in others)}) == 1 + len(others)
 
