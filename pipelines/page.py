@@ -45,7 +45,7 @@ def page(
         protocols: how each run was evaluated.
         out: the folder of the comparison, with its pictures.
     """
-    runs = [run for run in table.index if run in protocols]
+    runs, home = [run for run in table.index if run in protocols], Path("models") / group
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
@@ -53,11 +53,11 @@ def page(
         f"<div class=scroll>{html_table(table, runs, leading.leader)}</div>",
         "<details><summary>Columns and runs</summary>"
         "<p class=tools id=columns></p><p class=tools id=which></p></details>",
-        f"<details><summary>What the numbers say</summary>{legend(c.replace(' ', '_') for c in table.columns)}</details>",
+        f"<details><summary>What the numbers say</summary>{legend(table.columns)}</details>",
         "<h2>Samples from the same noise</h2>",
         image((out / "samples.png").read_bytes()),
         "<h2>More of each run</h2>",
-        figures([(run, whole_picture(Path("models") / group / run / "grid.png", f"train@{run}")) for run in runs]),
+        figures([(run, whole_picture(home / run / "grid.png", f"train@{run}")) for run in runs]),
         "<h2>Score of each checkpoint</h2>",
         image((out / "curves.png").read_bytes()),
     ]
@@ -65,9 +65,8 @@ def page(
         found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
         shown = [(run, path) for run, path in found if path.exists()]
         if shown:
-            parts.append(
-                f"<h2>{EXPLAINED[sheet]}</h2>{figures([(run, whole_picture(path, f'evaluate@{run}')) for run, path in shown])}"
-            )
+            pictures = [(run, whole_picture(path, f"evaluate@{run}")) for run, path in shown]
+            parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
     papers = published()
     papers = papers[papers["dataset"] == protocols[runs[0]].dataset]
     if len(papers):
@@ -151,7 +150,7 @@ def meaning(metric: str) -> str:
 
 def legend(metrics: Iterable[str]) -> str:
     """What the numbers that are shown say, and which way is good: a list in HTML."""
-    names = dict.fromkeys(name for metric in metrics if (name := number_of(metric)))
+    names = dict.fromkeys(name for metric in metrics if (name := number_of(metric.replace(" ", "_"))))
     said = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
     return f"<ul>{''.join(said)}</ul>"
 

@@ -23,6 +23,7 @@ from gen.config import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.evaluators import number_of, numbers
 from gen.family import DataSpec
+from gen.grid import grid, png
 from gen.loop import data_spec, initial_family
 from gen.metrics.extractors import Extracted
 from pipelines import extraction, store
@@ -99,6 +100,7 @@ def untrained(folder: Path, family: str, place: str | None = None, **changes: An
         run=family,
         attempt="none",
     )
+    (folder / "models" / "tiny" / (place or family) / "grid.png").write_bytes(png(grid(torch.zeros(4, *IMAGES))))
 
 
 def evaluated(place: Workplace, run: str, name: str = "metrics.json") -> dict[str, Any]:
