@@ -63,7 +63,7 @@ RUN = "digits_dcgan"
                 [one["digits"].update(size=24) for one in (p["reference"],)]
                 + [run.update(size=24) for run in p["runs"].values() if run["dataset"] == "digits"]
             ),
-            "runs.digits_ali: image of 24x24: networks with an encoder are for squares of 16, 32, 64 pixels; choose one as",
+            "runs.digits_ali: image of 24x24: networks with an encoder are for squares of 16, 32, 64 pixels",
         ),
         (
             lambda p: (
