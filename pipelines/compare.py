@@ -21,7 +21,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-import gen
 from gen import config
 from gen import export as exporting
 from gen.abilities import Samples
@@ -29,7 +28,7 @@ from gen.conditions import draw, spread
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.evaluators import number_of, numbers
-from gen.family import family_module
+from gen.family import Noise, family_module
 from gen.grid import grid
 from gen.metrics.extractors import ROUNDED
 from gen.settings import nearest
@@ -134,8 +133,8 @@ def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
     A conditional family is told its examples, as many as there are samples, evenly spread.
     """
     folders = {run: Path("models") / group / run for run in runs}
-    models = {run: model for run, folder in folders.items() if isinstance(model := gen.load(folder), Samples)}
-    runs, noise, rows = list(models), gen.Noise, POINTS if points else SAMPLES
+    models = {run: model for run, folder in folders.items() if isinstance(model := exporting.load(folder), Samples)}
+    runs, noise, rows = list(models), Noise, POINTS if points else SAMPLES
     with torch.inference_mode():
         drawn = [
             draw(model, noise("compare", rows=rows), spread(exporting.conditions(folders[run]), rows))

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-import gen
-from gen import config, evaluators
+from gen import config, evaluators, export
 from gen.abilities import Inference, Samples
 from gen.config import Params, Run
 from gen.data.dataset import Dataset, open_dataset
@@ -73,8 +72,8 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         for model in models:
             with concerning(model):
                 numbers = over_draws(params, run, model, references, move) if sampling else {}
-                found.append(numbers | of_the_model(gen.load(model), run, dataset, section, references))
-    family = gen.load(models[0])
+                found.append(numbers | of_the_model(export.load(model), run, dataset, section, references))
+    family = export.load(models[0])
     with concerning(models[0]):
         draw_pictures(pictures, family, run, dataset=dataset, section=section, reference=references[0])
     measured = evaluation.over_trainings(found)

@@ -132,6 +132,8 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
         running = work.is_alive()
         if stop.is_set():
             mailbox.ask_to_stop()
+            if not asked:
+                print(f"{work.name}: asked to stop; it saves a checkpoint first", flush=True)
             asked = asked or time.monotonic()
             silent = time.monotonic() - max(asked, last)
             if silent > (SILENT_SECONDS if heard else UNHEARD_SECONDS):

@@ -24,11 +24,10 @@ class Sampler(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the exported folder."""
-        import gen
         from gen import export
 
         folder = Path(context.artifacts["model"])
-        self.family = gen.load(folder)
+        self.family = export.load(folder)
         self.examples = export.conditions(folder)
         self.classes = export.describe(folder).get("classes", 0)
 

@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-import gen
-from gen import config
+from gen import config, export
 from gen.abilities import Features
 from gen.config import Params
 from gen.data.dataset import Dataset, open_dataset
@@ -55,7 +54,7 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
     """
     run, protocol = params.run(name), params.svm[name].protocol
     model, described = trained(run.group, name)
-    family, dataset = gen.load(model), open_dataset(Path("data/prepared") / run.dataset)
+    family, dataset = export.load(model), open_dataset(Path("data/prepared") / run.dataset)
     if (seen := described.dataset.digest) != dataset.digest:
         raise InputError(
             f"{name}: trained on other data ({seen[:8]}) than is prepared ({dataset.digest[:8]}); "

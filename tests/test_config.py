@@ -62,14 +62,14 @@ RUN = "digits_dcgan"
                 [one["digits"].update(size=24) for one in (p["reference"],)]
                 + [run.update(size=24) for run in p["runs"].values() if run["dataset"] == "digits"]
             ),
-            ": image of 24x24: ",
+            "runs.digits_ali: image of 24x24: networks with an encoder are for squares of 16, 32, 64 pixels",
         ),
         (
             lambda p: (
                 [p["reference"]["digits"].update(size=8)]
                 + [run.update(size=8) for run in p["runs"].values() if run["dataset"] == "digits"]
             ),
-            ".size: 8 is smaller than the 16x16 images of digits; give 16 or more",
+            "runs.digits_ali.size: 8 is smaller than the 16x16 images of digits; give 16 or more",
         ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
         (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),

@@ -76,6 +76,19 @@ class Dataset:
     parsed: Manifest
     """The manifest, checked."""
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{rows:,} {split}" for split, rows in self.rows.items())
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"Dataset({self.name}: {rows}; {'x'.join(map(str, self.shape))}{classes})"
+
+    def __len__(self) -> int:
+        """Rows of the train split."""
+        return self.rows.get("train", 0)
+
+    def __bool__(self) -> bool:
+        """True, also of one without a row to train on."""
+        return True
+
     @property
     def name(self) -> str:
         """Its name in params.yaml."""
@@ -162,12 +175,13 @@ class Dataset:
         )
 
 
-def open_dataset(folder: Path) -> Dataset:
+def open_dataset(folder: Path | str) -> Dataset:
     """The prepared data set in `folder`. Sizes of its files are checked now, their sha256 when they are read.
 
     Raises:
         InputError: the manifest or a shard is missing or damaged.
     """
+    folder = Path(folder)
     path, again = folder / MANIFEST, _remedy(folder, damaged=True)
     if not path.is_file():
         raise InputError(f"{path}: missing; {_remedy(folder)}")

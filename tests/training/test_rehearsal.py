@@ -42,7 +42,7 @@ def test_a_family_is_told_how_many_classes_there_are(datasets: Datasets, tmp_pat
     family = train(run, digits)
     condition = Condition(torch.tensor([9, 9, 0]))
     export.save(tmp_path / "model", family, "cgan", run.model, data_spec(run, digits), condition=condition)
-    again, examples = gen.load(tmp_path / "model"), export.conditions(tmp_path / "model")
+    again, examples = export.load(tmp_path / "model"), export.conditions(tmp_path / "model")
     assert examples is not None
     assert torch.equal(examples.labels, condition.labels)
     nine = draw(again, Noise("z", rows=3), examples)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import gen
 from gen import export
 from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
@@ -62,7 +61,7 @@ def test_an_exported_model_samples_as_it_was_trained_and_remembers_nothing(datas
     run, digits = remembering(steps=4), datasets["digits"]
     family = train(run, digits)
     save(tmp_path, family, "remembering", {}, data_spec(run, digits))
-    again = gen.load(tmp_path)
+    again = export.load(tmp_path)
     noise = [Noise("z", rows=3) for _ in range(2)]
     assert torch.equal(again.sample(noise[0]), family.sample(noise[1]))  # type: ignore[attr-defined]
     assert float(again.grown) == 0.5  # type: ignore[attr-defined]

@@ -1,0 +1,157 @@
+"""Training from a notebook: a family's name or a run, a data set, and a plain function that is told how it goes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from gen.conditions import sheet
+from gen.config import Run
+from gen.data.dataset import Dataset
+from gen.data.loader import Loader
+from gen.errors import InputError
+from gen.family import Batch, check_family, family_names
+from gen.grid import grid
+from gen.journal import SPLIT, Diverged
+from gen.loop import data_spec
+from gen.model import Model
+from gen.rehearsal import rehearse
+from gen.settings import check, nearest
+from gen.training import QUIET
+from gen.training import train as train_family
+
+Callback = Callable[[int, Mapping[str, float]], object]
+COMPUTE = {
+    "workers": 1,
+    "threads": 1,
+    "device": "auto",
+    "precision": "float32",
+    "channels_last": False,
+    "compile": False,
+    "microbatches": 1,
+}
+ADAM = {"lr": 2.0e-4, "beta1": 0.5}
+CONVOLUTIONAL = {"latent": 64, "width": 32, "depth": None}
+INFERENCE = {"latent": 16, "width": 8, "depth": None, "dropout": 0.2, "lr": 1.0e-3, "discriminator_lr": 4.0e-3}
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "gan": {"latent": 64, "width": 256, "depth": 2, "loss": "non_saturating", "dropout": 0.5, "k": 1, **ADAM},
+    "dcgan": {"latent": 64, "width": 32, "k": 1, **ADAM},
+    "lsgan": {**CONVOLUTIONAL, "norm": "batch", "k": 1, "a": 0.0, "b": 1.0, "c": 1.0, **ADAM},
+    "wgan": {**CONVOLUTIONAL, "norm": "batch", "n_critic": 5, "critic_warmup": False, "clip": 0.01, "lr": 4.0e-4},
+    "wgan_gp": {**CONVOLUTIONAL, "norm": "layer", "n_critic": 3, "penalty_weight": 10.0, "lr": 4.0e-4, "beta1": 0.0}
+    | {"beta2": 0.9},
+    "ali": {**INFERENCE, "beta1": 0.5},
+    "bigan": {**INFERENCE, "beta1": 0.5},
+    "cgan": {"latent": 32, "width": 256, "depth": 2, "dropout": 0.5, **ADAM},
+    "autoencoder": {"latent": 16, "width": 256, "depth": 2, "lr": 1.0e-3},
+    "vae": {"latent": 16, "width": 256, "depth": 1, "likelihood": "bernoulli", "beta": 1.0, "lr": 1.0e-3},
+}
+"""What a family's hyperparameters are when nothing is said: those of the runs on digits in params.yaml."""
+
+
+def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
+    """A run of a family on a data set, with the hyperparameters of params.yaml's runs on digits.
+
+    Args:
+        family: its file in gen/families.
+        dataset: what it is trained on.
+        changes: fields of a run (`steps`, `batch`, `size`, `seed`, ...), of its `compute`, or of the family's own
+            settings.
+
+    Raises:
+        InputError: there is no such family or field, or a value is illegal.
+    """
+    if family not in family_names():
+        raise InputError(f"family: unknown family {family!r}; {nearest(family, family_names())}")
+    own = {name: changes.pop(name) for name in list(changes) if name not in Run.model_fields and name not in COMPUTE}
+    compute = {name: changes.pop(name) for name in list(changes) if name in COMPUTE}
+    values: dict[str, Any] = {
+        "family": family,
+        "dataset": dataset.name,
+        "group": "notebook",
+        "size": None,
+        "seed": 0,
+        "steps": 1000,
+        "batch": 64,
+        "ema": 0.995,
+        "warm_start": None,
+        "compute": COMPUTE | compute,
+        "model": dict(MODELS.get(family, {})) | own,
+    }
+    run = check(Run, values | changes, "run")
+    return run.model_copy(update={"model": check_family(family, run.model, family).model_dump()})
+
+
+class Told:
+    """An Observer that passes numbers on to a function."""
+
+    def __init__(self, callback: Callback | None) -> None:
+        self.callback = callback
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """To the function."""
+        if self.callback is not None:
+            self.callback(step, values)
+
+    def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
+        """Nothing."""
+
+    def stop(self) -> bool:
+        """Never."""
+        return False
+
+
+def train(
+    what: str | Run, dataset: Dataset, *, callback: Callback | None = None, every: int = 100, **changes: Any
+) -> Model:
+    """Train a family, in this process.
+
+    Args:
+        what: a family's name, or a run such as `gen.load_params("params.yaml").run("digits_dcgan")`.
+        dataset: what to train it on.
+        callback: called with the number of steps done, and by name losses and speed, or scores on the validation split.
+        every: steps between two calls.
+        changes: as of `run_of`; for a family's name alone.
+
+    Raises:
+        InputError: the run does not fit the data, or its losses are not finite any more.
+    """
+    if isinstance(what, Run) and changes:
+        raise InputError(f"{', '.join(changes)}: a run says it all; give a family's name, or change the run")
+    run = what if isinstance(what, Run) else run_of(what, dataset, **changes)
+    rehearse(run, dataset, run.family)
+    logging = QUIET.model_copy(update={"metrics_every": every})
+    try:
+        family = train_family(run, dataset, logging=logging, observer=Told(callback))
+    except Diverged as error:
+        raise InputError(f"{run.family}: diverged: {error}; lower the learning rate") from None
+    spec = data_spec(run, dataset)
+
+    def held_out(rows: int) -> Batch:
+        return Loader(dataset, SPLIT, batch=rows, seed=run.seed, size=run.size)[0]
+
+    return Model(
+        family=family,
+        name=run.family,
+        settings=run.model,
+        data=spec,
+        classes=dataset.classes,
+        examples=sheet(family, spec, held_out)[1],
+        notes={
+            "dataset": {"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
+            "step": run.steps,
+        },
+    )
+
+
+def show(images: Float[Tensor, "n c h w"], columns: int = 8) -> Image.Image:
+    """One picture of all images, which a notebook displays.
+
+    Raises:
+        InputError: they are no batch of images.
+    """
+    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 2, 3):
+        raise InputError(f"images of shape {tuple(images.shape)}; give some of (n, channels, height, width)")
+    return grid(images.detach().float().cpu(), columns)

@@ -1,0 +1,93 @@
+"""The command `gen`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from gen import config
+from gen.data.fetch import fetch
+from gen.data.prepare import prepare
+from gen.errors import InputError
+from pipelines.cli import STAGES, cli
+from pipelines.own_pictures import add_entries
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for label in ("cat", "dog"):
+        (tmp_path / "Photos" / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.random.default_rng(i).integers(0, 256, (70, 70, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "Photos" / label / f"{i}.png")
+    return Path("Photos")
+
+
+def test_help_has_examples_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['gen', '--help']\n"
+        "from pipelines.cli import main\n"
+        "try: main()\n"
+        "finally: print([one for one in ('torch', 'ray', 'mlflow', 'dvc', 'optuna') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "gen init photos/" in done.stdout
+    assert all(f"\n  {name} " in done.stdout for name in ("init", *STAGES))
+    assert done.stdout.endswith("[]\n")
+
+
+def test_a_stage_is_a_subcommand(photos: Path) -> None:
+    asked = CliRunner().invoke(cli, ["fetch", "--help"])
+    assert asked.exit_code == 0
+    assert "--params PARAMS" in asked.output
+    done = CliRunner().invoke(cli, ["fetch", "--params", "params.yaml", "digits"])
+    assert done.output == "fetched data/raw/digits: nothing to fetch\n"
+
+
+def test_own_pictures_get_their_entries(photos: Path) -> None:
+    before = Path("params.yaml").read_text().splitlines()
+    said = add_entries(photos, None, 32, Path("params.yaml"))
+    assert said.splitlines() == [
+        "params.yaml: datasets.photos (40 pictures of 2 classes), reference.photos and runs.photos_dcgan are added",
+        "now: dvc repro evaluate@photos_dcgan",
+    ]
+    after = Path("params.yaml").read_text().splitlines()
+    rest = iter(after)
+    assert all(line in rest for line in before)  # in their order: nothing but the entries is new
+    params = config.load("params.yaml")
+    assert params.run("photos_dcgan").size == params.reference["photos"].size == 32
+    assert params.reference["photos"].extractors == ("classifier",)
+    fetch("photos", params.datasets["photos"], "here", Path("raw"), mirror=None)
+    assert prepare("photos", params.datasets["photos"], "here", Path("raw"), Path("made")).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "line"),
+    [
+        ("digits", 32, "params.yaml: datasets.digits: is there already; give another name with --name"),
+        (None, 48, "params.yaml: runs.photos_dcgan: image of 48x48: convolutional networks make squares of"),
+        ("my photos", 32, "--name: 'my photos' cannot be a folder; use small letters, digits, - and _"),
+    ],
+)
+def test_what_would_not_do_is_not_written(name: str | None, size: int, line: str, photos: Path) -> None:
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(InputError) as caught:
+        add_entries(photos, name, size, Path("params.yaml"))
+    assert str(caught.value).startswith(line)
+    assert Path("params.yaml").read_bytes() == before
+    assert {path.name for path in Path().iterdir()} == {"params.yaml", "Photos"}
+
+
+def test_what_is_no_folder_of_pictures_is_said(photos: Path) -> None:
+    (photos / "cat" / "notes.txt").write_text("hello")
+    with pytest.raises(InputError, match=r"Photos/cat/notes.txt: not a picture"):
+        add_entries(photos, None, 32, Path("params.yaml"))
