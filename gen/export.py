@@ -40,7 +40,26 @@ def save(
         data: what it was built for.
         condition: examples of what a conditional family is told.
         notes: whatever else model.json shall say: data set, run, step.
+
+    Raises:
+        InputError: the disk is full, or does not let it be written.
     """
+    try:
+        _write(folder, family, name, settings, data, condition, notes)
+    except (OSError, SafetensorError) as error:  # safetensors has a type of its own for a disk that is full
+        said = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the model cannot be written ({said}); make room there and repeat") from None
+
+
+def _write(
+    folder: Path,
+    family: Family,
+    name: str,
+    settings: Mapping[str, Any],
+    data: DataSpec,
+    condition: Condition | None,
+    notes: Mapping[str, Any],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
@@ -92,7 +111,7 @@ def describe(folder: Path | str) -> dict[str, Any]:
         described = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; an exported model has one, see models/<group>/<run>") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); export the model again") from None
     missing = {"format", "family", "model", "image"} - set(described if isinstance(described, dict) else ())
     if missing:

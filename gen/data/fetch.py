@@ -96,7 +96,7 @@ def verify(raw: Path, name: str) -> list[dict[str, Any]]:
     try:
         files = json.loads(path.read_bytes())["files"]
         expected = [(raw / str(entry["file"]), int(entry["bytes"]), str(entry["sha256"])) for entry in files]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {again}") from None
     for file, size, sha256 in expected:
         if not file.is_file():
