@@ -3,122 +3,32 @@
 import io
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mlflow
 import numpy as np
-import pandas as pd
 import requests
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, ViewType
 from mlflow.entities import Run as TrackedRun
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.types import ColSpec, Schema, TensorSpec
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_GIT_COMMIT,
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NOTE,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_SOURCE_TYPE,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from PIL import Image
 
-from gen import export
-from gen.abilities import Samples
-from gen.config import Run, flat
-from gen.data.dataset import Dataset
+from gen.config import flat
 from pipelines.background import Background, Temporary
-from pipelines.model_folder import weights_digest
-from pipelines.provenance import provenance
+from pipelines.facts import Facts, note
+from pipelines.model_registry import register
 from pipelines.store import connect, experiment_id, tracking_uri
 
 BATCH = 900
 MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
-REGISTERED = "registered_weights_sha256"
-"""Tag of a run: of the model that was registered last."""
-SERVED = Path(__file__).with_name("served_model.py")
-HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
-
-    model = mlflow.pyfunc.load_model("models:/{name}/latest")
-    images = model.predict(pandas.DataFrame({{"rows": [64], "seed": [0]}}))
-"""
-"""Description of a registered model."""
 WHY_ENDED = {"outcome", "diverged"}
 """Tags of an ended run that say why it ended; it loses them when it goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is tracked of a run before its first step."""
-
-    name: str
-    experiment: str
-    params: Mapping[str, Any]
-    """Nested; MLflow gets them flat."""
-    tags: Mapping[str, str]
-    """What to find it by, and where it comes from."""
-    dataset: Dataset
-    attempt: str
-    storage: str
-
-
-def facts_of(run: Run, name: str, dataset: Dataset, *, identity: str, attempt: str, storage: str, device: str) -> Facts:
-    """Those of an entry of `runs`."""
-    tags = {"family": run.family, "seed": str(run.seed), **where_from(dataset, identity, device)}
-    return Facts(
-        name=name,
-        experiment=run.group,
-        params=run.model_dump(),
-        tags=tags,
-        dataset=dataset,
-        attempt=attempt,
-        storage=storage,
-    )
-
-
-def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
-    """Tags that say what a result comes from: data, code, versions, device."""
-    found = provenance(device, dataset.folder)
-    return {
-        "identity": identity,
-        "dataset": dataset.name,
-        "device": device,
-        "data_digest": dataset.digest,
-        MLFLOW_SOURCE_NAME: f"pipelines/{Path(sys.argv[0]).name}",
-        MLFLOW_SOURCE_TYPE: "LOCAL",
-        MLFLOW_GIT_COMMIT: found["git_commit"],
-        **found,
-    }
-
-
-def note(facts: Facts) -> str:
-    """Description of a run."""
-    if "sweep" in facts.tags:
-        return (
-            f"The sweep {facts.name} on {facts.dataset.name} as a whole. Its trials are the runs below it; "
-            "its tables and figures are among its artifacts."
-        )
-    return (
-        f"One training of the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
-        "Metrics that begin with validation/ score its checkpoints on the validation split; FID, KID, precision and "
-        "recall are those of its best checkpoint on the test split, and <metric>_floor is that of held-out real data. "
-        "Losses of different families cannot be compared."
-    )
-
-
-def asked_class(folder: Path) -> dict[str, list[int]]:
-    """The column of an example that names the class, of an exported model that is told nothing else; else none."""
-    told = export.conditions(folder)
-    return {} if told is None or told.labels is None or told.extras else {"label": [0]}
 
 
 class Tracker:
@@ -168,7 +78,7 @@ class Tracker:
 
     def model(self, folder: Path) -> None:
         """An exported model, which is registered under the run's name if it samples."""
-        self._later(lambda: self._log_model(folder), keep=True)
+        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder), keep=True)
 
     def text(self, name: str, content: str) -> None:
         """One file that is not on disk."""
@@ -278,42 +188,6 @@ class Tracker:
                 self.logged |= new.keys()
                 self.ended_at = None
             del self.measured[: len(some)]
-
-    def _log_model(self, folder: Path) -> None:
-        weights = weights_digest(folder)
-        if self.store.get_run(self.run_id).data.tags.get(REGISTERED) == weights:
-            return  # exported again: no new version
-        if not isinstance(export.load(folder), Samples):  # it cannot be served
-            self.store.log_artifacts(self.run_id, str(folder), "model")
-            return
-        mlflow.set_tracking_uri(tracking_uri())
-        image = export.describe(folder)["image"]
-        example = {"rows": [16], "seed": [0]} | asked_class(folder)
-        asked = Schema([ColSpec("long", name) for name in example])
-        with mlflow.start_run(run_id=self.run_id):
-            mlflow.pyfunc.log_model(
-                name=self.facts.name,
-                python_model=str(SERVED),
-                artifacts={"model": str(folder)},
-                code_paths=[str(Path(export.__file__).parent)],
-                signature=ModelSignature(asked, Schema([TensorSpec(np.dtype("float32"), (-1, *image))])),
-                pip_requirements=[
-                    "torch",
-                    "safetensors",
-                    "pydantic",
-                    "jaxtyping",
-                    "pyyaml",
-                    "pyarrow",
-                    "pandas",
-                    "numpy",
-                ],
-                input_example=pd.DataFrame(example),
-                registered_model_name=self.facts.name,
-            )
-            self.store.update_registered_model(self.facts.name, HOW_TO_SERVE.format(name=self.facts.name))
-            for name in ("grid.png", "metrics.json"):
-                mlflow.log_artifact(str(folder / name))
-        self.store.set_tag(self.run_id, REGISTERED, weights)
 
     def _end(self, status: str, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():

@@ -17,12 +17,13 @@ from gen.metrics.reference import Reference
 from gen.profiling import TRACE
 from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
+from pipelines.facts import facts_of
 from pipelines.fit import fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import SEEDS, export
 from pipelines.progress import Progress
-from pipelines.tracking import Tracker, facts_of
+from pipelines.tracking import Tracker
 from pipelines.worker import TRACEBACK
 
 STOPPED = 143

@@ -46,5 +46,5 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 def test_json_nested_too_deep_is_one_line(tmp_path: Path) -> None:
     (write(tmp_path) / "model.json").write_text("[" * 100_000 + "]" * 100_000)
-    with pytest.raises(InputError, match="model.json: not JSON"):
+    with pytest.raises(InputError, match=r"model\.json: not JSON"):
         gen.load(tmp_path)
