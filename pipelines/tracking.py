@@ -4,7 +4,8 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from PIL import Image
 
 from gen.config import flat
+from gen.secrets import masked
 from pipelines.background import Background, Temporary
 from pipelines.facts import Facts, note
 from pipelines.model_registry import register
-from pipelines.store import connect, experiment_id, tracking_uri
+from pipelines.store import connect, experiment_id, tracking_uri, warn
 
 BATCH = 900
 MOST_MEASURED = 100_000
@@ -39,13 +41,15 @@ class Tracker:
 
     def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
         self.facts = facts
-        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": facts.storage}
+        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": masked(facts.storage)}
         self.tags[MLFLOW_RUN_NOTE] = note(facts)
         self.tags["checkout"] = str(Path.cwd())
         self.parent = parent
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
         """Names and steps of the metrics and grids that the run has."""
+        self.over = False
+        """Whether it was told how it ended."""
         self.ended_at: int | None = None
         """When the run ended, in milliseconds, if it had ended before and nothing new has been measured since."""
         self.measured: list[Metric] = []
@@ -90,13 +94,27 @@ class Tracker:
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
+        self.over = True
         self._later(lambda: self._end(status, tags), keep=True)
+
+    @contextmanager
+    def ended_whatever_happens(self) -> Iterator[None]:
+        """A run that an exception ends inside the block, before it was told how, is not RUNNING in MLflow for ever."""
+        try:
+            yield
+        except BaseException as error:
+            if not self.over:
+                asked = isinstance(error, KeyboardInterrupt | SystemExit)
+                said = " ".join(masked(str(error)).split())[:1000] or type(error).__name__
+                self.end("KILLED" if asked else "FAILED", outcome="interrupted" if asked else said)
+                self.close()
+            raise
 
     def close(self) -> None:
         """Wait for what is left, in an outage for half a minute at most, and say when something is missing."""
         problem = self.background.close(PATIENCE_SECONDS)
         if problem:
-            print(f"warning: MLflow at {tracking_uri()} lacks part of run {self.facts.name}: {problem}", flush=True)
+            warn(f"lacks part of run {self.facts.name}: {problem}")
 
     def _later(self, work: Callable[[], object], keep: bool = False) -> None:
         def attempt() -> None:

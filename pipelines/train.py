@@ -82,25 +82,27 @@ def train_once(
         tracker = Tracker(
             facts_of(run, name, dataset, identity=digest, attempt=start.attempt, storage=storage, device=device)
         )
-        mailbox = Mailbox()
-        job = job_of(
-            run,
-            name,
-            inputs,
-            device=device,
-            score_samples=params.reference[run.dataset].score_samples,
-            score_every=params.reference[run.dataset].score_every,
-            logging=params.logging,
-            storage=storage,
-            identity=digest,
-            mailbox=mailbox.handle,
-        )
-        progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
-        ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
-        progress.close()
-    if params.logging.profile_steps and checkpoints.has(TRACE):
-        print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
-    conclude(ended, checkpoints, tracker, lambda: export(folder, run, dataset, checkpoints, start.attempt))
+        with tracker.ended_whatever_happens():
+            mailbox = Mailbox()
+            job = job_of(
+                run,
+                name,
+                inputs,
+                device=device,
+                score_samples=params.reference[run.dataset].score_samples,
+                score_every=params.reference[run.dataset].score_every,
+                logging=params.logging,
+                storage=storage,
+                identity=digest,
+                mailbox=mailbox.handle,
+            )
+            progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
+            ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
+            progress.close()
+    with tracker.ended_whatever_happens():
+        if params.logging.profile_steps and checkpoints.has(TRACE):
+            print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
+        conclude(ended, checkpoints, tracker, lambda: export(folder, run, dataset, checkpoints, start.attempt))
     return checkpoints
 
 

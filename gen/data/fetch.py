@@ -11,6 +11,7 @@ from gen.data.download import copy, download, read_text
 from gen.data.folder import lock, whole
 from gen.data.source import Gathers, Published, check_dataset, load_source
 from gen.errors import InputError
+from gen.secrets import masked
 
 PROVENANCE = "PROVENANCE.json"
 DOWNLOADS = Path(".cache/downloads")
@@ -204,7 +205,7 @@ def _check(file: Path, origin: Origin) -> None:
 def _entry(folder: Path, path: str, place: str, verified: str) -> dict[str, Any]:
     file = folder / path
     sha256 = _digest(file, "sha256")
-    return {"file": path, "bytes": file.stat().st_size, "sha256": sha256, "from": place, "verified": verified}
+    return {"file": path, "bytes": file.stat().st_size, "sha256": sha256, "from": masked(place), "verified": verified}
 
 
 def _digest(file: Path, kind: str) -> str:
