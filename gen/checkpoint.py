@@ -13,10 +13,12 @@ import hashlib
 import io
 import json
 import logging
+import pickle
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,9 @@ from torch import Tensor
 from gen.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
+"""What it raises to use content of another kind."""
 
 
 class Unreadable(OSError):
@@ -74,7 +79,7 @@ class Checkpoints:
         Raises:
             Unreadable: it cannot be seen what there is.
         """
-        note = self.read_json("run.json") or {}
+        note = self._note()
         ended, reached = note.get("ended"), self.vouched()
         # A power cut may have emptied the note, or it is missing; the checkpoints are verified themselves.
         begun = note or reached or self.has("run.json")
@@ -94,11 +99,18 @@ class Checkpoints:
 
     def outcome(self) -> str | None:
         """How the attempt ended; None when there is none or it has not."""
-        return (self.read_json("run.json") or {}).get("outcome")
+        return self._note().get("outcome")
+
+    def _note(self) -> dict[str, Any]:
+        """What run.json says. What neither `begin` nor `end` writes is left out: it may cost no checkpoint."""
+        note = self.read_json("run.json") or {}
+        if type(note.get("ended")) is not int or note.get("outcome") not in ("finished", "diverged"):
+            note = {key: value for key, value in note.items() if key not in ("ended", "outcome")}
+        return note if isinstance(note.get("attempt", ""), str) else {}
 
     def end(self, step: int, outcome: str, scoring: str = "") -> None:
         """Note that the attempt is over (`finished` or `diverged`), and how its checkpoints were scored."""
-        note = self.read_json("run.json") or {}
+        note = self._note()
         self.put("run.json", json.dumps({**note, "ended": step, "outcome": outcome, "scoring": scoring}).encode())
 
     def steps(self) -> list[int]:
@@ -125,13 +137,35 @@ class Checkpoints:
         return None
 
     def at(self, step: int, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The state saved at `step`, or None when it does not verify."""
+        """The state saved at `step`, or None when it does not verify.
+
+        Raises:
+            InputError: it verifies, and is not what `save` writes.
+            Unreadable: it is there and cannot be read.
+        """
         manifest = self.read_json(f"{_name(step)}/manifest.json")
         blob = self._read(f"{_name(step)}/state.pt")
         if blob is None or manifest != self._manifest(step, blob):
             return None
-        state: dict[str, Any] = torch.load(io.BytesIO(blob), map_location=device, weights_only=True)
+        with self.understood(step):
+            state: dict[str, Any] = torch.load(io.BytesIO(blob), map_location=device, weights_only=True)
+            if state["steps_done"] != step:
+                raise ValueError(f"it is of step {state['steps_done']}")
         return state
+
+    @contextmanager
+    def understood(self, step: int) -> Iterator[None]:
+        """The content of the checkpoint of `step` is used inside the block: raises InputError when it does not fit."""
+        try:
+            yield
+        except (InputError, torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except MISFITS as error:
+            said = (str(error).strip().splitlines() or [""])[0]
+            raise InputError(
+                f"{self.root}/{_name(step)}: whole, but not a checkpoint of this run ({type(error).__name__}: {said}); "
+                "move that folder away to go on from the one before"
+            ) from None
 
     def drop_after(self, step: int) -> None:
         """Delete what was begun after `step` and is not whole, so that nothing takes it for a checkpoint."""

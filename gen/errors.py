@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from gen.secrets import masked
+
 MOST = 20
 """Problems that one line names; of the rest it is said how many."""
 
@@ -9,8 +11,11 @@ MOST = 20
 class InputError(ValueError):
     """Something the user gave is wrong: one line that says what, where, and what would be right.
 
-    Commands print the line and exit with status 1; nothing else catches it.
+    Commands print the line and exit with status 1; nothing else catches it. Passwords in addresses are masked.
     """
+
+    def __init__(self, line: object = "") -> None:
+        super().__init__(masked(str(line)))
 
 
 def refuse(problems: Sequence[str]) -> None:

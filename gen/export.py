@@ -40,7 +40,23 @@ def save(
         data: what it was built for.
         condition: examples of what a conditional family is told.
         notes: whatever else model.json shall say: data set, run, step.
+
+    Raises:
+        InputError: the disk is full, or does not let it be written.
     """
+    try:
+        _write(folder, family, condition, {"family": name, "model": dict(settings), **_listed(data), **notes})
+    except (OSError, SafetensorError) as error:  # safetensors has a type of its own for a disk that is full
+        said = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the model cannot be written ({said}); make room there and repeat") from None
+
+
+def _listed(data: DataSpec) -> dict[str, Any]:
+    """As JSON has it."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in data._asdict().items()}
+
+
+def _write(folder: Path, family: Family, condition: Condition | None, described: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
@@ -49,9 +65,8 @@ def save(
         told["labels"] = condition.labels
     examples = {name: column.detach().contiguous().cpu() for name, column in told.items()}
     safetensors.torch.save_file(examples, folder / CONDITIONS)
-    spec = {name: list(value) if isinstance(value, tuple) else value for name, value in data._asdict().items()}
-    described = {"format": FORMAT, "family": name, "model": dict(settings), **spec, **notes}
-    (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    whole = json.dumps({"format": FORMAT, **described}, indent=2) + "\n"
+    (folder / "model.json").write_text(whole, encoding="utf-8")
 
 
 def load(folder: Path | str) -> Family:
@@ -92,7 +107,7 @@ def describe(folder: Path | str) -> dict[str, Any]:
         described = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; an exported model has one, see models/<group>/<run>") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); export the model again") from None
     missing = {"format", "family", "model", "image"} - set(described if isinstance(described, dict) else ())
     if missing:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -92,17 +92,13 @@ class Journal:
         """Go on from the newest checkpoint, or begin with a grid of the untrained family.
 
         Raises:
-            InputError: workers would start from different states.
+            InputError: workers would start from different states, or a checkpoint is whole and of something else.
             Unreadable: a checkpoint is there and cannot be read.
         """
         state = self.checkpoints.newest(self.loop.device) if self.checkpoints else None
-        if state is not None:
-            best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
-            shown = state.pop("shown", {})  # an older version's checkpoints have none
-            self.shown = {name: (step, images.cpu()) for name, (step, images) in shown.items()}
-            self.best = best if judge == self.score.digest else None  # another judge's values do not compare
-            self.loop.restore(state)
-            self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
+        if self.checkpoints is not None and state is not None:
+            with self.checkpoints.understood(state["steps_done"]):
+                self.restore(state)
             self.retell()
         elif self.checkpoints is not None and self.loop.workers.first:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
@@ -113,6 +109,15 @@ class Journal:
             self.show_grid()
         self.opened = self.clock = time.monotonic()
         self.recorded = (self.loop.steps_done, self.loop.batches_used)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """What `save` has put into a checkpoint."""
+        best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
+        shown = state.pop("shown", {})  # an older version's checkpoints have none
+        self.shown = {name: (step, images.cpu()) for name, (step, images) in shown.items()}
+        self.best = best if judge == self.score.digest else None  # another judge's values do not compare
+        self.loop.restore(state)
+        self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
 
     def retell(self) -> None:
         """Tell the observer what it was told before: a process that was killed may not have passed all of it on."""

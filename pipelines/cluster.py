@@ -59,7 +59,7 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
         if address:
             _check_answers(address)
         _start(options, over)
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises a plain one when its own processes are not up in time
         said = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
             raise InputError(f"Ray does not start on this machine: {said}") from None

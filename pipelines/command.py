@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from gen.errors import InputError
+from gen.secrets import masked
 from pipelines.above import end_with_dvc
 
 PARAMS = Path("params.yaml")
@@ -27,7 +28,7 @@ def run(main: Callable[[], None]) -> int:
     try:
         main()
     except (InputError, OSError) as error:
-        print(f"error: {_aimed(str(error))}", file=sys.stderr)
+        print(f"error: {_aimed(masked(str(error)))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

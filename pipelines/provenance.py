@@ -44,11 +44,14 @@ def _dvc_hash(data: Path) -> str:
     for lock in (Path("dvc.lock"), Path("paper/dvc.lock")):
         if not lock.is_file():
             continue
-        stages: dict[str, Any] = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-        for stage in stages.values():
-            for out in stage.get("outs", ()):
-                if out["path"] == str(data):
-                    return str(out["md5"])
+        try:
+            stages: dict[str, Any] = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+            outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+            found = [str(out["md5"]) for out in outs if out["path"] == str(data)]
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, yaml.YAMLError):
+            continue  # of a merge, say, that is not done: only a tag needs it
+        if found:
+            return found[0]
     return ""
 
 

@@ -10,9 +10,13 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from gen import export
+from gen.abilities import Samples
+from pipelines.model_folder import weights_digest
 from pipelines.store import tracking_uri
 
 BEST = "best"
+REGISTERED = "registered_weights_sha256"
+"""Tag of a run: of the model that was registered last."""
 SERVED = Path(__file__).with_name("served_model.py")
 NEEDS = ["torch", "safetensors", "pydantic", "jaxtyping", "pyyaml", "pyarrow", "pandas", "numpy"]
 HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
@@ -27,7 +31,7 @@ in their tags what they changed.
 
 
 def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, change: str, experiment: str) -> None:
-    """Register the model in `folder` as the newest version of `name`.
+    """Register the model in `folder` as the newest version of `name`, if it samples and is not registered already.
 
     Args:
         store: a client of the store.
@@ -37,6 +41,12 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
         change: what its run has different from params.yaml; "" for nothing, and then it is the one to be used.
         experiment: DVC's name of the experiment that trained it, if there was one.
     """
+    weights = weights_digest(folder)
+    if store.get_run(run_id).data.tags.get(REGISTERED) == weights:
+        return  # exported again: no new version
+    if not isinstance(export.load(folder), Samples):  # it cannot be served
+        store.log_artifacts(run_id, str(folder), "model")
+        return
     mlflow.set_tracking_uri(tracking_uri())
     image = export.describe(folder)["image"]
     example = {"rows": [16], "seed": [0]} | asked_class(folder)
@@ -61,6 +71,7 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
             store.set_model_version_tag(name, version, tag, value)
     if not (change and experiment):
         store.set_registered_model_alias(name, BEST, version)
+    store.set_tag(run_id, REGISTERED, weights)
 
 
 def asked_class(folder: Path) -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
+from gen.secrets import masked
 from pipelines.above import home
 from pipelines.moved import follow
 
@@ -46,6 +47,11 @@ def experiment_note(name: str) -> str:
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or the embedded database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / HOME}/mlflow.db"
+
+
+def warn(what: str) -> None:
+    """Say in one line what the store has not got; nothing else depends on it."""
+    print(masked(f"warning: MLflow at {tracking_uri()} {what}"), flush=True)
 
 
 def embedded() -> bool:
@@ -101,13 +107,13 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
         store = connect()
         found = store.search_runs([experiment_id(store, group)], f"tags.run = '{name}' and tags.attempt = '{attempt}'")
         if not found:
-            print(f"warning: MLflow at {tracking_uri()} has no run {name} of group {group} that trained this model")
+            warn(f"has no run {name} of group {group} that trained this model")
             return
         run_id = found[0].info.run_id
         store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
         store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,4 +173,4 @@ def add_comparison(group: str, folder: Path) -> None:
         store.log_artifacts(run.info.run_id, str(folder))
         store.set_terminated(run.info.run_id, "FINISHED")
     except Exception as error:
-        print(f"warning: MLflow at {tracking_uri()} lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")

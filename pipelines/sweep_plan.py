@@ -12,9 +12,9 @@ from gen.data.dataset import Dataset
 from gen.identity import identity
 from gen.metrics.reference import Reference
 from gen.sweep import label
+from pipelines.facts import Facts, facts_of, where_from
 from pipelines.jobs import job_of, storage_of
 from pipelines.search import Point, Trial
-from pipelines.tracking import Facts, facts_of, where_from
 from pipelines.trial import FAILURE
 
 CODE = (

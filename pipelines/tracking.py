@@ -3,12 +3,10 @@
 import io
 import json
 import re
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import requests
@@ -17,108 +15,22 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, ViewType
 from mlflow.entities import Run as TrackedRun
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_GIT_COMMIT,
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NOTE,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_SOURCE_TYPE,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from PIL import Image
 
-from gen import export
-from gen.abilities import Samples
-from gen.config import Run, flat
-from gen.data.dataset import Dataset
+from gen.config import flat
+from gen.secrets import masked
 from pipelines.background import Background, Temporary
-from pipelines.model_folder import weights_digest
-from pipelines.provenance import provenance
+from pipelines.facts import Facts, note, shown_name
 from pipelines.registry import register
-from pipelines.store import connect, experiment_id, tracking_uri
+from pipelines.store import connect, experiment_id, tracking_uri, warn
 
 BATCH = 900
 MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
-REGISTERED = "registered_weights_sha256"
-"""Tag of a run: of the model that was registered last."""
 WHY_ENDED = {"outcome", "diverged"}
 """Tags of an ended run that say why it ended; it loses them when it goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is tracked of a run before its first step."""
-
-    name: str
-    experiment: str
-    params: Mapping[str, Any]
-    """Nested; MLflow gets them flat."""
-    tags: Mapping[str, str]
-    """What to find it by, and where it comes from."""
-    dataset: Dataset
-    attempt: str
-    storage: str
-
-
-def facts_of(
-    run: Run,
-    name: str,
-    dataset: Dataset,
-    *,
-    identity: str,
-    attempt: str,
-    storage: str,
-    device: str,
-    change: str = "",
-) -> Facts:
-    """Those of an entry of `runs`, and what it has different from the committed params file."""
-    tags = {"family": run.family, "seed": str(run.seed), **where_from(dataset, identity, device)}
-    tags |= {"change": change} if change else {}
-    return Facts(
-        name=name,
-        experiment=run.group,
-        params=run.model_dump(),
-        tags=tags,
-        dataset=dataset,
-        attempt=attempt,
-        storage=storage,
-    )
-
-
-def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
-    """Tags that say what a result comes from: data, code, versions, device."""
-    found = provenance(device, dataset.folder)
-    return {
-        "identity": identity,
-        "dataset": dataset.name,
-        "device": device,
-        "data_digest": dataset.digest,
-        MLFLOW_SOURCE_NAME: f"pipelines/{Path(sys.argv[0]).name}",
-        MLFLOW_SOURCE_TYPE: "LOCAL",
-        MLFLOW_GIT_COMMIT: found["git_commit"],
-        **found,
-    }
-
-
-def note(facts: Facts) -> str:
-    """Description of a run."""
-    if "sweep" in facts.tags:
-        return (
-            f"The sweep {facts.name} on {facts.dataset.name} as a whole. Its trials are the runs below it; "
-            "its tables and figures are among its artifacts."
-        )
-    return (
-        f"One training of the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
-        "Metrics that begin with validation/ score its checkpoints on the validation split; FID, KID, precision and "
-        "recall are those of its best checkpoint on the test split, and <metric>_floor is that of held-out real data. "
-        "Losses of different families cannot be compared."
-    )
-
-
-def shown_name(facts: Facts) -> str:
-    """A run's name in MLflow, with what it has different from the committed params file."""
-    return " ".join(filter(None, (facts.name, facts.tags.get("change"))))
 
 
 class Tracker:
@@ -129,13 +41,15 @@ class Tracker:
 
     def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
         self.facts = facts
-        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": facts.storage}
+        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": masked(facts.storage)}
         self.tags[MLFLOW_RUN_NOTE] = note(facts)
         self.tags["checkout"] = str(Path.cwd())
         self.parent = parent
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
         """Names and steps of the metrics and grids that the run has."""
+        self.over = False
+        """Whether it was told how it ended."""
         self.ended_at: int | None = None
         """When the run ended, in milliseconds, if it had ended before and nothing new has been measured since."""
         self.measured: list[Metric] = []
@@ -168,7 +82,9 @@ class Tracker:
 
     def model(self, folder: Path) -> None:
         """An exported model, which is registered under the run's name if it samples."""
-        self._later(lambda: self._log_model(folder), keep=True)
+        change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
+        told = {"change": change, "experiment": experiment}
+        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), keep=True)
 
     def text(self, name: str, content: str) -> None:
         """One file that is not on disk."""
@@ -180,13 +96,27 @@ class Tracker:
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
+        self.over = True
         self._later(lambda: self._end(status, tags), keep=True)
+
+    @contextmanager
+    def ended_whatever_happens(self) -> Iterator[None]:
+        """A run that an exception ends inside the block, before it was told how, is not RUNNING in MLflow for ever."""
+        try:
+            yield
+        except BaseException as error:
+            if not self.over:
+                asked = isinstance(error, KeyboardInterrupt | SystemExit)
+                said = " ".join(masked(str(error)).split())[:1000] or type(error).__name__
+                self.end("KILLED" if asked else "FAILED", outcome="interrupted" if asked else said)
+                self.close()
+            raise
 
     def close(self) -> None:
         """Wait for what is left, in an outage for half a minute at most, and say when something is missing."""
         problem = self.background.close(PATIENCE_SECONDS)
         if problem:
-            print(f"warning: MLflow at {tracking_uri()} lacks part of run {self.facts.name}: {problem}", flush=True)
+            warn(f"lacks part of run {self.facts.name}: {problem}")
 
     def _later(self, work: Callable[[], object], keep: bool = False) -> None:
         def attempt() -> None:
@@ -278,17 +208,6 @@ class Tracker:
                 self.logged |= new.keys()
                 self.ended_at = None
             del self.measured[: len(some)]
-
-    def _log_model(self, folder: Path) -> None:
-        weights = weights_digest(folder)
-        if self.store.get_run(self.run_id).data.tags.get(REGISTERED) == weights:
-            return  # exported again: no new version
-        if not isinstance(export.load(folder), Samples):  # it cannot be served
-            self.store.log_artifacts(self.run_id, str(folder), "model")
-            return
-        change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
-        register(self.store, self.run_id, self.facts.name, folder, change=change, experiment=experiment)
-        self.store.set_tag(self.run_id, REGISTERED, weights)
 
     def _end(self, status: str, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():

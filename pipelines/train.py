@@ -19,12 +19,13 @@ from gen.profiling import TRACE
 from gen.rehearsal import rehearse
 from pipelines import above, cluster, command, stage
 from pipelines.changes import changes, in_words
+from pipelines.facts import facts_of
 from pipelines.fit import fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import SEEDS, export
 from pipelines.progress import Progress
-from pipelines.tracking import Tracker, facts_of
+from pipelines.tracking import Tracker
 from pipelines.worker import TRACEBACK
 
 STOPPED = 143
@@ -96,25 +97,27 @@ def train_once(
                 change=change,
             )
         )
-        mailbox = Mailbox()
-        job = job_of(
-            run,
-            name,
-            inputs,
-            device=device,
-            score_samples=params.reference[run.dataset].score_samples,
-            score_every=params.reference[run.dataset].score_every,
-            logging=params.logging,
-            storage=storage,
-            identity=digest,
-            mailbox=mailbox.handle,
-        )
-        progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
-        ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
-        progress.close()
-    if params.logging.profile_steps and checkpoints.has(TRACE):
-        print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
-    conclude(ended, checkpoints, tracker, lambda: export(folder, run, dataset, checkpoints, start.attempt))
+        with tracker.ended_whatever_happens():
+            mailbox = Mailbox()
+            job = job_of(
+                run,
+                name,
+                inputs,
+                device=device,
+                score_samples=params.reference[run.dataset].score_samples,
+                score_every=params.reference[run.dataset].score_every,
+                logging=params.logging,
+                storage=storage,
+                identity=digest,
+                mailbox=mailbox.handle,
+            )
+            progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
+            ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
+            progress.close()
+    with tracker.ended_whatever_happens():
+        if params.logging.profile_steps and checkpoints.has(TRACE):
+            print(f"{name}: the profiler's trace is {checkpoints.root}/{TRACE}, for chrome://tracing", flush=True)
+        conclude(ended, checkpoints, tracker, lambda: export(folder, run, dataset, checkpoints, start.attempt))
     return checkpoints
 
 

@@ -1,8 +1,10 @@
 """What counts as a checkpoint, which one is continued from, and when a run starts anew."""
 
+import io
 import json
 import multiprocessing
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,37 @@ def test_without_its_note_and_beside_a_stray_folder_a_run_goes_on(checkpoints: C
     for stray in ("step_00000099", "step_abc"):
         file(checkpoints, stray).mkdir()
     assert checkpoints.begin(12, fresh=False).continued
+    assert newest(checkpoints) == 8
+
+
+@pytest.mark.parametrize("content", [b"no file of torch", {"weight": torch.zeros(2)}, [1], {"steps_done": 7}])
+def test_a_checkpoint_that_verifies_and_holds_something_else_is_one_line(
+    checkpoints: Checkpoints, content: Any
+) -> None:
+    save(checkpoints, 4)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    blob = content if isinstance(content, bytes) else buffer.getvalue()
+    checkpoints.put("step_00000008/state.pt", blob)
+    checkpoints.put("step_00000008/manifest.json", json.dumps(checkpoints._manifest(8, blob)).encode())
+    with pytest.raises(InputError, match=r"step_00000008: whole, but not a checkpoint of this run") as raised:
+        checkpoints.newest()
+    assert "\n" not in str(raised.value)
+    assert checkpoints.steps() == [4, 8]
+    shutil.move(file(checkpoints, "step_00000008"), file(checkpoints, "aside"))  # as it advises
+    assert newest(checkpoints) == 4
+
+
+@pytest.mark.parametrize(
+    "note",
+    ['{"attempt": "a", "ended": 8}', '{"attempt": 5}', '{"ended": "x", "outcome": "finished"}', "[" * 100_000],
+)
+def test_a_note_that_nobody_writes_costs_no_checkpoint(checkpoints: Checkpoints, note: str) -> None:
+    checkpoints.begin(8, fresh=False)
+    save(checkpoints, 4, 8)
+    file(checkpoints, "run.json").write_text(note)
+    assert checkpoints.outcome() is None
+    assert checkpoints.begin(8, fresh=False, scoring="fid").continued
     assert newest(checkpoints) == 8
 
 

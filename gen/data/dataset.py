@@ -189,7 +189,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     try:
         values = json.loads(blob)
         parsed = check(Manifest, values, str(path))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({str(error).removeprefix(f'{path}: ')}); {again}") from None
     for shard in (shard for parts in parsed.splits.values() for shard in parts):
         if Path(shard.file).name != shard.file:

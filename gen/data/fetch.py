@@ -11,6 +11,7 @@ from gen.data.download import copy, download, read_text
 from gen.data.folder import lock, whole
 from gen.data.source import Gathers, Published, check_dataset, load_source
 from gen.errors import InputError
+from gen.secrets import masked
 
 PROVENANCE = "PROVENANCE.json"
 DOWNLOADS = Path(".cache/downloads")
@@ -96,7 +97,7 @@ def verify(raw: Path, name: str) -> list[dict[str, Any]]:
     try:
         files = json.loads(path.read_bytes())["files"]
         expected = [(raw / str(entry["file"]), int(entry["bytes"]), str(entry["sha256"])) for entry in files]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {again}") from None
     for file, size, sha256 in expected:
         if not file.is_file():
@@ -204,7 +205,7 @@ def _check(file: Path, origin: Origin) -> None:
 def _entry(folder: Path, path: str, place: str, verified: str) -> dict[str, Any]:
     file = folder / path
     sha256 = _digest(file, "sha256")
-    return {"file": path, "bytes": file.stat().st_size, "sha256": sha256, "from": place, "verified": verified}
+    return {"file": path, "bytes": file.stat().st_size, "sha256": sha256, "from": masked(place), "verified": verified}
 
 
 def _digest(file: Path, kind: str) -> str:

@@ -89,7 +89,7 @@ def decode(blob: bytes | memoryview, where: str) -> Rows:
             table.column("id").to_pylist(),
             {name: table.column(name).to_numpy() for name in extras},
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         said = str(error).split("\n")[0]
         raise InputError(f"{where}: not a shard of images ({said})") from None
 

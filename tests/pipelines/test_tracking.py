@@ -22,7 +22,8 @@ from gen.data.dataset import Dataset
 from gen.grid import grid, png
 from pipelines import background
 from pipelines.background import Background, Temporary
-from pipelines.tracking import Facts, Tracker, facts_of
+from pipelines.facts import Facts, facts_of
+from pipelines.tracking import Tracker
 from tests.training.tiny import run_of
 
 
