@@ -5,13 +5,16 @@
          model.json               how to build it again; written last
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from gen.errors import InputError
 from gen.family import Condition, DataSpec, Family, ImageShape, load_family
@@ -78,7 +81,14 @@ def load(folder: Path | str) -> Family:
     described = describe(folder)
     # Models of earlier versions lack the last two: none of their families looked at a label.
     data = DataSpec(ImageShape(*described["image"]), described.get("classes", 0), tuple(described.get("extras", ())))
-    family = load_family(described["family"], described["model"], data, f"{folder}/model.json: model")
+    build = functools.partial(load_family, described["family"], described["model"], data, f"{folder}/model.json: model")
+    try:
+        with torch.device("meta"):  # without memory: the folder is somebody's word
+            expected = build()
+    except RuntimeError as error:
+        raise InputError(f"{folder}/model.json: cannot be built ({' '.join(str(error).split())[:120]})") from None
+    check_header(Path(folder) / "weights.safetensors", expected)
+    family = build()
     load_weights(folder, family)
     return family.train(False)
 
@@ -126,9 +136,39 @@ def describe(folder: Path | str) -> dict[str, Any]:
 def load_weights(folder: Path | str, family: Family) -> None:
     """Give `family` the weights of an exported model, all of them. Raises InputError when they do not fit."""
     path = Path(folder) / "weights.safetensors"
+    check_header(path, family)
     try:
-        family.load_state_dict(safetensors.torch.load_file(path))
+        weights = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
-    except RuntimeError as error:
-        raise InputError(f"{path}: weights of another model: {' '.join(str(error).split())[:200]}") from None
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InputError(f"{path}: {name} has values that are not finite; export the model again")
+    family.load_state_dict(weights)
+
+
+def check_header(path: Path, family: Family) -> None:
+    """Compare names, shapes and types of the weights in a file with a family's, before any of them is read.
+
+    Raises:
+        InputError: they differ, or the file cannot be read.
+    """
+    expected = {name: (_kind(tensor), list(tensor.shape)) for name, tensor in family.state_dict().items()}
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: (one.get_dtype(), list(one.get_shape())) for name, one in slices.items()}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            mine, its = (f"{one[0]} {one[1]}" if one else "nothing" for one in (expected.get(name), found.get(name)))
+            raise InputError(f"{path}: weights of another model: {name} is {its}, model.json asks for {mine}")
+
+
+def _kind(tensor: Tensor) -> str:
+    """The type of a tensor as safetensors writes it: F32, BF16, I64."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    letters = name.rstrip("0123456789")
+    short = {"float": "F", "bfloat": "BF", "int": "I", "uint": "U", "bool": "BOOL"}
+    return short[letters] + name[len(letters) :] if letters in short else name

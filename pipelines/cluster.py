@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 import grpc  # type: ignore[import-untyped]
 import psutil
 import ray
 import torch
+from ray._private.authentication.authentication_token_generator import generate_new_authentication_token
 from ray._private.grpc_utils import init_grpc_channel
 from ray._private.services import canonicalize_bootstrap_address
 
@@ -58,6 +60,8 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     try:
         if address:
             _check_answers(address)
+        else:
+            keep_token_private(Path.home() / ".ray" / "auth_token")
         _start(options, over)
     except Exception as error:  # Ray raises a plain one when its own processes are not up in time
         said = (str(error).splitlines() or [type(error).__name__])[0]
@@ -71,6 +75,20 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     finally:
         ray.shutdown()
         over.set()
+
+
+def keep_token_private(path: Path) -> None:
+    """Only its owner reads the token with which code is run in a Ray of this machine; Ray itself would let all read it.
+
+    One that cannot be kept there is Ray's to complain of.
+    """
+    with suppress(OSError):
+        if path.exists():
+            path.chmod(0o600)
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(generate_new_authentication_token())
 
 
 def _check_answers(address: str) -> None:

@@ -17,13 +17,17 @@ from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
 from pipelines.worker import GIVEN_UP, LESS_MEMORY, Job
 
 POLL_SECONDS = 0.2
+ANSWER_SECONDS = 5.0
+"""How long one look into the mailbox may take."""
 GIVEN_UP_SECONDS = 60.0
 BUSY_SECONDS = 60.0
 """When it is said that no worker has begun."""
 UNHEARD_SECONDS = 20.0
 """How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
-SILENT_SECONDS = 60.0
-"""How long workers that are to stop may say nothing: a hung one never will."""
+SAVE_SECONDS = 60.0
+"""How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
+NOTICE_SECONDS = 8.0
+"""After which it is said that they are waited for."""
 
 
 class Listener(Protocol):
@@ -124,27 +128,22 @@ def reason_of(error: Exception) -> str:
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
-    ended, running, heard, told, asked, last = None, True, False, False, 0.0, 0.0
-    started = time.monotonic()
+    ended, running, heard, told = None, True, False, False
+    started, stopping = time.monotonic(), Stopping(work.name, mailbox)
     work.start()
     while running:
         time.sleep(POLL_SECONDS)
         running = work.is_alive()
-        if stop.is_set():
-            mailbox.ask_to_stop()
-            if not asked:
-                print(f"{work.name}: asked to stop; it saves a checkpoint first", flush=True)
-            asked = asked or time.monotonic()
-            silent = time.monotonic() - max(asked, last)
-            if silent > (SILENT_SECONDS if heard else UNHEARD_SECONDS):
-                said = f"its workers have not answered for {silent:.0f} s; what came after the last checkpoint is lost"
-                return Ended("stopped", said if heard else "")
         try:
-            events = mailbox.take()
-            if events:
-                heard, last = True, time.monotonic()
+            if stop.is_set() and (given_up := stopping.given_up(heard)):
+                return given_up
+            events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
         except RayError as error:
-            return Ended("failed", f"Ray is gone ({str(error).splitlines()[0]})")
+            said = f"Ray is gone ({str(error).splitlines()[0]})"
+            if stop.is_set():
+                return Ended("stopped", f"without its workers: {said}; what was saved before is kept")
+            return Ended("failed", f"{said}; start it again to go on from what was saved")
+        heard = heard or bool(events)
         if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
             print(f"{work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
             told = True
@@ -157,6 +156,33 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
             work.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
     return ended or Ended("failed", work.reason)
+
+
+class Stopping:
+    """Workers that are to save and return, and how long they are waited for."""
+
+    def __init__(self, name: str, mailbox: Mailbox) -> None:
+        self.name = name
+        self.mailbox = mailbox
+        self.asked = 0.0
+        self.told = False
+
+    def given_up(self, heard: bool) -> Ended | None:
+        """Ask them; how it ended, when they are not waited for any longer. `heard` is whether they ever said a word."""
+        if not self.asked:
+            print(f"{self.name}: asked to stop; it saves a checkpoint first", flush=True)
+        self.asked = self.asked or time.monotonic()
+        self.mailbox.ask_to_stop()
+        waited = time.monotonic() - self.asked
+        answers = heard and self.mailbox.silent_seconds() < UNHEARD_SECONDS
+        if waited > (SAVE_SECONDS if answers else UNHEARD_SECONDS):
+            return Ended(
+                "stopped", f"without an answer of its workers for {waited:.0f} s; what was saved before is kept"
+            )
+        if waited > NOTICE_SECONDS and not self.told:
+            self.told = True
+            print(f"{self.name}: waiting for its workers to save, for {SAVE_SECONDS:.0f} s at most", flush=True)
+        return None
 
 
 def pass_on(event: Metrics | Grid, listeners: Sequence[Listener]) -> None:

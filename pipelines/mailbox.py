@@ -3,13 +3,17 @@
 Imports nothing heavy: the actor is a process of its own, and everybody waits for its start.
 """
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ray
+from ray.exceptions import GetTimeoutError
 
 CAPACITY = 4096
+SILENT_SECONDS = 60.0
+"""After which a mailbox that does not answer is given up."""
 
 
 class Metrics(NamedTuple):
@@ -68,10 +72,30 @@ class Mailbox:
     def __init__(self) -> None:
         self.handle: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Mailbox).remote()
 
-    def take(self) -> list[Event]:
-        """Events since the last call, in order."""
-        return list(ray.get(self.handle.take.remote()))
+        self.asked: Any = None
+        """What `take` is still waiting for: in the mailbox it is no more."""
+        self.answered = time.monotonic()
+
+    def take(self, seconds: float) -> list[Event]:
+        """Events since the last call, in order; those that do not come in time come with a later call.
+
+        Raises:
+            RayError: there is no Ray any more, or none that answers.
+        """
+        self.asked = self.asked or self.handle.take.remote()
+        try:
+            events: list[Event] = ray.get(self.asked, timeout=seconds)
+        except GetTimeoutError:
+            if self.silent_seconds() > SILENT_SECONDS:
+                raise
+            return []
+        self.asked, self.answered = None, time.monotonic()
+        return list(events)
+
+    def silent_seconds(self) -> float:
+        """How long ago the last answer was."""
+        return time.monotonic() - self.answered
 
     def ask_to_stop(self) -> None:
         """The run is to save and return."""
-        ray.get(self.handle.ask_to_stop.remote())
+        self.handle.ask_to_stop.remote()

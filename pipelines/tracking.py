@@ -20,7 +20,7 @@ from PIL import Image
 
 from gen.config import flat
 from gen.secrets import masked
-from pipelines.background import Background, Temporary
+from pipelines.background import RECORD_SECONDS, UPLOAD_SECONDS, Background, Temporary
 from pipelines.facts import Facts, note, shown_name
 from pipelines.registry import register
 from pipelines.store import connect, experiment_id, tracking_uri, warn
@@ -67,7 +67,7 @@ class Tracker:
         self.measured += [Metric(name, value, now, step) for name, value in values.items()]
         if not self.flush_waits:
             self.flush_waits = True
-            self._later(self._flush, keep=True)
+            self._later(self._flush, RECORD_SECONDS)
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
         """A PNG, one of the steps of the image `name`."""
@@ -84,20 +84,20 @@ class Tracker:
         """An exported model, which is registered under the run's name if it samples."""
         change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
         told = {"change": change, "experiment": experiment}
-        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), keep=True)
+        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), UPLOAD_SECONDS)
 
     def text(self, name: str, content: str) -> None:
         """One file that is not on disk."""
-        self._later(lambda: self.store.log_text(self.run_id, content, name), keep=True)
+        self._later(lambda: self.store.log_text(self.run_id, content, name), UPLOAD_SECONDS)
 
     def files(self, folder: Path) -> None:
         """All files of a folder."""
-        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), keep=True)
+        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), UPLOAD_SECONDS)
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
         self.over = True
-        self._later(lambda: self._end(status, tags), keep=True)
+        self._later(lambda: self._end(status, tags), RECORD_SECONDS)
 
     @contextmanager
     def ended_whatever_happens(self) -> Iterator[None]:
@@ -114,11 +114,13 @@ class Tracker:
 
     def close(self) -> None:
         """Wait for what is left, in an outage for half a minute at most, and say when something is missing."""
-        problem = self.background.close(PATIENCE_SECONDS)
+        problem = self.background.close(PATIENCE_SECONDS, f"MLflow at {masked(tracking_uri())}")
         if problem:
             warn(f"lacks part of run {self.facts.name}: {problem}")
 
-    def _later(self, work: Callable[[], object], keep: bool = False) -> None:
+    def _later(self, work: Callable[[], object], allowed: float | None = None) -> None:
+        """Have it done; what has a time of its own is kept though thousands are waiting."""
+
         def attempt() -> None:
             try:
                 if not self.run_id:
@@ -131,7 +133,7 @@ class Tracker:
                     raise Temporary(" ".join(str(error).split())[:200]) from None
                 raise
 
-        self.background.put(attempt, keep)
+        self.background.put(attempt, allowed or RECORD_SECONDS, keep=allowed is not None)
 
     def _first_contact(self) -> None:
         """Begin, or try again later whatever went wrong: nothing can be recorded before."""

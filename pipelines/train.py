@@ -24,6 +24,7 @@ from pipelines.fit import fit, follow
 from pipelines.jobs import job_of, open_inputs, storage_of
 from pipelines.mailbox import Ended, Mailbox
 from pipelines.model_folder import SEEDS, export
+from pipelines.patience import within_a_minute
 from pipelines.progress import Progress
 from pipelines.tracking import Tracker
 from pipelines.worker import TRACEBACK
@@ -84,7 +85,9 @@ def train_once(
     storage = storage_of(params.cluster)
     checkpoints = Checkpoints(storage, name, digest)
     with stage.alone(f"{name}-{digest[:12]}", above.home()):  # DVC runs experiments side by side
-        start = checkpoints.begin(run.steps, fresh, scoring_digest(params, run, inputs[1]))
+        scoring = scoring_digest(params, run, inputs[1])
+        peer = f"cluster.storage: {checkpoints.root}"
+        start = within_a_minute(peer, lambda: checkpoints.begin(run.steps, fresh, scoring))
         tracker = Tracker(
             facts_of(
                 run,
@@ -131,11 +134,7 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
         case "stopped":
             tracker.end("KILLED")
             tracker.close()
-            print(
-                f"stopped ({ended.reason})" if ended.reason else "stopped and saved",
-                end="; start it again to go on\n",
-                flush=True,
-            )
+            print(f"stopped {ended.reason or 'and saved'}; start it again to go on", flush=True)
             raise SystemExit(STOPPED)
         case "diverged":
             checkpoints.end(max(checkpoints.steps(), default=0), "diverged")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from mlflow import MlflowClient
 from gen.config import Run, flat
 from gen.data.dataset import Dataset
 from gen.grid import grid, png
-from pipelines import background
+from pipelines import background, tracking
 from pipelines.background import Background, Temporary
 from pipelines.facts import Facts, facts_of
 from pipelines.tracking import Tracker
@@ -93,30 +95,107 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
         assert any("samples" in file.path for file in store.list_artifacts(run.info.run_id, "images"))
 
 
-def test_a_locked_database_at_first_contact_costs_nothing(
-    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_a_database_that_is_locked_at_first_costs_no_metric(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-    monkeypatch.setattr(background, "RETRY_SECONDS", 0.5)
-    MlflowClient().search_experiments()  # the tables are there
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(background, "NOTICE_SECONDS", 0.5)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    MlflowClient(uri).search_experiments()
+    lock = sqlite3.connect(tmp_path / "mlflow.db")
+    lock.execute("BEGIN EXCLUSIVE")
     tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
-    tracker.metrics(1, {"loss/generator": 1.0})
-    end = time.monotonic() + 120
+    tracker.metrics(1, {"loss/generator": 0.5})
+    end = time.monotonic() + 60
     while not tracker.background.outage:
         assert time.monotonic() < end
         time.sleep(0.1)
-    tracker.metrics(2, {"loss/generator": 2.0})
-    assert "locked" in tracker.background.outage
-    other.execute("ROLLBACK")
+    tracker.metrics(2, {"loss/generator": 0.25})
+    threading.Timer(2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    before = signal.signal(signal.SIGUSR1, lambda *_: lock.close())  # in the thread that made it
     tracker.end("FINISHED")
     tracker.close()
-    store = MlflowClient()
-    (run,) = store.search_runs(["1"])
+    signal.signal(signal.SIGUSR1, before)
+    said = capsys.readouterr().out
+    assert said.startswith(f"waiting for MLflow at {uri}, ")
+    assert "locked" in said
+    assert "warning" not in said
+    (run,) = MlflowClient(uri).search_runs(["1"])
     assert run.info.status == "FINISHED"
-    assert [one.step for one in store.get_metric_history(run.info.run_id, "loss/generator")] == [1, 2]
+    history = MlflowClient(uri).get_metric_history(run.info.run_id, "loss/generator")
+    assert [metric.value for metric in history] == [0.5, 0.25]
+
+
+def test_a_proxy_that_refuses_at_first_costs_no_metric(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.2)
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+
+    class Refusing(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+
+        do_GET = do_POST = answer  # noqa: N815
+
+    proxy = HTTPServer(("127.0.0.1", port), Refusing)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+    tracker.metrics(1, {"loss/generator": 0.5})
+    end = time.monotonic() + 60
+    while "403" not in tracker.background.outage:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    proxy.shutdown()
+    proxy.server_close()
+    with server(tmp_path, port):
+        tracker.end("FINISHED")
+        tracker.close()
+        (run,) = MlflowClient(f"http://127.0.0.1:{port}").search_runs(["1"])
+    assert (run.info.status, run.data.metrics["loss/generator"]) == ("FINISHED", 0.5)
+
+
+def test_a_server_that_drips_is_given_up(
+    datasets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "RECORD_SECONDS", 2.0)
+    monkeypatch.setattr(background, "NOTICE_SECONDS", 0.5)
+    dripping = socket.create_server(("127.0.0.1", 0))
+    uri = f"http://127.0.0.1:{dripping.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    def drip() -> None:
+        caller, _ = dripping.accept()
+        caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                caller.sendall(b" ")
+                time.sleep(0.5)
+
+    threading.Thread(target=drip, daemon=True).start()
+    tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+    tracker.end("FINISHED")
+    started = time.monotonic()
+    tracker.close()
+    assert time.monotonic() - started < 20
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"waiting for MLflow at {uri}, which is slow; for 2 s at most"
+    assert said[1].startswith(f"warning: MLflow at {uri} lacks part of run ring: it does not answer")
+
+
+def test_a_run_whose_stage_fails_does_not_seem_to_go_on(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    tracker = Tracker(facts(run_of("gan"), datasets["digits"]))
+    with pytest.raises(ZeroDivisionError), tracker.ended_whatever_happens():
+        tracker.metrics(0, {"one": 1 / 0})
+    (run,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    assert run.info.status == "FAILED"
 
 
 def test_a_run_that_goes_on_no_longer_says_why_it_ended(
@@ -229,7 +308,7 @@ def test_work_is_done_in_order_and_again_when_it_fails_for_a_while(monkeypatch: 
     worker = Background()
     worker.put(sometimes)
     worker.put(lambda: done.append(2))
-    assert worker.close(5) == ""
+    assert worker.close(5, "MLflow") == ""
     assert done == [1, 2]
 
 
@@ -238,21 +317,20 @@ def test_what_fails_for_good_is_said_and_the_rest_goes_on() -> None:
     worker = Background()
     worker.put(lambda: done.append(1 // 0))
     worker.put(lambda: done.append(2))
-    assert "division" in worker.close(5)
+    assert "division" in worker.close(5, "MLflow")
     assert done == [2]
 
 
 def test_too_much_is_dropped_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "CAPACITY", 3)
-    monkeypatch.setattr(background, "UPLOAD_SECONDS", 0.2)
     hold = threading.Event()
     done: list[int] = []
     worker = Background()
     start = time.monotonic()
     for _ in range(10):
-        worker.put(hold.wait)  # type: ignore[arg-type]
+        worker.put(hold.wait, 0.2)  # type: ignore[arg-type]
     worker.put(lambda: done.append(1), keep=True)
-    assert worker.close(0.1) == "more than 3 records were waiting"
+    assert worker.close(0.1, "MLflow") == "more than 3 records were waiting"
     assert time.monotonic() - start < 2
     hold.set()
     worker.thread.join(5)
@@ -269,5 +347,5 @@ def test_an_outage_is_waited_for_less_long_than_an_upload(monkeypatch: pytest.Mo
     slow.put(lambda: time.sleep(0.6))
     out.put(never)
     time.sleep(0.1)
-    assert slow.close(0.2) == ""
-    assert out.close(0.2) == "it does not answer"
+    assert slow.close(0.2, "MLflow") == ""
+    assert out.close(0.2, "MLflow") == "it does not answer"

@@ -1,0 +1,43 @@
+"""Waiting for a peer: it is said within ten seconds for what, and given up within a minute."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from gen.errors import InputError
+from gen.secrets import masked
+
+NOTICE_SECONDS = 8.0
+MOST_SECONDS = 60.0
+
+Found = TypeVar("Found")
+
+
+def within_a_minute(peer: str, ask: Callable[[], Found]) -> Found:
+    """What `ask` returns or raises. It runs in another thread, because a disk that hangs cannot be interrupted.
+
+    Raises:
+        InputError: `peer` has not answered in time; the thread is left behind.
+    """
+    done: Future[Found] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(ask())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return done.result(NOTICE_SECONDS)
+    except TimeoutError:
+        if done.done():
+            raise
+    print(f"waiting for {masked(peer)}, for {MOST_SECONDS:.0f} s at most", flush=True)
+    try:
+        return done.result(MOST_SECONDS - NOTICE_SECONDS)
+    except TimeoutError:
+        if done.done():
+            raise
+        raise InputError(f"{peer}: no answer within {MOST_SECONDS:.0f} s; see whether it can be reached") from None

@@ -1,0 +1,73 @@
+"""A storage that hangs is named within seconds and given up; no error shows the secrets of an address."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gen.checkpoint import Checkpoints
+from gen.errors import InputError
+from pipelines import command, patience
+from pipelines.patience import within_a_minute
+
+
+def test_a_disk_that_hangs_is_named_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "NOTICE_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "MOST_SECONDS", 1.0)
+    checkpoints = Checkpoints(str(tmp_path), "run", "ab" * 32)
+    Path(checkpoints.root).mkdir()
+    pipe = Path(checkpoints.root, "run.json")
+    os.mkfifo(pipe)  # who opens it to read waits for ever, as on a network disk whose server is gone
+    peer = f"cluster.storage: {checkpoints.root}"
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"^cluster.storage: .*: no answer within 1 s; see whether"):
+        within_a_minute(peer, lambda: checkpoints.begin(8, fresh=False))
+    assert time.monotonic() - started < 10
+    assert capsys.readouterr().out == f"waiting for {peer}, for 1 s at most\n"
+    pipe.open("w").close()  # lets the thread go
+
+
+def test_what_is_found_and_what_fails_come_through() -> None:
+    assert within_a_minute("it", lambda: 3) == 3
+    with pytest.raises(TimeoutError, match="its own"):
+        within_a_minute("it", fail)
+
+
+def fail() -> None:
+    raise TimeoutError("its own")
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_an_object_store_that_cannot_be_reached_is_named_without_its_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        store = f"127.0.0.1:{probe.getsockname()[1]}"
+    url = f"s3://KEY:SECRET@bucket/folder?scheme=http&endpoint_override={store}"
+    started = time.monotonic()
+    with as_before():
+        status = command.run(lambda: print(Checkpoints(url, "run", "ab" * 32).begin(8, fresh=False)))
+    assert time.monotonic() - started < 60
+    assert status == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: cluster.storage: bucket/folder/run-")
+    assert "cannot be read" in said
+    assert said.count("\n") == 1
+    with as_before():
+        command.run(lambda: print(Checkpoints("foo://KEY:SECRET@bucket", "run", "ab" * 32)))
+    said = capsys.readouterr().err
+    assert said.startswith("error: cluster.storage: foo://***@bucket: ")
+    assert "SECRET" not in said
