@@ -10,7 +10,9 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -41,14 +43,20 @@ def main() -> None:
     port = parser.parse_args().port
     if embedded():
         check_free(port)
-    base = f"http://{HOST}:{port}" if embedded() else tracking_uri()
+        with served(port) as server:
+            show(f"http://{HOST}:{port}")
+            server.wait()
+    else:
+        show(tracking_uri())
+
+
+def show(base: str) -> None:
+    """Print the addresses of all pages."""
     found = pages()
     for name, page in found.items():
-        print(f"{name}: {base}/#/{page}")
+        print(f"{name}: {base}/#/{page}", flush=True)
     if not found:
-        print("no runs yet: make demo")
-    if embedded():
-        serve(port)
+        print("no runs yet: make demo", flush=True)
 
 
 def pages() -> dict[str, str]:
@@ -147,13 +155,23 @@ def check_free(port: int) -> None:
             raise InputError(f"port {port}: {said}; choose another: make ui PORT=5001") from None
 
 
-def serve(port: int) -> None:
-    """Serve the embedded database until this process is told to end, and then end what serves it, too."""
+@contextmanager
+def served(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The embedded database, once it is served: what the server says of itself is above what is printed then.
+
+    What serves it ends with the block.
+    """
     mlflow = ["mlflow", "server", "--backend-store-uri", tracking_uri(), "--host", HOST, "--port", str(port)]
     allowed = f"localhost,{HOST},localhost:{port},{HOST}:{port}"
+    connect()  # makes it, if there is none
     server = subprocess.Popen([sys.executable, "-m", *mlflow, "--allowed-hosts", allowed, "--workers", "1"])
     try:
-        server.wait()
+        while server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield server
     finally:
         server.terminate()
         server.wait()
