@@ -200,6 +200,31 @@ def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> No
     assert observer.asked_to_stop
 
 
+def test_a_model_that_cannot_be_written_is_one_line_and_is_exported_by_the_next_start(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=200))
+    obstacle = workplace.folder / "models" / "toys"
+    obstacle.parent.mkdir()
+    obstacle.touch()  # in place of a folder: a disk on which nothing can be made
+    done = workplace.run("train", "ring")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    (failed,) = tracked(workplace.folder)[1]
+    assert failed.info.status == "FAILED"
+    assert "toys" in failed.data.tags["outcome"]
+    (checkpoint,) = workplace.folder.glob("storage/ring-*/step_00000200/state.pt")
+    written = checkpoint.stat().st_mtime_ns
+
+    obstacle.unlink()
+    done = workplace.run("train", "ring")
+    assert done.returncode == 0, done.stderr
+    assert "is exported again" in done.stdout
+    assert checkpoint.stat().st_mtime_ns == written, "nothing is trained"
+    (run,) = tracked(workplace.folder)[1]
+    assert (run.info.status, run.info.run_id) == ("FINISHED", failed.info.run_id)
+    assert "outcome" not in run.data.tags
+
+
 @pytest.mark.slow
 def test_an_edited_hyperparameter_starts_anew(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=LONG))
