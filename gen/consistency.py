@@ -20,6 +20,10 @@ UNKNOWN = 2
 """Classes that stand for those that are found in the files of a data set."""
 
 
+LONGEST_NAME = 100
+"""Letters of a name that becomes a folder, behind which an identity is put."""
+
+
 def check_names(params: "Params", where: str) -> None:
     """Data sets and runs can be folders; what is judged exists. Raises InputError."""
     for name in params.datasets:
@@ -105,9 +109,19 @@ def check_sweeps(params: "Params", where: str) -> None:
 
 
 def check_folder(name: str, where: str) -> None:
-    """A name can be a folder. Raises InputError."""
+    """A name can be a folder, also with what is put behind it (a seed, an identity). Raises InputError."""
+    if len(name) > LONGEST_NAME:
+        said = f"a name of {len(name)} letters; use {LONGEST_NAME} at most"
+        raise InputError(f"{where.replace(name, name[:20])}...: {said}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise InputError(f"{where}: not a name for a folder; use letters, digits, - and _")
+        raise InputError(f"{' '.join(where.split())}: not a name for a folder; use letters, digits, - and _")
+
+
+def check_group(group: str, where: str) -> None:
+    """The folder of a group of runs. Raises InputError."""
+    check_folder(group, where)
+    if group == "svm":
+        raise InputError(f"{where}: svm is what evaluations/<group>/svm is called; choose another name")
 
 
 def check_run(run: "Run", params: "Params", where: str) -> "Run":
@@ -116,6 +130,7 @@ def check_run(run: "Run", params: "Params", where: str) -> "Run":
     Raises:
         InputError: it does not fit the rest of the params, or its family.
     """
+    check_group(run.group, f"{where}.group")
     if run.dataset not in params.datasets:
         raise InputError(f"{where}.dataset: unknown data set {run.dataset!r}; {nearest(run.dataset, params.datasets)}")
     if run.dataset not in params.reference:

@@ -232,6 +232,14 @@ RUN = "digits_dcgan"
         (lambda p: p.pop("cluster"), "cluster: missing"),
         (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
         (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),
+        (
+            lambda p: p["runs"]["digits_gan"].update(group="svm"),
+            "digits_gan.group: svm is what evaluations/<group>/svm",
+        ),
+        (lambda p: p["runs"]["digits_gan"].update(group="-a"), "digits_gan.group: "),
+        (lambda p: p["runs"]["digits_gan"].update(group="g" * 300), "a name of 300 letters"),
+        (lambda p: p["runs"].update({"r" * 300: p["runs"]["digits_gan"]}), "a name of 300 letters; use 100 at most"),
+        (lambda p: p["runs"].update({"a\nb": p["runs"]["digits_gan"]}), "runs.a b: not a name for a folder"),
         (lambda p: p["datasets"].update({"../evil": p["datasets"]["digits"]}), "../evil: not a name for a folder"),
     ],
 )
