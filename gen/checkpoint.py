@@ -31,6 +31,7 @@ from gen.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+UNITS = ("B", "kB", "MB", "GB", "TB")
 MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 """What it raises to use content of another kind."""
 
@@ -207,7 +208,7 @@ class Checkpoints:
         free = shutil.disk_usage(self.root).free
         if free < need:
             raise InputError(
-                f"{self.root}: checkpoints need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+                f"{self.root}: checkpoints need about {_size(need)}, {_size(free)} are free; "
                 "lower logging.keep_checkpoints or move cluster.storage"
             )
 
@@ -249,6 +250,12 @@ class Checkpoints:
         except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
+
+
+def _size(count: int) -> str:
+    """So many bytes, in the largest unit of which there is at least one: a small run needs no 0.0 GB."""
+    power = min(len(UNITS) - 1, max(0, (len(str(count)) - 1) // 3))
+    return f"{count / 1000**power:.1f} {UNITS[power]}"
 
 
 def _name(step: int) -> str:
