@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_the_one_before(checkpoints: Checkpoints, tmp_path: P
 
 def test_too_small_a_disk_is_noticed_at_the_start(checkpoints: Checkpoints) -> None:
     checkpoints.check_space({"weight": torch.zeros(10)}, keep=2)
-    with pytest.raises(InputError, match=r"need about 160.0 TB, [\d.]+ [kMGT]?B are free"):
+    with pytest.raises(InputError, match=r"need about 640.0 TB, [\d.]+ [kMGT]?B are free"):
         checkpoints.check_space({"weight": torch.zeros(1).expand(10**13)}, keep=2)
 
 
