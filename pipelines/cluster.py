@@ -73,7 +73,8 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        if not lost():  # it would end this process before that has said why
+            ray.shutdown()
         over.set()
 
 
@@ -144,6 +145,13 @@ def _end_started(done: Future[None]) -> None:
             break
         wait([done], 0.5)
     ray.shutdown()
+
+
+def lost() -> str:
+    """Which processes of a Ray of our own have ended; none, as long as it works. Seconds later Ray ends this one."""
+    node: Any = ray._private.worker._global_node
+    dead = {kind for kind, _ in node.dead_processes()} if node else set()
+    return ", ".join(sorted(dead & {"raylet", "gcs_server"}))
 
 
 def address() -> str:

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayError
 
 from pipelines import worker
+from pipelines.cluster import lost
 from pipelines.mailbox import Ended, Grid, Mailbox, Metrics
 from pipelines.worker import GIVEN_UP, LESS_MEMORY, Job
 
@@ -137,6 +138,8 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
         try:
             if stop.is_set() and (given_up := stopping.given_up(heard)):
                 return given_up
+            if dead := lost():
+                raise RayError(f"its {dead} has ended")
             events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
         except RayError as error:
             said = f"Ray is gone ({str(error).splitlines()[0]})"

@@ -330,3 +330,30 @@ def test_forced_it_does_not_go_on_with_an_unfinished_run(checkout: Checkout, mon
         newest, killed = checkout.tracked("forced")
         assert (newest.info.status, killed.info.status) == ("FINISHED", "KILLED")
         assert checkout.steps(newest) == list(range(50, LONG + 1, 50))
+
+
+@pytest.mark.slow
+def test_a_run_that_dvc_did_not_take_over_is_exported_again(checkout: Checkout) -> None:
+    """DVC and its stage killed right after the run has noted that it is finished."""
+    with checkout.edited():
+        checkout.write(**RUNS, late=ring_run(steps=200))
+        dvc = checkout.start_dvc("repro", "train@late")
+        end = time.monotonic() + 240
+        while not any("finished" in note.read_text() for note in checkout.folder.glob("storage/late-*/run.json")):
+            assert dvc.poll() is None, checkout.said.read_text()
+            assert time.monotonic() < end, checkout.said.read_text()
+            time.sleep(0.005)
+        children = psutil.Process(dvc.pid).children(recursive=True)
+        dvc.kill()
+        dvc.wait()
+        for child in children:
+            with suppress(psutil.Error):
+                child.kill()
+        lock = checkout.folder / "dvc.lock"
+        assert "train@late" not in lock.read_text(), "DVC knows nothing of it"
+        states = {path: path.stat().st_mtime_ns for path in checkout.folder.glob("storage/late-*/step_*/state.pt")}
+        weights = checkout.weights("late")
+        assert checkout.repro("train@late") == ["train@late"]
+        assert {path: path.stat().st_mtime_ns for path in states} == states, "nothing was trained"
+        assert checkout.weights("late") == weights
+        assert [run.info.status for run in checkout.tracked("late")] == ["FINISHED"]

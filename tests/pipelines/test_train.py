@@ -159,6 +159,59 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     assert len(store.search_model_versions("name = 'ring'")) == 1, "the same weights are no new version"
 
 
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_not_waited_for_longer_than_a_minute(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=100_000))
+    process = workplace.start("train", "ring")
+    wait_for_checkpoint(workplace.folder, process)
+    (worker,) = training_workers()
+    worker.suspend()
+    before = saved(workplace.folder)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=150)
+    assert process.returncode == 143, err
+    assert "ring: waiting for its workers to save, for 60 s at most" in out
+    assert "stopped without an answer of its workers for 60 s; what was saved before is kept; start it again" in out
+    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["KILLED"]
+    assert before <= saved(workplace.folder)
+    end = time.monotonic() + 60
+    while worker.is_running():
+        assert time.monotonic() < end, "it still runs"
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_the_death_of_its_own_ray_is_one_line(part: str, workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=100_000))
+    workplace.environment.pop("RAY_ADDRESS")
+    process = workplace.start("train", "ring")
+    wait_for_checkpoint(workplace.folder, process)
+    (dying,) = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == part]
+    dying.kill()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert f"error: ring: Ray is gone (its {part} has ended); start it again to go on from what was saved" in err
+    assert [run.info.status for run in tracked(workplace.folder)[1]] == ["FAILED"]
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_whole_group_ends_run_and_record(workplace: Workplace) -> None:
+    """A Ray of its own, whose processes end first."""
+    workplace.write(ring=ring_run(steps=100_000))
+    workplace.environment.pop("RAY_ADDRESS")
+    process = workplace.start("train", "ring")
+    wait_for_checkpoint(workplace.folder, process)
+    below = psutil.Process(process.pid).children(recursive=True)
+    for one in (*below, psutil.Process(process.pid)):
+        with suppress(psutil.Error):
+            one.terminate()
+    out, err = process.communicate(timeout=150)
+    assert process.returncode in (1, 143), (out, err)
+    assert "Traceback" not in err
+    assert [run.info.status for run in tracked(workplace.folder)[1]] != ["RUNNING"]
+
+
 def test_each_seed_is_a_training_and_a_kill_in_the_second_leaves_the_first(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=400) | {"seeds": 2})
     process = workplace.start("train", "ring")
