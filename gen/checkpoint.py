@@ -240,8 +240,8 @@ class Checkpoints:
 
     def _unreadable(self, path: str, error: OSError) -> Unreadable:
         said = str(error).splitlines()[0]
-        remedy = "make cluster.storage readable again, and repeat the command"
-        return Unreadable(f"{path}: cannot be read ({said}); nothing of it was deleted: {remedy}")
+        remedy = "make it readable again, and repeat the command"
+        return Unreadable(f"cluster.storage: {path}: cannot be read ({said}); nothing was deleted; {remedy}")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """One JSON file of the run; None when it is missing or damaged. Raises Unreadable."""

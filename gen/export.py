@@ -143,7 +143,7 @@ def load_weights(folder: Path | str, family: Family) -> None:
         raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise InputError(f"{path}: {name} has values that are not finite; export the model again")
+            raise InputError(f"{path}: {name} has values that are not finite: the model has diverged, or was damaged")
     family.load_state_dict(weights)
 
 

@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_not_taken_for_damaged_and_nothing_is_deleted(
         checkpoints.begin(12, fresh=False)
         checkpoints.newest()
 
-    with pytest.raises(Unreadable, match=f"{path}: cannot be read .*cluster.storage") as raised:
+    with pytest.raises(Unreadable, match=f"^cluster.storage: {path}: cannot be read .*nothing was deleted") as raised:
         resume()
     assert "\n" not in str(raised.value)
     assert set(Path(checkpoints.root).rglob("*")) == there

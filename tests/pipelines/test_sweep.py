@@ -303,7 +303,7 @@ def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
 def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run", "0" * 64)
     told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
-    checkpoints.save(50, {"history": told}, keep=1, best=None)
+    checkpoints.save(50, {"steps_done": 50, "history": told}, keep=1, best=None)
     assert history(checkpoints) == [{"step": 50.0, "loss/critic": 1.0, "validation/fid": 3.0, "seconds": 2.5}]
 
 
