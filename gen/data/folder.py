@@ -37,8 +37,8 @@ def whole(out: Path) -> Iterator[Path]:
     partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
     for stale in (partial, old):
         shutil.rmtree(stale, ignore_errors=True)
-    partial.mkdir()
     try:
+        partial.mkdir()  # in here: a signal may arrive as soon as it is there
         yield partial
         if out.exists():
             out.rename(old)
