@@ -21,7 +21,7 @@ PACKAGES = ("gen", "pipelines")
 DECIDES_NOTHING = frozenset(
     {
         # They refuse what is wrong, or hand it on as it stands in the params, which count by themselves.
-        *("gen.blame", "gen.config", "gen.errors", "gen.params_file", "gen.settings"),
+        *("gen.blame", "gen.config", "gen.errors", "gen.params_file", "gen.secrets", "gen.settings"),
         # They move bytes that are verified by their sha256 or written whole.
         *("gen.checkpoint", "gen.data.download", "gen.data.fetch", "gen.data.folder"),
         # They record: what was recorded of a run stays as it is.
@@ -31,6 +31,8 @@ DECIDES_NOTHING = frozenset(
         *("gen.code", "gen.identity"),
         # They start and end processes.
         *("pipelines.above", "pipelines.cluster", "pipelines.command", "pipelines.fit", "pipelines.jobs"),
+        # It repoints what was moved.
+        "pipelines.moved",
         *("pipelines.stage", "pipelines.worker"),
     }
 )

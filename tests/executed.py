@@ -21,7 +21,7 @@ def executed() -> Iterator[Ran]:
         name = frame.f_code.co_qualname.partition(".")[0]
         file = Path(frame.f_code.co_filename)
         if event == "call" and not name.startswith("<") and file.is_relative_to(HOME):
-            ran.add((".".join(file.relative_to(HOME).with_suffix("").parts), name))
+            ran.add((".".join(file.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"), name))
 
     sys.setprofile(note)
     try:
