@@ -15,7 +15,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 # What is started finds the same Python by the name `python`. Not exported: setup must not find the one it replaces.
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: help setup demo ui test test-slow lint format clean
 
@@ -47,16 +47,16 @@ $(SETUP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs
-	@$(RUN) pipelines.demo
+	@$(RUN) gen demo
 
 ui: $(SETUP) ## look at the runs in MLflow on localhost (make ui PORT=5001: on another port)
-	@$(RUN) pipelines.ui $(if $(PORT),--port $(PORT))
+	@$(RUN) gen ui $(if $(PORT),--port $(PORT))
 
 test: $(SETUP) ## the test suite (at most 12 minutes)
-	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(SETUP) ## the tests that take longer
-	@$(RUN) pytest -m slow $(ARGS)
+	@$(RUN) python -m pytest -m slow $(ARGS)
 
 lint: $(SETUP) ## formatting, lint, types, and who may import whom
 	@$(BIN)/ruff format --check .
@@ -67,7 +67,7 @@ lint: $(SETUP) ## formatting, lint, types, and who may import whom
 format: $(SETUP) ## let ruff format and fix what it can, and write paper/dvc.yaml
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
-	@$(RUN) pipelines.full_size
+	@$(RUN) gen full-size
 
 clean: ## delete .venv and the tools' caches; data, models and runs stay
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,9 +21,9 @@ from torch import Tensor
 from benchmarks.report import report, spread
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
-from gen.metrics.inception import Inception, fuse, load_inception
-from gen.metrics.resize import bilinear
-from tests.metrics import port
+from gen.extractors.inception import Inception, fuse, load_inception
+from gen.extractors.resize import bilinear
+from tests.extractors import port
 
 BATCH = 32
 REPEATS = 12

@@ -33,9 +33,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.report import report, spread
+from gen.config.protocol import FULL
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
-from gen.metrics.semi_supervised import FULL, Labelled, Rule, draw, error_percents, hold_out, semi_supervised_svm
+from gen.evaluation.semi_supervised import Labelled, Rule, draw, error_percents, hold_out, semi_supervised_svm
 from gen.metrics.svm import fit, predict
 
 SECTION = {"source": "cifar10", "validation": 5000}

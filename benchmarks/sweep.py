@@ -3,9 +3,9 @@
     python -m benchmarks.sweep
 
 Overhead is (slots x wall - sum of training) / sum of training. Wall is that of the whole stage, from its first import
-to its figures, Ray included; a trial's training is what gen/journal.py counts, looks and checkpoints included: the
-column `seconds` of trials.csv. ASHA and none search the same space at random with the same budget of steps: how many
-trials they make of it and the best that each finds.
+to its figures, Ray included; a trial's training is what gen/training/journal.py counts, scores and checkpoints
+included: the column `seconds` of trials.csv. ASHA and none search the same space at random with the same budget of
+steps: how many trials they make of it and the best that each finds.
 """
 
 import os

@@ -6,7 +6,7 @@ The loop does all that a run does between two checkpoints, a record every 20 ste
 fastest honest loop we could write: the same networks and algorithm, images in memory as normalised floats, torch's own
 random numbers, discriminator frozen while the generator moves. The tutorial's is told beside it: it draws the fakes
 once for both updates, which is another algorithm, and does not freeze. Start-up is the time from the command
-`python -m pipelines.train` to the first step it reports: with a Ray of its own, and when it joins one.
+`gen train` to the first step it reports: with a Ray of its own, and when it joins one.
 """
 
 import os
@@ -25,16 +25,16 @@ import yaml
 from torch.nn.functional import softplus
 
 from benchmarks.report import report, spread
-from gen.config import Cluster, Logging, Run
+from gen.config.params import Cluster, Logging, Run
 from gen.data.dataset import Dataset
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.families.dcgan import Model
-from gen.journal import Journal, Silent
-from gen.loop import Loop, initial_family
-from gen.scores import Coordinates
-from gen.training import pick_device
-from pipelines import cluster
+from gen.training.journal import Journal, Silent
+from gen.training.loop import Loop, initial_family
+from gen.training.scores import Coordinates
+from gen.training.train import pick_device
+from pipelines.runtime import cluster
 
 ROOT = Path(__file__).parent.parent
 SECTION = {"source": "cifar10", "validation": 5000}
@@ -165,7 +165,7 @@ def start_up(environment: dict[str, str]) -> float:
     """Seconds from the command to the line that tells of the only step of `digits_dcgan`, in the working directory."""
     begin = time.perf_counter()
     stage = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.train", STARTED, "--fresh"],
+        [str(Path(sys.executable).with_name("gen")), "train", STARTED, "--fresh"],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,

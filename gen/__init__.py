@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gen.config import load as load_params
+    from gen.config.load import load_params
     from gen.data.arrays import dataset_of
     from gen.data.dataset import open_dataset
     from gen.family import Noise
@@ -20,7 +20,7 @@ _PLACES = {
     "Noise": ("gen.family", "Noise"),
     "dataset_of": ("gen.data.arrays", "dataset_of"),
     "load": ("gen.model", "load"),
-    "load_params": ("gen.config", "load"),
+    "load_params": ("gen.config.load", "load_params"),
     "open_dataset": ("gen.data.dataset", "open_dataset"),
     "run_of": ("gen.notebook", "run_of"),
     "save": ("gen.model", "save"),

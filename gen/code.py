@@ -19,23 +19,24 @@ HOME = Path(__file__).parent.parent
 PACKAGES = ("gen", "pipelines")
 
 DECIDES_NOTHING = frozenset(
-    {
+    f"{package}.{module}"
+    for package, modules in {
         # They refuse what is wrong, or hand it on as it stands in the params, which count by themselves.
-        *("gen.blame", "gen.config", "gen.errors", "gen.params_file", "gen.secrets", "gen.settings"),
-        # They move bytes that are verified by their sha256 or written whole.
-        *("gen.checkpoint", "gen.data.download", "gen.data.fetch", "gen.data.folder"),
-        # They record: what was recorded of a run stays as it is.
-        *("gen.journal", "gen.profiling", "pipelines.mailbox", "pipelines.provenance", "pipelines.store"),
-        *("gen.data.progress", "pipelines.background", "pipelines.progress", "pipelines.tracking"),
-        # They tell results apart, by all of this.
-        *("gen.code", "gen.identity"),
-        # They start and end processes.
-        *("pipelines.above", "pipelines.cluster", "pipelines.command", "pipelines.fit", "pipelines.jobs"),
-        # It repoints what was moved.
-        "pipelines.moved",
-        *("pipelines.stage", "pipelines.worker"),
-    }
-)
+        "gen": ("blame", "errors", "secrets", "settings"),
+        "gen.config": ("consistency", "file", "load", "params"),
+        # They move bytes that are verified by their sha256 or written whole, or show how far they have come.
+        "gen.data": ("download", "fetch", "folder", "progress"),
+        # They record, and tell runs apart by all of this; checkpoints are verified too.
+        "gen.training": ("checkpoint", "identity", "journal", "profiling"),
+        "pipelines.sweeps": ("progress",),
+        "pipelines.tracking": ("moved", "provenance", "store", "tracker"),
+        # They start, watch and end processes.
+        "pipelines.runtime": (
+            *("above", "background", "cluster", "command", "fit", "jobs", "mailbox", "progress", "stage", "worker"),
+        ),
+    }.items()
+    for module in modules
+) | {"gen.code"}
 """Modules that are not followed. Any other counts: rather too much is built again than too little."""
 
 
@@ -58,7 +59,7 @@ The empty name has what else is done when the module is imported.
 
 @functools.cache
 def code_digest(*roots: str) -> str:
-    """sha256 of the code behind modules (`gen.loop`) and definitions (`gen.scores.Coordinates`).
+    """sha256 of the code behind modules (`gen.training.loop`) and definitions (`gen.training.scores.Coordinates`).
 
     Within a process it is of the code as it was when it was first asked for: as it is in use.
     """

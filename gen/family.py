@@ -94,7 +94,7 @@ class Noise:
         self.take = take
         self.device = torch.device(device)
         self.dtype = dtype
-        # A tensor on meta has a shape and no numbers: nothing is drawn there (gen/rehearsal.py).
+        # A tensor on meta has a shape and no numbers: nothing is drawn there (gen/training/rehearsal.py).
         self.generator: Any = None
         if self.device.type != "meta":
             self.generator = torch.Generator(self.device).manual_seed(seed_of(*key))

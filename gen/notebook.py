@@ -8,19 +8,19 @@ from PIL import Image
 from torch import Tensor
 
 from gen.conditions import sheet
-from gen.config import Run
+from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
 from gen.family import Batch, check_family, family_names
-from gen.grid import grid
-from gen.journal import SPLIT, Diverged
-from gen.loop import data_spec
+from gen.figures.grid import grid
 from gen.model import Model
-from gen.rehearsal import rehearse
 from gen.settings import check, nearest
-from gen.training import QUIET
-from gen.training import train as train_family
+from gen.training.journal import SPLIT, Diverged
+from gen.training.loop import data_spec
+from gen.training.rehearsal import rehearse
+from gen.training.train import QUIET
+from gen.training.train import train as train_family
 
 Callback = Callable[[int, Mapping[str, float]], object]
 COMPUTE = {

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 SETTINGS = {
     # Nothing phones home.
@@ -30,6 +31,9 @@ SETTINGS = {
 
 os.environ.update(SETTINGS | dict(os.environ))
 
-if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # A command begins with seconds of imports, which Ctrl-C just ends; pipelines.command takes over after them.
+if (
+    Path(sys.argv[0] if sys.argv else "").name == "gen"
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    # A command begins with seconds of imports, which Ctrl-C just ends; pipelines.runtime.command takes over after them.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

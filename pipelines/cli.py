@@ -1,27 +1,20 @@
-"""The command `gen`: its subcommands are a stage each, and what is no stage. Heavy imports wait inside them."""
+"""The command `gen`: the stages that dvc.yaml runs, and what people run besides. Heavy imports wait inside commands."""
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
-from pipelines import command
+from pipelines.runtime import command
 
-STAGES = {
-    "fetch": "Fetch a data set's published files: gen fetch mnist",
-    "prepare": "Prepare a data set: gen prepare digits",
-    "reference": "Look at the real images of a data set: gen reference digits",
-    "train": "Train a run: gen train digits_wgan",
-    "evaluate": "Measure a trained run: gen evaluate digits_wgan",
-    "svm": "See how far few labels go: gen svm digits_ali",
-    "sweep": "Search hyperparameters: gen sweep digits_lambda",
-    "compare": "Compare a group of runs: gen compare digits",
-    "critics": "Look into a group's critics: gen critics swissroll",
-    "demo": "Train and compare the group digits: gen demo",
-    "ui": "Show the runs in MLflow: gen ui --port 5001",
-}
-"""What `dvc repro <stage>@<name>` runs, and the commands beside it: each is the module of that name."""
+PARAMS = Path("params.yaml")
+params_option = click.option(
+    "--params", type=click.Path(path_type=Path), default=PARAMS, show_default=True, help="The params file."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,58 +23,164 @@ def cli() -> None:
 
     \b
     examples:
-      gen init photos/              entries of params.yaml for your own pictures
-      dvc repro evaluate@photos_dcgan   build all that this needs
-      gen train digits_wgan         one stage alone, without DVC
-      gen ui                        the runs, in MLflow
+      gen demo                          train ten families on digits and compare them
+      dvc repro evaluate@digits_wgan    build all that this needs
+      gen train digits_wgan             one stage alone, without DVC
+      gen show digits_wgan              a run with all its settings
+      gen init photos/                  entries of params.yaml for your own pictures
+      gen ui                            the runs, in MLflow
     """  # noqa: D301
 
 
-@cli.command()
+class Stage(NamedTuple):
+    """A stage of dvc.yaml: the module of its name in pipelines/stages."""
+
+    about: str
+    example: str
+    section: str
+    """Of the params file: what it is run for is an entry of it."""
+    fresh: str = ""
+    """What the option --fresh does; none where it is empty."""
+
+
+STAGES = {
+    "fetch": Stage(
+        "Fetch a data set's published files into data/raw.", "GEN_MIRROR=/mnt/mirror gen fetch mnist", "datasets"
+    ),
+    "prepare": Stage("Prepare a data set as Parquet, into data/prepared.", "gen prepare digits", "datasets"),
+    "reference": Stage(
+        "See the real images as each extractor does, into data/reference.", "gen reference digits", "reference"
+    ),
+    "train": Stage(
+        "Train a run and export its model, into models.",
+        "gen train digits_wgan",
+        "runs",
+        "Do not go on from a checkpoint, as dvc repro -f does.",
+    ),
+    "evaluate": Stage("Measure a trained run, into evaluations.", "gen evaluate digits_wgan", "runs"),
+    "svm": Stage("Classify by a model's features with few labels, into evaluations.", "gen svm digits_ali", "svm"),
+    "sweep": Stage(
+        "Search hyperparameters, into sweeps.",
+        "gen sweep digits_lambda",
+        "sweeps",
+        "Train all trials anew, as dvc repro -f does.",
+    ),
+    "compare": Stage("Compare the runs of a group, into comparisons.", "gen compare digits", "compare"),
+    "critics": Stage("Look into the critics of a group, into critics.", "gen critics swissroll", "critics"),
+}
+
+
+def stage(name: str, told: Stage) -> click.Command:
+    """A stage as a subcommand: an entry of the params file, and the file."""
+
+    def names(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+        from gen.config.file import read_params
+
+        try:
+            entries = read_params(context.params.get("params") or PARAMS)[told.section]
+        except Exception:  # a shell that completes a word wants no message
+            return []
+        return [CompletionItem(entry) for entry in entries if entry.startswith(typed)]
+
+    def run(name_: str, params: Path, **options: bool) -> None:
+        module = importlib.import_module(f"pipelines.stages.{name}")
+        command.aimed(params, lambda: module.main(name_, params, **options))
+
+    options: list[click.Parameter] = [
+        click.Argument(["name_"], metavar=f"ENTRY_OF_{told.section.upper()}", shell_complete=names)
+    ]
+    if told.fresh:
+        options.append(click.Option(["--fresh"], is_flag=True, help=told.fresh))
+    made = click.Command(name, callback=run, params=options, help=told.about, epilog=f"example: {told.example}")
+    return params_option(made)
+
+
+for key, each in STAGES.items():
+    cli.add_command(stage(key, each))
+
+
+@cli.command(epilog="example: gen code")
+def code() -> None:
+    """Write digests of the code behind every stage, into data/code."""
+    from pipelines.stages.code import main
+
+    main()
+
+
+@cli.command(epilog="example: gen demo")
+def demo() -> None:
+    """Train the runs of the group digits and compare them, on a Ray of its own."""
+    from pipelines.commands.demo import main
+
+    main(PARAMS)
+
+
+@cli.command(epilog="example: gen ui --port 5001")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of the page.")
+def ui(port: int) -> None:
+    """Show the runs in MLflow on localhost, and print the addresses of their tables and charts."""
+    from pipelines.commands.ui import main
+
+    main(port)
+
+
+@cli.command(epilog="example: gen init photos/ --name cats --size 32")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", help="of the data set; by default the folder's.")
+@click.option("--name", help="Of the data set; by default the folder's.")
 @click.option("--size", type=int, default=64, show_default=True, help="Pixels of height and width.")
-@click.option("--params", type=click.Path(path_type=Path), default=command.PARAMS, show_default=True)
+@params_option
 def init(folder: Path, name: str | None, size: int, params: Path) -> None:
-    """Write the entries of params.yaml for the pictures in FOLDER, class by sub-folder.
+    """Write the entries of the params file for the pictures in FOLDER, class by sub-folder.
 
     They are a data set, what its models are judged by, and a run.
-
-    \b
-    examples:
-      gen init photos/
-      gen init photos/ --name cats --size 32
-    """  # noqa: D301
-    from pipelines.own_pictures import add_entries
+    """
+    from pipelines.commands.own_pictures import add_entries
 
     print(add_entries(folder, name, size, params))
 
 
-def stage(name: str, about: str) -> click.Command:
-    """A stage as a subcommand, which gets all that follows it; `gen train --help` is the stage's own help."""
+@cli.command(epilog="example: gen show digits_wgan")
+@click.argument("name")
+@params_option
+def show(name: str, params: Path) -> None:
+    """Print a run of the params file with all its settings, defaults too, as it is tracked and exported."""
+    from pipelines.commands.show import resolved
 
-    def run(words: tuple[str, ...]) -> None:
-        sys.argv = [name, *words]
-        importlib.import_module(f"pipelines.{name}").main()
-
-    return click.Command(
-        name,
-        callback=run,
-        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
-        help=about,
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True},
-    )
+    print(resolved(name, params), end="")
 
 
-for one, about in STAGES.items():
-    cli.add_command(stage(one, about))
+@cli.command(epilog="example: gen check --params paper/params.yaml")
+@params_option
+def check(params: Path) -> None:
+    """Check a params file whole: every run, sweep and data set, without building anything."""
+    from pipelines.commands.show import summary
+
+    print(summary(params))
+
+
+@cli.command("full-size", epilog="example: gen full-size")
+def full_size() -> None:
+    """Write paper/dvc.yaml: the stages of dvc.yaml for the data sets and runs of paper/params.yaml."""
+    from pipelines.commands.full_size import main
+
+    main()
+
+
+def invoke(words: Sequence[str] | None = None) -> None:
+    """Run the command that `words` are, by default the process's own; exceptions are the caller's, Ctrl-C as itself.
+
+    Raises:
+        SystemExit: there is no such command, or it takes other words; what is right was printed.
+    """
+    try:
+        cli.main(words, prog_name="gen", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        raise KeyboardInterrupt from None
 
 
 def main() -> None:
     """Run the command, with its errors in one line."""
-    sys.exit(command.run(lambda: cli(prog_name="gen")))
-
-
-if __name__ == "__main__":
-    main()
+    sys.exit(command.run(invoke))

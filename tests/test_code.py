@@ -11,9 +11,9 @@ from gen import code
 from gen.code import code_digest, used
 from gen.data.dataset import Dataset
 from gen.family import ImageShape, family_names
-from gen.identity import weights_code
-from gen.training import train
-from pipelines.code import SCORING, roots
+from gen.training.identity import weights_code
+from gen.training.train import train
+from pipelines.stages.code import SCORING, roots
 from tests.executed import executed, uncounted
 from tests.families.small import forms
 from tests.training.tiny import run_of
@@ -73,7 +73,8 @@ def test_a_new_file_changes_nothing(copy: Copy) -> None:
 
 def test_a_new_function_changes_nothing_until_it_is_used(copy: Copy) -> None:
     copy.add(
-        "gen/losses.py", "def hinge(real, fake):\n    return (1 - real).relu().mean() + (1 + fake).relu().mean()\n"
+        "gen/losses/adversarial.py",
+        "def hinge(real, fake):\n    return (1 - real).relu().mean() + (1 + fake).relu().mean()\n",
     )
     assert copy.stale() == set()
     copy.edit("gen/families/dcgan.py", "discriminator_loss", "hinge")
@@ -100,12 +101,14 @@ def test_comments_docstrings_and_lines_change_nothing(copy: Copy) -> None:
 
 
 def test_where_a_definition_stands_changes_nothing(copy: Copy) -> None:
-    losses = (copy.folder / "gen/losses.py").read_text()
+    losses = (copy.folder / "gen/losses/adversarial.py").read_text()
     start, end = losses.index("def least_squares"), losses.index("def probabilities")
-    copy.edit("gen/losses.py", losses[start:end], "")
-    copy.add("gen/distances.py", f"from gen.losses import Scalar, Scores\n\n\n{losses[start:end]}")
+    copy.edit("gen/losses/adversarial.py", losses[start:end], "")
+    copy.add("gen/distances.py", f"from gen.losses.adversarial import Scalar, Scores\n\n\n{losses[start:end]}")
     copy.edit(
-        "gen/families/lsgan.py", "from gen.losses import least_squares", "from gen.distances import least_squares"
+        "gen/families/lsgan.py",
+        "from gen.losses.adversarial import least_squares",
+        "from gen.distances import least_squares",
     )
     assert copy.stale() == set()
 
@@ -133,16 +136,16 @@ def test_what_a_name_stands_for_counts_and_what_an_import_does(copy: Copy) -> No
 @pytest.mark.parametrize(
     ("file", "old", "new", "stages"),
     [
-        ("gen/loop.py", "1e-12", "1e-11", {"train", "sweep"}),
+        ("gen/training/loop.py", "1e-12", "1e-11", {"train", "sweep"}),
         ("gen/data/order.py", "WINDOW = 16", "WINDOW = 17", {"train", "sweep", "reference", "evaluate"}),
         ("gen/data/shards.py", "ZSTD_LEVEL = -3", "ZSTD_LEVEL = 3", {"prepare"}),
         ("gen/data/sources/svhn.py", "MOST_ROWS = 100_000", "MOST_ROWS = 100_001", {"prepare"}),
-        ("gen/scores.py", "samples: int = 512", "samples: int = 511", {"train", "sweep"}),
+        ("gen/training/scores.py", "samples: int = 512", "samples: int = 511", {"train", "sweep"}),
         ("gen/metrics/kernel_distance.py", "SUBSET = 1000", "SUBSET = 999", {"evaluate"}),
         ("gen/metrics/svm.py", "SETTLED = 1e-12", "SETTLED = 1e-11", {"svm"}),
         ("gen/metrics/critic.py", "nn.Linear, ", "", {"critics"}),
-        ("pipelines/page.py", "EXPLAINED = {", "EXPLAINED = {'x': 'y', ", {"compare"}),
-        ("pipelines/sweep_figures.py", "DRAWABLE = 1e300", "DRAWABLE = 1e200", {"sweep"}),
+        ("pipelines/reports/page.py", "EXPLAINED = {", "EXPLAINED = {'x': 'y', ", {"compare"}),
+        ("pipelines/sweeps/figures.py", "DRAWABLE = 1e300", "DRAWABLE = 1e200", {"sweep"}),
     ],
 )
 def test_each_stage_has_the_code_that_it_uses(file: str, old: str, new: str, stages: set[str], copy: Copy) -> None:
@@ -152,11 +155,11 @@ def test_each_stage_has_the_code_that_it_uses(file: str, old: str, new: str, sta
 
 def test_what_refuses_records_and_runs_changes_nothing(copy: Copy) -> None:
     for file in (
-        "gen/config.py",
-        "gen/journal.py",
-        "gen/checkpoint.py",
-        "pipelines/tracking.py",
-        "pipelines/worker.py",
+        "gen/config/params.py",
+        "gen/training/journal.py",
+        "gen/training/checkpoint.py",
+        "pipelines/tracking/tracker.py",
+        "pipelines/runtime/worker.py",
     ):
         copy.edit(file, "self", "this")
     assert copy.stale() == set()
@@ -190,6 +193,10 @@ def test_what_a_training_runs_is_counted(family: str, image: ImageShape, dataset
     with executed() as ran:
         train(run, datasets[run.dataset])
     assert len(ran) > 40
-    around = {("gen.training", "train"), ("gen.training", "pick_device")}
-    around |= {("gen.grid", "alternating"), ("gen.conditions", "sheet"), ("gen.conditions", "by_class")}  # pictures
+    around = {("gen.training.train", "train"), ("gen.training.train", "pick_device")}
+    around |= {
+        ("gen.figures.grid", "alternating"),
+        ("gen.conditions", "sheet"),
+        ("gen.conditions", "by_class"),
+    }  # pictures
     assert uncounted(ran, *weights_code(family), SCORING) <= around

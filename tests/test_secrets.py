@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gen.checkpoint import Checkpoints
 from gen.data.fetch import PROVENANCE, fetch
 from gen.errors import InputError
 from gen.secrets import masked
-from pipelines import store
+from gen.training.checkpoint import Checkpoints
+from pipelines.tracking import store
 
 MNIST = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 

@@ -23,10 +23,10 @@ from typing import Literal, NamedTuple
 import torch
 
 from gen.data.dataset import Dataset
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import Measured, Sampler
+from gen.extractors import Extracted
 from gen.family import Batch, Family, Noise
-from gen.metrics.evaluation import Measured, Sampler
-from gen.metrics.extractors import Extracted
-from gen.metrics.reference import Reference
 
 FIRST = (
     "mixture", "frechet", "kernel", "precision_recall", "likelihood", "classes", "asked_class", "memorisation",

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from gen.abilities import Conditional
 from gen.data.dataset import Dataset
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import Measured, chunks
 from gen.evaluators import Number, Subject
-from gen.metrics.evaluation import Measured, chunks
-from gen.metrics.extractors import ClassifierExtractor
-from gen.metrics.reference import Reference
+from gen.extractors import ClassifierExtractor
 
 NUMBERS = {
     "asked_class": Number(

@@ -2,12 +2,12 @@
 
 import torch
 
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import SPLIT, class_logits, score_parts
 from gen.evaluators import Number
-from gen.metrics.evaluation import SPLIT, class_logits, score_parts
-from gen.metrics.extractors import Extracted
+from gen.extractors import Extracted
 from gen.metrics.inception_score import inception_score
 from gen.metrics.modes import class_coverage
-from gen.metrics.reference import Reference
 
 NUMBERS = {
     "inception_score": Number(

@@ -1,11 +1,11 @@
 """Frechet distance of samples and real images (Heusel et al. 2017): FID, where the extractor is the FID Inception."""
 
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import SPLIT
 from gen.evaluators import Number
-from gen.metrics.evaluation import SPLIT
-from gen.metrics.extractors import Extracted
+from gen.extractors import Extracted
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.moments import gather, moments
-from gen.metrics.reference import Reference
 
 NUMBERS = {
     "fid": Number("smaller", "Distance of the distributions of samples and test images, as Gaussians of features."),

@@ -1,10 +1,10 @@
 """Kernel distance of samples and real images (Binkowski et al. 2018): KID."""
 
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import KERNEL_SUBSETS, SPLIT
 from gen.evaluators import Number
-from gen.metrics.evaluation import KERNEL_SUBSETS, SPLIT
-from gen.metrics.extractors import Extracted
+from gen.extractors import Extracted
 from gen.metrics.kernel_distance import kernel_distance
-from gen.metrics.reference import Reference
 
 NUMBERS = {
     "kid": Number(

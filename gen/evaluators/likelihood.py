@@ -10,7 +10,7 @@ import torch
 
 from gen.abilities import Density
 from gen.evaluators import Number, Subject
-from gen.metrics.extractors import AT_ONCE
+from gen.extractors import AT_ONCE
 
 KINDS = {"exact": "exactly", "bound": "at most, by a lower bound of the likelihood", "estimate": "estimated"}
 NUMBERS = {

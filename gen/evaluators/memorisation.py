@@ -1,10 +1,10 @@
 """Whether a model copies training images."""
 
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import SPLIT
 from gen.evaluators import Number
-from gen.metrics.evaluation import SPLIT
-from gen.metrics.extractors import Extracted
+from gen.extractors import Extracted
 from gen.metrics.neighbours import nearest
-from gen.metrics.reference import Reference
 
 NUMBERS = {
     "memorised": Number(

@@ -6,10 +6,10 @@ import torch
 
 from gen.abilities import Samples
 from gen.data.dataset import Dataset
+from gen.evaluation.reference import Reference, images
+from gen.evaluation.sampling import Measured, over_seeds
 from gen.evaluators import Number, Subject
-from gen.metrics.evaluation import Measured, over_seeds
 from gen.metrics.modes import coverage
-from gen.metrics.reference import Reference, images
 
 DRAWS = 10
 """Blocks of points that real data are measured by."""

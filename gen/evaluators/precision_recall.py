@@ -1,10 +1,10 @@
 """Precision and recall of samples (Kynkaanniemi et al. 2019)."""
 
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import SPLIT, counts
 from gen.evaluators import Number
-from gen.metrics.evaluation import SPLIT, counts
-from gen.metrics.extractors import Extracted
+from gen.extractors import Extracted
 from gen.metrics.precision_recall import precision_recall
-from gen.metrics.reference import Reference
 
 NUMBERS = {
     "precision": Number(

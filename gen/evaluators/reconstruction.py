@@ -6,7 +6,7 @@ import torch
 
 from gen.abilities import Inference, Latent
 from gen.evaluators import Number, Subject
-from gen.metrics.extractors import AT_ONCE, ClassifierExtractor, Extractor
+from gen.extractors import AT_ONCE, ClassifierExtractor, Extractor
 
 NUMBERS = {
     "reconstruction_error": Number("smaller", "Mean square per pixel of test images and their reconstructions."),

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import discriminator_loss, probabilities
+from gen.losses.adversarial import discriminator_loss, probabilities
 from gen.nets.forms import inference_networks_for
 from gen.optimizers import adam
 from gen.settings import Settings

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from gen.errors import InputError
 from gen.family import Batch, Condition, DataSpec, Losses, Move, Noise, Update
-from gen.losses import discriminator_loss, non_saturating, probabilities
+from gen.losses.adversarial import discriminator_loss, non_saturating, probabilities
 from gen.nets.conditional import Discriminator, Generator
 from gen.optimizers import adam
 from gen.settings import Settings

@@ -29,7 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import discriminator_loss, non_saturating, probabilities
+from gen.losses.adversarial import discriminator_loss, non_saturating, probabilities
 from gen.nets.convolutional import Discriminator, Generator
 from gen.optimizers import adam
 from gen.settings import Settings

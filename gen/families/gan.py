@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import discriminator_loss, minimax, non_saturating, probabilities
+from gen.losses.adversarial import discriminator_loss, minimax, non_saturating, probabilities
 from gen.nets.mlp import Discriminator, Generator
 from gen.optimizers import adam
 from gen.settings import Settings

@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import least_squares
+from gen.losses.adversarial import least_squares
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import adam
 from gen.settings import Settings

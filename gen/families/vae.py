@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, ImageShape, Losses, Move, Noise, Update
-from gen.likelihoods import bernoulli, discretized_logistic, gaussian
+from gen.losses.likelihood import bernoulli, discretized_logistic, gaussian
 from gen.nets.mlp import Encoder
 from gen.nets.precision import at_least_float32
 from gen.optimizers import adam

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import lipschitz_quotient
+from gen.losses.adversarial import lipschitz_quotient
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import rmsprop
 from gen.settings import Settings

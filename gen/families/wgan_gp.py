@@ -13,7 +13,7 @@ Algorithm 1, with lambda = 10, n_critic = 5, m = 64, alpha = 1e-4, beta1 = 0, be
         theta <- Adam(grad_theta 1/m sum -D(G(z(i))), theta, alpha, beta1, beta2)
 
 The penalty acts on each sample's own gradient, so the critic must not mix samples: no batch norm there, layer norm
-instead (section 4). The penalty is computed in float32 (gen/losses.py).
+instead (section 4). The penalty is computed in float32 (gen/losses/adversarial.py).
 
 Deviations: the networks are DCGAN's, the paper's baseline (section 5.2), with layer norm over all of a sample's maps
 (group norm with one group, whose gain is per channel). Points have MLPs, as in the published code, but the critic's
@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
-from gen.losses import gradient_penalty, lipschitz_quotient
+from gen.losses.adversarial import gradient_penalty, lipschitz_quotient
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import adam
 from gen.settings import Settings

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import yaml
 
-import pipelines.prepare
 from gen.data.dataset import MANIFEST, open_dataset
 from gen.data.fetch import fetch
 from gen.data.folder import lock
 from gen.data.prepare import prepare
 from gen.data.source import Chunk, Description, check_chunk
 from gen.errors import InputError
+from pipelines.stages.prepare import main
 
 DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
 RING = {"source": "points", "shape": "ring8", "rows": 250_000, "validation": 500, "test": 500, "seed": 0}
@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 OUT = Path("data/prepared/toy")
 
 
-COMMAND = [sys.executable, "-m", "pipelines.prepare", "toy"]
+COMMAND = [str(Path(sys.executable).with_name("gen")), "prepare", "toy"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
 
@@ -219,9 +219,8 @@ def test_two_at_once(stage: Callable[[], subprocess.Popen[str]]) -> None:
 def test_bad_params(workplace: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, line: str) -> None:
     arrange(RING)
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace(right, wrong))
-    monkeypatch.setattr(sys, "argv", ["prepare", "toy"])
     with pytest.raises(InputError, match=re.escape(line)):
-        pipelines.prepare.main()
+        main("toy", Path("params.yaml"))
 
 
 def test_an_error_is_one_line(stage: Callable[[], subprocess.Popen[str]]) -> None:

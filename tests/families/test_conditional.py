@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gen.family import Batch, Noise
-from gen.losses import discriminator_loss, non_saturating
+from gen.losses.adversarial import discriminator_loss, non_saturating
 from tests.families.small import IMAGES, build
 
 ROWS = 4

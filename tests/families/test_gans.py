@@ -123,7 +123,7 @@ def distance(family: Family, mode: torch.Tensor) -> float:
 
 
 def train(family: Family, mode: torch.Tensor, steps: int, rows: int = 64) -> None:
-    """The loop of gen.loop, bare."""
+    """The loop of gen.training.loop, bare."""
     updates = family.updates()
     moves = [(update, name, move) for update in updates for name, move in update.moves.items()]
     optimizers = {name: move.optimizer(move.params) for _, name, move in moves}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gen.data.dataset import Dataset
-from gen.metrics.classifier import train_classifier
+from gen.extractors.classifier import train_classifier
 from gen.metrics.sliced_wasserstein import distance, projections
 
 

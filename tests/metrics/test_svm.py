@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from gen.errors import InputError
-from gen.metrics.semi_supervised import (
+from gen.evaluation.semi_supervised import (
     FULL,
     FULL_POOL,
     FULL_TEST,

@@ -1,4 +1,3 @@
-import importlib
 import io
 import os
 import re
@@ -18,9 +17,10 @@ import torch
 import yaml
 
 from gen.data.dataset import open_dataset
-from gen.metrics.reference import write_reference
-from pipelines import command, extraction
-from pipelines.cluster import LOCAL
+from gen.evaluation.reference import write_reference
+from pipelines.cli import invoke
+from pipelines.runtime import command, extraction
+from pipelines.runtime.cluster import LOCAL
 from tests.families.small import POINTS, small
 from tests.training.tiny import COMPUTE, RING, prepared
 
@@ -96,7 +96,7 @@ class Workplace:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
 
     def start(self, stage: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", f"pipelines.{stage}", *arguments]
+        command = [Path(sys.executable).with_name("gen"), stage, *arguments]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -113,18 +113,16 @@ class Workplace:
 
     def here(self, stage: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """As `run`, but in this process, whose imports are done: for stages that join no Ray."""
-        main = importlib.import_module(f"pipelines.{stage}").main
         extraction._loaded_model.cache_clear()  # of this name there may be another by now
         extraction._loaded_data.cache_clear()
         out, err, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.chdir(self.folder)
-            patch.setattr(sys, "argv", [stage, *arguments])
             patch.setattr(signal, "signal", lambda *handler: None)  # SIGTERM stays the suite's
             patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            status = command.run(main)
+            status = command.run(lambda: invoke([stage, *arguments]))
         torch.set_num_threads(threads)
         if status == 130:
             raise KeyboardInterrupt

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from gen import config
+from gen.config.load import load_params
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.errors import InputError
 from pipelines.cli import STAGES, cli
-from pipelines.own_pictures import add_entries
+from pipelines.commands.own_pictures import add_entries
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,14 +42,16 @@ def test_help_has_examples_and_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "gen init photos/" in done.stdout
-    assert all(f"\n  {name} " in done.stdout for name in ("init", *STAGES))
+    assert all(f"\n  {name} " in done.stdout for name in ("init", "show", "check", *STAGES))
     assert done.stdout.endswith("[]\n")
 
 
 def test_a_stage_is_a_subcommand(photos: Path) -> None:
-    asked = CliRunner().invoke(cli, ["fetch", "--help"])
-    assert asked.exit_code == 0
-    assert "--params PARAMS" in asked.output
+    for name, one in STAGES.items():
+        asked = CliRunner().invoke(cli, [name, "--help"])
+        assert asked.exit_code == 0
+        assert "--params PATH" in asked.output
+        assert f"example: {one.example}" in asked.output
     done = CliRunner().invoke(cli, ["fetch", "--params", "params.yaml", "digits"])
     assert done.output == "fetched data/raw/digits: nothing to fetch\n"
 
@@ -63,7 +66,7 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     after = Path("params.yaml").read_text().splitlines()
     rest = iter(after)
     assert all(line in rest for line in before)  # in their order: nothing but the entries is new
-    params = config.load("params.yaml")
+    params = load_params("params.yaml")
     assert params.run("photos_dcgan").size == params.reference["photos"].size == 32
     assert params.reference["photos"].extractors == ("classifier",)
     fetch("photos", params.datasets["photos"], "here", Path("raw"), mirror=None)
@@ -91,3 +94,21 @@ def test_what_is_no_folder_of_pictures_is_said(photos: Path) -> None:
     (photos / "cat" / "notes.txt").write_text("hello")
     with pytest.raises(InputError, match=r"Photos/cat/notes.txt: not a picture"):
         add_entries(photos, None, 32, Path("params.yaml"))
+
+
+def test_a_run_is_shown_whole_and_a_file_checked(photos: Path) -> None:
+    shown = CliRunner().invoke(cli, ["show", "digits_wgan"])
+    assert yaml.safe_load(shown.output)["digits_wgan"] == load_params("params.yaml").run("digits_wgan").model_dump()
+    assert CliRunner().invoke(cli, ["check"]).output.startswith("params.yaml: sound; 6 data sets")
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("clip: 0.01", "clipp: 0.01", 1))
+    with pytest.raises(InputError, match="clipp: unknown field"):
+        CliRunner().invoke(cli, ["check"], catch_exceptions=False)
+
+
+def test_a_shell_completes_entries(photos: Path) -> None:
+    asked = CliRunner().invoke(
+        cli,
+        env={"_GEN_COMPLETE": "bash_complete", "COMP_WORDS": "gen train digits_wgan", "COMP_CWORD": "2"},
+        prog_name="gen",
+    )
+    assert asked.output.split() == ["plain,digits_wgan", "plain,digits_wgan_gp"]

@@ -5,22 +5,23 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from gen.config import Cluster
+from gen.config.params import Cluster
 from gen.errors import InputError
-from pipelines import above, cluster, command
-from pipelines.jobs import storage_of
-from pipelines.store import tracking_uri
+from pipelines.runtime import above, cluster, command
+from pipelines.runtime.jobs import storage_of
+from pipelines.tracking.store import tracking_uri
 
 
 @pytest.mark.parametrize("library", ["libtorch_cpu", "_raylet"])
 def test_ctrl_c_while_it_imports_leaves_no_traceback(library: str, tmp_path: Path) -> None:
     stage = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.train", "digits_gan", "--params", tmp_path / "missing.yaml"],
+        [Path(sys.executable).with_name("gen"), "train", "digits_gan", "--params", tmp_path / "missing.yaml"],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  else ignored under nohup
@@ -44,8 +45,7 @@ def test_remedies_name_the_stages_of_the_params_file_in_use(
     for file in ("dvc.yaml", "paper/dvc.yaml"):
         (tmp_path / file).touch()
     for params, stage in (("params.yaml", "prepare@mnist"), ("paper/params.yaml", "paper/dvc.yaml:prepare@mnist")):
-        monkeypatch.setattr(sys, "argv", ["train", "mnist_gan", "--params", params])
-        assert command.run(main) == 1
+        assert command.run(partial(command.aimed, Path(params), main)) == 1
         assert capsys.readouterr().err == f"error: mnist/MANIFEST.json: missing; run dvc repro -s -f {stage}\n"
 
 
@@ -102,7 +102,7 @@ def test_an_experiment_in_a_temporary_folder_keeps_its_run_in_the_checkout(
 
 def test_sigterm_while_ray_starts_leaves_neither_a_traceback_nor_a_process() -> None:
     code = (
-        "import sys; from gen.config import Cluster; from pipelines import cluster, command\n"
+        "import sys; from gen.config.params import Cluster; from pipelines.runtime import cluster, command\n"
         "def main():\n"
         "    with cluster.joined(Cluster(address=None, storage='s', max_failures=0)): print('joined', flush=True)\n"
         "sys.exit(command.run(main))"

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from gen import export
-from gen.config import Run
+from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import DataSpec
-from gen.training import train
-from pipelines.critics import look
-from pipelines.model_folder import write_curves
+from gen.training.train import train
+from pipelines.reports.model_folder import write_curves
+from pipelines.stages.critics import look
 from tests.families.small import POINTS
 from tests.training.test_loop import Watcher
 from tests.training.tiny import logging, prepared, run_of

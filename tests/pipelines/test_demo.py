@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gen import config
-from pipelines.demo import counted, stages
+from gen.config.load import load_params
+from pipelines.commands.demo import counted, stages
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,4 +34,4 @@ def test_as_many_as_dvc_would_run() -> None:
             needed.add(stage.addressing)
             waiting += [one for one in graph.successors(stage) if one.addressing not in needed]
     assert yaml.safe_load((ROOT / "params.yaml").read_text())["compare"][0] == "digits"
-    assert stages(config.load(ROOT / "params.yaml")) == len(needed)
+    assert stages(load_params(ROOT / "params.yaml")) == len(needed)

@@ -23,8 +23,8 @@ from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipelines.code import roots
-from pipelines.full_size import full_size
+from pipelines.commands.full_size import full_size
+from pipelines.stages.code import roots
 from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run, training_workers
 from tests.pipelines.test_sweep import sweep_of
 
@@ -129,7 +129,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Checkout
 
 
 def test_the_papers_stages_are_those_of_dvc_yaml(checkout: Checkout) -> None:
-    said = "run python -m pipelines.full_size"
+    said = "run gen full-size"
     assert (ROOT / "paper/dvc.yaml").read_text() == full_size((ROOT / "dvc.yaml").read_text()), said
     graph = checkout.dvc("dag", "--dot", "paper/dvc.yaml:train@mnist_dcgan")
     assert '"code" -> "paper/dvc.yaml:train@mnist_dcgan"' in graph
@@ -143,7 +143,7 @@ def test_every_stage_has_its_code_as_a_digest_and_no_list_of_files() -> None:
         code = [dep for dep in stage["do"]["deps"] if dep.startswith(("data/code", "gen", "pipelines"))]
         own = {"fetch": "/${item.source}", "prepare": "/${item.source}"}
         own |= {"train": "/${item.family}", "sweep": "/${item.family}"}
-        assert set(code) - {"pipelines/published.csv"} == {f"data/code/{name}{own.get(name, '')}"}
+        assert set(code) - {"pipelines/reports/published.csv"} == {f"data/code/{name}{own.get(name, '')}"}
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "paper/params.yaml"])
@@ -293,7 +293,7 @@ def killed_half_way(checkout: Checkout, name: str) -> psutil.Process:
         assert time.monotonic() < end, checkout.said.read_text()
         time.sleep(0.05)
     children = psutil.Process(dvc.pid).children(recursive=True)
-    stage = next(child for child in children if cmdline(child)[1:3] == ["-m", "pipelines.train"])
+    stage = next(child for child in children if cmdline(child)[2:3] == ["train"])
     dvc.send_signal(signal.SIGTERM)
     dvc.wait(timeout=30)
     return stage

@@ -18,17 +18,19 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gen import config, export
-from gen.config import Cluster, Run
+from gen import export
+from gen.config.load import load_params
+from gen.config.params import Cluster, Run
 from gen.data.dataset import open_dataset
 from gen.evaluators import number_of, numbers
+from gen.extractors import Extracted
 from gen.family import DataSpec
-from gen.grid import grid, png
-from gen.loop import data_spec, initial_family
-from gen.metrics.extractors import Extracted
-from pipelines import extraction, store
-from pipelines.code import roots
-from pipelines.page import legend
+from gen.figures.grid import grid, png
+from gen.training.loop import data_spec, initial_family
+from pipelines.reports.page import legend
+from pipelines.runtime import extraction
+from pipelines.stages.code import roots
+from pipelines.tracking import store
 from tests.executed import executed, uncounted
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
@@ -254,7 +256,7 @@ def test_what_a_stage_runs_is_in_its_digest(stage: str, of: str, compared: Workp
     """But a family's own file, for its models say what code they are of, and what checks the params."""
     write(compared, REFERENCE)
     with executed() as checked:
-        config.load(compared.folder / "params.yaml")
+        load_params(compared.folder / "params.yaml")
     with executed() as ran:
         done = compared.here(stage, of)
     assert done.returncode == 0, done.stderr

@@ -5,9 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from pipelines.lead import Verdict, verdict
-from pipelines.results import Floor
-from pipelines.tables import with_spreads
+from pipelines.reports.lead import Verdict, verdict
+from pipelines.reports.results import Floor
+from pipelines.reports.tables import with_spreads
 
 FLOOR = Floor(mean=2.0, sd_draws=0.5, images=100)
 

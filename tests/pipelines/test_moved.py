@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pipelines.store import HOME, connect, experiment_id
+from pipelines.tracking.store import HOME, connect, experiment_id
 
 ROOT = Path(__file__).parents[2]
 

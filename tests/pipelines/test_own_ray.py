@@ -14,8 +14,8 @@ from tests.pipelines.conftest import ROOT, cmdline
 
 START = """
 import signal, sys
-from gen.config import Cluster
-from pipelines import cluster, command
+from gen.config.params import Cluster
+from pipelines.runtime import cluster, command
 
 def main():
     print("starts", flush=True)

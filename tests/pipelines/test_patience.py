@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gen.checkpoint import Checkpoints
 from gen.errors import InputError
-from pipelines import command, patience
-from pipelines.patience import within_a_minute
+from gen.training.checkpoint import Checkpoints
+from pipelines.runtime import command, patience
+from pipelines.runtime.patience import within_a_minute
 
 
 def test_a_disk_that_hangs_is_named_and_given_up(

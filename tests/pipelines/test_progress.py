@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gen import config
-from pipelines.progress import Progress, SweepProgress
-from pipelines.search import Trial
-from pipelines.sweep_table import Table
+from gen.config.load import load_params
+from pipelines.runtime.progress import Progress
+from pipelines.sweeps.progress import SweepProgress
+from pipelines.sweeps.search import Trial
+from pipelines.sweeps.table import Table
 
 SAID = {"images_per_second": 640.0, "loss/generator": 0.5}
 
@@ -55,7 +56,7 @@ def test_what_was_on_record_took_none_of_the_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
-    table = Table(config.load(Path("params.yaml")).sweeps["ring8_k"])
+    table = Table(load_params(Path("params.yaml")).sweeps["ring8_k"])
     progress = SweepProgress("ring8_k", table)
     for name in ("old", "new"):
         table.begin(name, Trial(0, {"model.k": 1}, 0))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.provenance import provenance
+from pipelines.tracking.provenance import provenance
 
 SOUND = "stages:\n  prepare@ring8:\n    outs:\n    - path: data/prepared/ring8\n      md5: abc.dir\n"
 

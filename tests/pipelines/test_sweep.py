@@ -22,14 +22,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from gen.checkpoint import Checkpoints
-from gen.config import load
-from gen.sweep import Sweep
-from pipelines.jobs import open_inputs
-from pipelines.store import sweep_trials
-from pipelines.sweep_plan import Plan
-from pipelines.sweep_watch import Halving
-from pipelines.trial import history
+from gen.config.load import load_params
+from gen.config.sweep import Sweep
+from gen.training.checkpoint import Checkpoints
+from pipelines.runtime.jobs import open_inputs
+from pipelines.sweeps.plan import Plan
+from pipelines.sweeps.trial import history
+from pipelines.sweeps.watch import Halving
+from pipelines.tracking.store import sweep_trials
 from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50
@@ -242,7 +242,7 @@ def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> No
 def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(sweep: dict[str, Any], ring: dict[str, Any], fresh: bool = False, score_samples: int = 100) -> Plan:
         workplace.write(sweeps={"clip": sweep}, ring=ring)
-        params = load(workplace.folder / "params.yaml")
+        params = load_params(workplace.folder / "params.yaml")
         judged = params.reference["ring8"].model_copy(update={"score_samples": score_samples})
         params = params.model_copy(update={"reference": {"ring8": judged}})
         return Plan(params, "clip", open_inputs("ring8"), "cpu", fresh)
@@ -261,7 +261,7 @@ def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: py
         plan(sweep_of(), ring_run("wgan", lr=1e-3)),
         plan(sweep_of(), ring, score_samples=99),
     ]
-    monkeypatch.setattr("pipelines.sweep_plan.code_digest", lambda *roots: "other code")
+    monkeypatch.setattr("pipelines.sweeps.plan.code_digest", lambda *roots: "other code")
     others.append(plan(sweep_of(), ring))
     assert len({first.identity, *(one.identity for one in others)}) == 1 + len(others)
 
@@ -443,7 +443,7 @@ from ray.cluster_utils import Cluster
 nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 second = nodes.add_node(num_cpus=1)
 os.environ["RAY_ADDRESS"] = nodes.address
-stage = subprocess.Popen([sys.executable, "-m", "pipelines.sweep", "clip"])
+stage = subprocess.Popen([Path(sys.executable).with_name("gen"), "sweep", "clip"])
 while len(list(Path("storage").glob("sweep_clip-*/*/step_*/manifest.json"))) < 2:
     assert stage.poll() is None
     time.sleep(0.05)

@@ -12,15 +12,15 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
-from gen.config import load
+from gen.config.load import load_params
+from gen.config.sweep import Axis, Sweep, number
 from gen.errors import InputError
-from gen.score_floor import Floor
-from gen.sweep import Axis, Sweep, number
-from pipelines.search import Point, Points, Search, Trial
-from pipelines.sweep_report import adopt, check_report, text, write_report
-from pipelines.sweep_table import Table
-from pipelines.sweep_verdict import Winner, not_told_apart
-from pipelines.tables import mean_sd
+from gen.training.score_floor import Floor
+from pipelines.reports.tables import mean_sd
+from pipelines.sweeps.report import adopt, check_report, text, write_report
+from pipelines.sweeps.search import Point, Points, Search, Trial
+from pipelines.sweeps.table import Table
+from pipelines.sweeps.verdict import Winner, not_told_apart
 from tests.pipelines.conftest import ROOT
 from tests.pipelines.test_sweep import EVERY, STEPS, sweep_of
 
@@ -221,13 +221,13 @@ def test_trials_are_told_with_the_seeds_that_they_had() -> None:
 
 @pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml"])
 def test_what_a_sweep_recommends_can_be_adopted_and_changes_that_run_alone(file: str, tmp_path: Path) -> None:
-    before, copy = load(ROOT / file), tmp_path / "params.yaml"
+    before, copy = load_params(ROOT / file), tmp_path / "params.yaml"
     for name, sweep in before.sweeps.items():
         values = dict(next(sweep.grid()))
         shutil.copy(ROOT / file, copy)
         sets = adopt(sweep, Path("params.yaml"), values).split(" -S ")[1:]
         apply_overrides(str(copy), [one.split()[0] for one in sets])  # what `dvc exp run` does with them
-        after = load(copy)
+        after = load_params(copy)
         assert {run for run in before.runs if after.runs[run] != before.runs[run]} <= {sweep.run}, name
         for path, value in values.items():
             assert number(after.runs[sweep.run].model[path.removeprefix("model.")]) == value, name

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.tables import number
+from pipelines.reports.tables import number
 
 
 @pytest.mark.parametrize(

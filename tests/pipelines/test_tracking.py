@@ -19,13 +19,14 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from gen.config import Run, flat
+from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
-from gen.grid import grid, png
-from pipelines import background, tracking
-from pipelines.background import Background, Temporary
-from pipelines.facts import Facts, facts_of
-from pipelines.tracking import Tracker
+from gen.figures.grid import grid, png
+from pipelines.runtime import background
+from pipelines.runtime.background import Background, Temporary
+from pipelines.tracking import tracker as tracking
+from pipelines.tracking.facts import Facts, facts_of
+from pipelines.tracking.tracker import Tracker
 from tests.training.tiny import run_of
 
 

@@ -20,8 +20,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from pipelines.mailbox import Event
-from pipelines.worker import MailboxObserver
+from pipelines.runtime.mailbox import Event
+from pipelines.runtime.worker import MailboxObserver
 from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
 
 LONG = 4000

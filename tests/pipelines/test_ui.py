@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
-from pipelines.ui import MOST_COMPARED, pages
+from pipelines.commands.ui import MOST_COMPARED, pages
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -150,7 +150,7 @@ def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "pipelines.ui", "--port", port]
+    command = [str(Path(sys.executable).with_name("gen")), "ui", "--port", port]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     said = tmp_path / "said"
     with said.open("w") as out:

@@ -16,15 +16,15 @@ import ray.train
 import torch
 import torch.multiprocessing
 
-from gen.config import Run
+from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.family import Noise
-from gen.journal import Silent
-from gen.scores import Coordinates
-from gen.workers import ALONE, Workers
-from pipelines import fit, worker
-from pipelines.mailbox import Ended, Mailbox
-from pipelines.worker import Job, MailboxObserver
+from gen.training.journal import Silent
+from gen.training.scores import Coordinates
+from gen.training.workers import ALONE, Workers
+from pipelines.runtime import fit, worker
+from pipelines.runtime.mailbox import Ended, Mailbox
+from pipelines.runtime.worker import Job, MailboxObserver
 from tests.families.small import POINTS
 from tests.training.tiny import logging, run_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset, open_dataset
 from gen.family import ImageShape
-from gen.training import train
+from gen.training.checkpoint import Checkpoints
+from gen.training.train import train
 from tests.families.small import forms
 from tests.training.tiny import logging, run_of
 
@@ -24,7 +24,7 @@ Death = tuple[int, str]
 NEVER: Death = (0, "")
 spawning = multiprocessing.get_context("forkserver")
 # Imported once, not in every process; torch itself imports the second when an optimizer is made.
-spawning.set_forkserver_preload(["gen.training", "torch._dynamo"])
+spawning.set_forkserver_preload(["gen.training.train", "torch._dynamo"])
 
 
 class Deadly(Checkpoints):

@@ -13,8 +13,8 @@ import gen
 from gen import export
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.loop import data_spec
-from gen.training import train
+from gen.training.loop import data_spec
+from gen.training.train import train
 from tests.training.tiny import run_of
 
 

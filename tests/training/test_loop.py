@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gen import loop as stepping
-from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
-from gen.ema import moving_average
 from gen.errors import InputError
 from gen.family import Family, ImageShape, Move, Noise
-from gen.journal import Diverged, Journal, Silent
-from gen.loop import Loop, initial_family
 from gen.optimizers import adam
-from gen.scores import Coordinates
-from gen.training import train
+from gen.training import loop as stepping
+from gen.training.checkpoint import Checkpoints
+from gen.training.ema import moving_average
+from gen.training.journal import Diverged, Journal, Silent
+from gen.training.loop import Loop, initial_family
+from gen.training.scores import Coordinates
+from gen.training.train import train
 from tests.families.small import POINTS, forms, mixes_samples
 from tests.training.tiny import logging, run_of
 
@@ -285,7 +285,7 @@ import sys
 from pathlib import Path
 import torch
 from gen.data.dataset import open_dataset
-from gen.training import train
+from gen.training.train import train
 from tests.training.test_loop import moved
 from tests.training.tiny import run_of
 digits = open_dataset(Path(sys.argv[1]))

@@ -14,9 +14,9 @@ from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Condition, DataSpec, ImageShape, Noise, check_family
-from gen.loop import data_spec
-from gen.rehearsal import rehearse
-from gen.training import train
+from gen.training.loop import data_spec
+from gen.training.rehearsal import rehearse
+from gen.training.train import train
 from tests.families.small import IMAGES, forms
 from tests.training.tiny import run_of
 

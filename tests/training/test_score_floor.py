@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from gen.data.dataset import Dataset, open_dataset
-from gen.loop import Loop, initial_family
-from gen.metrics.extractors import AT_ONCE
-from gen.metrics.reference import Reference, open_reference, write_reference
-from gen.score_floor import DRAWS, Judge, draws, floors, judge
-from gen.scores import Coordinates, LightFrechet
+from gen.evaluation.reference import Reference, open_reference, write_reference
+from gen.extractors import AT_ONCE
+from gen.training.loop import Loop, initial_family
+from gen.training.score_floor import DRAWS, Judge, draws, floors, judge
+from gen.training.scores import Coordinates, LightFrechet
 from tests.families.small import IMAGES, POINTS
 from tests.training.tiny import run_of
 

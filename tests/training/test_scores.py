@@ -7,17 +7,17 @@ import pytest
 import safetensors.torch
 import torch
 
-from gen.checkpoint import Checkpoints
+from gen.config.extractors import scoring_extractor
+from gen.config.sweep import looks
 from gen.data.dataset import Dataset
-from gen.loop import Loop, finished_family, initial_family
-from gen.metrics.classifier import train_classifier
-from gen.metrics.extractors import quick
+from gen.evaluation.reference import open_reference, write_reference
+from gen.extractors.classifier import train_classifier
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.moments import gather, moments
-from gen.metrics.reference import open_reference, write_reference
-from gen.scores import Coordinates, LightFrechet
-from gen.sweep import looks
-from gen.training import train
+from gen.training.checkpoint import Checkpoints
+from gen.training.loop import Loop, finished_family, initial_family
+from gen.training.scores import Coordinates, LightFrechet
+from gen.training.train import train
 from tests.families.small import IMAGES, POINTS
 from tests.training.test_loop import Watcher
 from tests.training.tiny import logging, run_of
@@ -56,7 +56,7 @@ def test_looks_say_what_they_are_taken_by(
 ) -> None:
     run = run_of("gan", IMAGES)
     loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
-    described = {**score.reference.described, "extractor": quick(extractor)}
+    described = {**score.reference.described, "extractor": scoring_extractor(extractor)}
     looking = LightFrechet(replace(score.reference, described=described), samples=20)
     said = looking(loop)
     assert list(said) == [told, told.replace("fid", "singular_covariance")], "the first chooses"

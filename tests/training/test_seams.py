@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from gen import export
-from gen.checkpoint import Checkpoints
 from gen.data.dataset import Dataset
 from gen.export import save
 from gen.family import Noise
-from gen.loop import Loop, data_spec, initial_family
-from gen.rehearsal import rehearse
-from gen.training import train
+from gen.training.checkpoint import Checkpoints
+from gen.training.loop import Loop, data_spec, initial_family
+from gen.training.rehearsal import rehearse
+from gen.training.train import train
 from tests.training.test_loop import Watcher, same
 from tests.training.tiny import logging, remembering
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from gen.data.dataset import Dataset, open_dataset
 from gen.errors import InputError
-from gen.loop import Loop, initial_family
-from gen.metrics.classifier import train_classifier
-from gen.metrics.reference import open_reference, write_reference
-from gen.scores import LightFrechet
-from gen.workers import ALONE, Workers
+from gen.evaluation.reference import open_reference, write_reference
+from gen.extractors.classifier import train_classifier
+from gen.training.loop import Loop, initial_family
+from gen.training.scores import LightFrechet
+from gen.training.workers import ALONE, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
 from tests.training.tiny import remembering, run_of
 

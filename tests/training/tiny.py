@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import gen.families
-from gen.config import Compute, Logging, Run
+from gen.config.params import Compute, Logging, Run
 from gen.data.dataset import Dataset
 from gen.data.prepare import prepare
 from gen.family import ImageShape

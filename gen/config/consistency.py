@@ -1,0 +1,209 @@
+"""What the parts of a params file must be to each other: found when it is read, before anything is built."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from gen.config.params import Params, Run
+from gen.config.sweep import SHARED, Value, apply_overrides, label, looks
+from gen.data.source import Classed, check_dataset, load_source
+from gen.errors import InputError
+from gen.family import DataSpec, ImageShape, check_family, family_module, load_family
+from gen.settings import check, nearest
+
+UNKNOWN = 2
+"""Classes that stand for those that are found in the files of a data set."""
+
+
+LONGEST_NAME = 100
+"""Letters of a name that becomes a folder, behind which an identity is put."""
+
+
+def check_names(params: Params, where: str) -> None:
+    """Data sets and runs can be folders; what is judged exists. Raises InputError."""
+    for name in params.datasets:
+        check_folder(name, f"{where}: datasets.{name}")
+    check_run_names(params, where)
+    for name in params.reference:
+        if name not in params.datasets:
+            raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
+        if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
+            said = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
+            raise InputError(f"{where}: reference.{name}.score_every: {said}")
+    for name, entry in params.svm.items():
+        if name not in params.runs:
+            raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
+        run = params.runs[name]
+        if (entry.dataset, entry.group) != (run.dataset, run.group):
+            said = f"dataset and group are those of the run, {run.dataset} and {run.group}"
+            raise InputError(f"{where}: svm.{name}: {said}")
+
+
+def check_run_names(params: Params, where: str) -> None:
+    """Each run, and each training of one, has a name of its own that can be a folder. Raises InputError."""
+    for name, run in params.runs.items():
+        check_folder(name, f"{where}: runs.{name}")
+        if name == "svm":
+            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+        for training in run.trainings(name):
+            if training != name and training in params.runs:
+                raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
+
+
+def check_extractors(params: Params, where: str) -> None:
+    """Points are judged by their coordinates, images by anything else. Raises InputError."""
+    for name, entry in params.reference.items():
+        source, section = check_dataset(params.datasets[name], f"{where}: datasets.{name}")
+        points = load_source(source).describe(section).dtype == "float32"
+        for extractor in entry.extractors:
+            if points != (extractor == "coordinates"):
+                said = "is for images, these are points; use coordinates"
+                if not points:
+                    said = "are of points, these are images; use classifier, pixels or an inception"
+                raise InputError(f"{where}: reference.{name}.extractors: {extractor} {said}")
+
+
+def check_groups(params: Params, where: str) -> None:
+    """A group that is compared has runs, on one data set. Raises InputError."""
+    groups: dict[str, set[str]] = {}
+    for run in params.runs.values():
+        groups.setdefault(run.group, set()).add(run.dataset)
+    for section, listed in (("compare", params.compare), ("critics", params.critics)):
+        for group in listed:
+            if group not in groups:
+                raise InputError(f"{where}: {section}: no run is of group {group!r}; {nearest(group, groups)}")
+            if len(groups[group]) > 1:
+                several = ", ".join(sorted(groups[group]))
+                remedy = "compare those on one data set"
+                raise InputError(f"{where}: {section}: group {group!r} has runs on {several}; {remedy}")
+
+
+def check_sweeps(params: Params, where: str) -> None:
+    """Every trial is a run that could stand in `runs`, as far as `Sweep.points_to_check` goes. Raises InputError."""
+    for name, sweep in params.sweeps.items():
+        place = f"{where}: sweeps.{name}"
+        check_folder(name, place)
+        if sweep.run not in params.runs:
+            raise InputError(f"{place}.run: unknown run {sweep.run!r}; {nearest(sweep.run, params.runs)}")
+        run = params.runs[sweep.run]
+        if (sweep.dataset, sweep.family) != (run.dataset, run.family):
+            said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
+            raise InputError(f"{place}: {said}")
+        judges = params.reference[run.dataset].extractors
+        told = [metric for judge in judges for metric in looks(judge)]
+        if sweep.metric.startswith("validation/") and sweep.metric not in told:
+            said = f"nothing that the extractors of reference.{run.dataset} tell"
+            raise InputError(f"{place}.metric: {sweep.metric}: {said}; known: {', '.join(told)}")
+        if both := set(sweep.changes) & set(sweep.space):
+            raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
+        if shared := set(sweep.space) & set(SHARED):
+            raise InputError(f"{place}.space: {min(shared)} is the same for all trials; set it in changes")
+        trial_run(params, name, {}, 0, where)
+        for values in sweep.points_to_check():
+            trial_run(params, name, values, 0, where)
+
+
+def trial_run(params: Params, name: str, values: Mapping[str, Value], seed: int, where: str = "params.yaml") -> Run:
+    """The run that a sweep's trial trains, checked as an entry of `runs` is.
+
+    Args:
+        params: the whole file.
+        name: of the sweep.
+        values: of the swept hyperparameters, by path.
+        seed: counted from the run's own.
+        where: the params file, for errors.
+
+    Raises:
+        InputError: a path or a value is illegal.
+    """
+    sweep, where = params.sweep(name), f"{where}: sweeps.{name}"
+    base = params.run(sweep.run)
+    section = apply_overrides(sweep.changes, base.model_dump(), f"{where}.changes")
+    section = apply_overrides(values, section, f"{where}.space")
+    section |= {"seed": base.seed + seed, "seeds": 1, "steps": sweep.steps}
+    where = f"{where}[{label(values)}]" if values else f"{where}.changes"
+    run = check(Run, section, where)
+    return check_run(run, params, where)
+
+
+def check_folder(name: str, where: str) -> None:
+    """A name can be a folder, also with what is put behind it (a seed, an identity). Raises InputError."""
+    if len(name) > LONGEST_NAME:
+        said = f"a name of {len(name)} letters; use {LONGEST_NAME} at most"
+        raise InputError(f"{where.replace(name, name[:20])}...: {said}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise InputError(f"{' '.join(where.split())}: not a name for a folder; use letters, digits, - and _")
+
+
+def check_group(group: str, where: str) -> None:
+    """The folder of a group of runs. Raises InputError."""
+    check_folder(group, where)
+    if group == "svm":
+        raise InputError(f"{where}: svm is what evaluations/<group>/svm is called; choose another name")
+
+
+def check_run(run: Run, params: Params, where: str) -> Run:
+    """The run, its `model` as its family reads it: 1 and 1.0 are one learning rate.
+
+    Raises:
+        InputError: it does not fit the rest of the params, or its family.
+    """
+    check_group(run.group, f"{where}.group")
+    if run.dataset not in params.datasets:
+        raise InputError(f"{where}.dataset: unknown data set {run.dataset!r}; {nearest(run.dataset, params.datasets)}")
+    if run.dataset not in params.reference:
+        raise InputError(f"{where}.dataset: reference.{run.dataset} is missing; it says how its models are judged")
+    if run.size != (size := params.reference[run.dataset].size):
+        raise InputError(f"{where}.size: {run.size}, reference.{run.dataset}.size is {size}; they are compared: equal")
+    parts = run.compute.workers * run.compute.microbatches
+    if run.batch % parts:
+        raise InputError(
+            f"{where}.batch: {run.batch} cannot be cut evenly over {run.compute.workers} workers x "
+            f"{run.compute.microbatches} microbatches; use a multiple of {parts}"
+        )
+    return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
+
+
+def check_start(run: Run, params: Params, where: str) -> None:
+    """The model that a run starts from is there, or is one that another run will leave. Raises InputError."""
+    if run.warm_start is None or (Path(run.warm_start) / "model.json").exists():
+        return
+    folder = Path(os.path.normpath(run.warm_start))
+    models = [Path("models") / other.group / name for name, other in params.runs.items() if other is not run]
+    if not any(folder.is_relative_to(model) for model in models):
+        known = nearest(folder.as_posix(), [model.as_posix() for model in models])
+        raise InputError(f"{where}.warm_start: {run.warm_start} holds no exported model; {known}")
+
+
+def check_built(run: Run, params: Params, where: str) -> None:
+    """The run's networks can be built for images of its size, as far as the params say what the images are.
+
+    Raises:
+        InputError: they cannot.
+    """
+    kind, section = check_dataset(params.datasets[run.dataset], f"{where}.dataset")
+    source = load_source(kind)
+    described = source.describe(section)
+    image = ImageShape(*described.shape)
+    if run.size is not None and run.size != image.height:
+        if described.dtype == "float32":
+            raise InputError(f"{where}.size: {run.dataset} holds points, which have no size; leave it out")
+        if run.size < max(image.height, image.width):
+            own, least = f"{image.height}x{image.width}", max(image.height, image.width)
+            raise InputError(
+                f"{where}.size: {run.size} is smaller than the {own} images of {run.dataset}; give {least} or more"
+            )
+        image = ImageShape(image.channels, run.size, run.size)
+    if any(column != "labels" for column in getattr(family_module(run.family).Model, "conditions_on", ())):
+        return  # of further columns only the prepared data know
+    classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
+    with torch.device("meta"):  # which has shapes and no numbers
+        try:
+            load_family(run.family, run.model, DataSpec(image, classes), f"{where}.model")
+        except InputError as error:
+            raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+        except Exception:
+            return  # a mistake in the family's code, which its training answers with the place

@@ -1,0 +1,1 @@
+"""Losses of more than one family: pure functions of tensors."""

@@ -1,0 +1,316 @@
+"""What a step of training is: a family before its first step, every update of a step, the family of a checkpoint."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gen.abilities import Phased
+from gen.conditions import draw
+from gen.data.dataset import Dataset
+from gen.data.loader import Loader
+from gen.errors import InputError
+from gen.export import load_weights
+from gen.family import (
+    Batch,
+    Condition,
+    DataSpec,
+    Family,
+    ImageShape,
+    Losses,
+    Move,
+    Noise,
+    Update,
+    constant,
+    load_family,
+    seed_of,
+)
+from gen.memory import memories
+from gen.training.ema import moving_average
+from gen.training.workers import ALONE, Workers
+
+if TYPE_CHECKING:
+    from gen.config.params import Run
+
+
+def data_spec(run: "Run", dataset: Dataset) -> DataSpec:
+    """What the run's family is told of the data set: its shape, padded to the run's size, its classes and extras."""
+    shape = dataset.shape
+    image = shape if run.size is None else ImageShape(shape.channels, run.size, run.size)
+    return DataSpec(image, len(dataset.classes), tuple(dataset.extras))
+
+
+def initial_family(run: "Run", dataset: Dataset) -> Family:
+    """The run's family before its first step, on the CPU: a function of its seed, or of the model it starts from."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(run.seed, "init"))
+        family = load_family(run.family, run.model, data_spec(run, dataset))
+    if run.warm_start:
+        load_weights(run.warm_start, family)
+    return family
+
+
+class Loop:
+    """A family, its optimizers and its place in the data: all that a step changes."""
+
+    def __init__(
+        self, run: "Run", family: Family, dataset: Dataset, workers: Workers = ALONE, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.run = run
+        self.family = family.train()
+        self.workers = workers
+        self.dtype = dtype
+        self.dataset = dataset
+        self.data = data_spec(run, dataset)
+        self.device = next(param for _, param in family.named_parameters()).device
+        self.loader = self.batches("train", run.batch)
+        empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
+        self.nothing = Batch(empty, torch.empty(0, dtype=torch.int64, device=self.device))
+        """What a loss gets that does not look at the batch."""
+        if run.compute.channels_last:
+            family.to(memory_format=torch.channels_last)
+        if run.compute.compile:
+            compile_networks(family)
+        self.updates = list(family.updates())
+        self.moves = [(update, name, move) for update in self.updates for name, move in update.moves.items()]
+        self.optimizers = {(update.name, name): move.optimizer(list(move.params)) for update, name, move in self.moves}
+        self.average = moving_average(run, family, self.updates)
+        # Averaged with the gradients, so that every worker always holds the same family.
+        self.statistics = statistics(family)
+        self.memories = memories(family)
+        for memory in self.memories:
+            memory.make_room(run.batch)
+        self.steps_done = 0
+        self.batches_used = 0
+        self.norms: dict[str, Tensor] = {}
+
+    def batches(self, split: str, batch: int, alone: bool = False) -> Loader:
+        """This worker's rows of the global batches of a split; all of them when it loads `alone`."""
+        return Loader(
+            self.dataset,
+            split,
+            batch=batch,
+            seed=self.run.seed,
+            size=self.run.size,
+            device=self.device,
+            rank=0 if alone else self.workers.rank,
+            world=1 if alone else self.workers.world,
+            dtype=self.dtype,
+            channels_last=self.run.compute.channels_last,
+        )
+
+    def step(self, measure: bool = False) -> Losses:
+        """Every update once, as often as it repeats; `measure` keeps the norms of the gradients.
+
+        Returns:
+            The losses of all updates, averaged over workers.
+        """
+        said: dict[str, Tensor] = {}
+        if isinstance(self.family, Phased):
+            self.family.begin(self.steps_done)
+        for update in self.updates:
+            for repetition in range(update.repeats(self.steps_done)):
+                said.update(self.make(update, repetition, measure))
+        self.average.update(self.steps_done)
+        self.steps_done += 1
+        return said
+
+    def make(self, update: Update, repetition: int, measure: bool) -> Losses:
+        """One update: one forward, all gradients taken, then every move made."""
+        batch = self.loader[self.batches_used] if update.data else self.nothing
+        self.batches_used += update.data
+        losses, gradients = self.gradients(update, batch, repetition)
+        found = [gradient for each in gradients.values() for gradient in each if gradient is not None]
+        self.workers.average([*found, *losses.values(), *self.statistics])
+        for name, move in update.moves.items():
+            if measure or move.max_norm is not None:
+                self.norms[name] = clip(gradients[name], move.max_norm)
+            apply(move, gradients[name], self.optimizers[update.name, name], self.steps_done)
+        with torch.no_grad():
+            update.after(losses)
+        return losses
+
+    def gradients(
+        self, update: Update, batch: Batch, repetition: int
+    ) -> tuple[dict[str, Tensor], dict[str, list[Tensor | None]]]:
+        """Losses and gradients by name, each the mean over this worker's microbatches."""
+        parts = self.run.compute.microbatches
+        losses: dict[str, Tensor] = {}
+        gradients: dict[str, list[Tensor | None]] = {}
+        for part in range(parts):
+            noise, rows = self.noise(update, repetition, part)
+            with self.autocast():
+                some = update.loss(batch.rows(rows) if parts > 1 else batch, noise)
+            for position, (name, move) in enumerate(update.moves.items()):
+                again = position + 1 < len(update.moves)
+                taken = torch.autograd.grad(some[name], list(move.params), retain_graph=again, allow_unused=True)
+                gradients[name] = add(gradients.get(name), taken, 1 / parts)
+            for name, loss in some.items():
+                scaled = loss.detach() / parts
+                losses[name] = losses[name] + scaled if name in losses else scaled
+        return losses, gradients
+
+    def noise(self, update: Update, repetition: int, part: int) -> tuple[Noise, slice]:
+        """The noise of one microbatch, and its rows within this worker's share of the batch."""
+        rank, world, total = self.workers.rank, self.workers.world, self.run.batch
+        share = total // world // self.run.compute.microbatches
+        rows = slice(part * share, (part + 1) * share)
+        take = slice(rank + world * rows.start, min(rank + world * rows.stop, total), world)
+        key = (self.run.seed, "train", self.steps_done, update.name, repetition)
+        seed_torch(seed_of(*key, rank, part), self.device)
+        return Noise(*key, rows=total, take=take, device=self.device, dtype=self.dtype), rows
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision losses are computed in."""
+        if self.run.compute.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def sample(
+        self, *key: int | str, rows: int, take: slice = slice(None), condition: Condition | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        """Samples in evaluation mode, with the averaged weights; a function of the weights, the key and the row.
+
+        `condition` is of all `rows`.
+        """
+        noise = Noise(self.run.seed, *key, rows=rows, take=take, device=self.device, dtype=self.dtype)
+        with self.evaluating():
+            return draw(self.family, noise, condition and condition.rows(take).to(self.device))
+
+    def held_out(self, split: str, rows: int) -> Batch:
+        """So many rows of a split that is not trained on, all of them on this worker; always the same."""
+        return self.batches(split, rows, alone=True)[0]
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The family is in evaluation mode inside the block, with its averaged weights and without gradients."""
+        self.family.train(False)
+        with torch.no_grad(), self.average.applied():
+            yield
+        self.family.train()
+
+    def finite(self) -> bool:
+        """Whether every weight is."""
+        params = [param.detach() for _, param in self.family.named_parameters()]
+        return bool(torch.stack(torch._foreach_norm(params)).isfinite().all())
+
+    def check_agreement(self) -> None:
+        """Every worker is at the same step with the same weights, or all of them raise InputError.
+
+        A worker whose machine does not reach the storage would begin anew beside others that go on.
+        """
+        mine = torch.stack([torch.tensor(self.steps_done), digest_of(self.family)])
+        found = self.workers.gather(mine, self.device)
+        if any(not torch.equal(one, mine) for one in found):
+            steps = ", ".join(str(int(one[0])) for one in found)
+            raise InputError(
+                f"workers do not start from one state (steps {steps}): every machine has to reach cluster.storage"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """All of it, to be saved. Every worker calls it: each remembers its own rows."""
+        for memory in self.memories:
+            self.workers.share_rows(memory.values)
+        return {
+            "memories": [memory.values for memory in self.memories],
+            "steps_done": self.steps_done,
+            "batches_used": self.batches_used,
+            "family": self.family.state_dict(),
+            "average": self.average.state(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers.values()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """All of it, as it was saved."""
+        self.steps_done = state["steps_done"]
+        self.batches_used = state["batches_used"]
+        self.family.load_state_dict(state["family"])
+        self.average.restore(state["average"])
+        for memory, values in zip(self.memories, state["memories"], strict=True):
+            memory.values.copy_(values)
+        for optimizer, saved in zip(self.optimizers.values(), state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+
+def digest_of(family: Family) -> Int[Tensor, ""]:
+    """64 bits that two families share only if all their weights and buffers are equal, to the bit."""
+    whole = hashlib.blake2b(digest_size=8)
+    for values in family.state_dict().values():
+        whole.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return torch.tensor(int.from_bytes(whole.digest(), "little", signed=True))
+
+
+def statistics(family: Family) -> list[Tensor]:
+    """What layers keep of the batches they have seen, of batch norm, say: all floating buffers of the model."""
+    kept = family.state_dict().keys()
+    return [buffer for name, buffer in family.named_buffers() if name in kept and buffer.is_floating_point()]
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's own generator of the device, so that a run resumes to the bit even if a family draws from it.
+
+    Ours do not: what they draw from Noise is equal on any number of workers, too.
+
+    torch.manual_seed would seed every kind of device there might be, and note a stack trace for each that is not there:
+    0.2 ms, twice in each step of a GAN.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        getattr(torch, device.type).manual_seed(seed)
+
+
+def finished_family(run: "Run", dataset: Dataset, state: Mapping[str, Any]) -> Family:
+    """The family of a checkpoint's state, as `train` returns it, on the CPU."""
+    family = initial_family(run, dataset)
+    family.load_state_dict(state["family"])
+    average = moving_average(run, family, family.updates())
+    average.restore(state["average"])
+    average.swap()
+    return family.train(False)
+
+
+def clip(gradients: list[Tensor | None], max_norm: float | None) -> Tensor:
+    """Scale gradients down to `max_norm`, in place, when they exceed it. Returns their norm before that."""
+    found = [gradient for gradient in gradients if gradient is not None]
+    norm: Tensor = torch.stack(torch._foreach_norm(found)).norm()
+    if max_norm is not None:
+        torch._foreach_mul_(found, (max_norm / (norm + 1e-12)).clamp(max=1.0))
+    return norm
+
+
+def apply(move: Move, gradients: list[Tensor | None], optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Make one move: the optimizer sees these gradients and no others."""
+    if move.schedule is not constant:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+            group["lr"] = group["initial_lr"] * move.schedule(step)
+    for param, gradient in zip(move.params, gradients, strict=True):
+        # A compiled network's gradients may lie otherwise in memory; the fused kernels go by address alone.
+        if gradient is None or gradient.stride() == param.stride():
+            param.grad = gradient
+        else:
+            param.grad = torch.empty_like(param).copy_(gradient)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def add(total: list[Tensor | None] | None, more: tuple[Tensor | None, ...], weight: float) -> list[Tensor | None]:
+    """total + weight * more, gradient by gradient; None where no loss reaches a parameter."""
+    if weight == 1.0:
+        return list(more)
+    scaled = [None if gradient is None else gradient * weight for gradient in more]
+    if total is None:
+        return scaled
+    return [old if new is None else new if old is None else old + new for old, new in zip(total, scaled, strict=True)]
+
+
+def compile_networks(family: Family) -> None:
+    """torch.compile every network in place, but those a loss differentiates twice: torch would refuse or be wrong."""
+    for name, network in family.named_children():
+        if name not in getattr(family, "double_backward", ()):
+            network.compile()

@@ -1,0 +1,82 @@
+"""One step of a run before it starts: what a family cannot be trained with is found at once, not by its workers.
+
+It is made on torch's meta device, whose tensors have shapes and no numbers: nothing is computed or drawn, whatever the
+size of the networks. What fails there may be a loss that only wants numbers, so it counts once it fails with two real
+rows, and with as many as it will get, too.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gen.abilities import Phased, Samples
+from gen.blame import blame
+from gen.conditions import draw, told
+from gen.config.params import Run
+from gen.data.dataset import Dataset
+from gen.errors import InputError
+from gen.family import Batch, DataSpec, Noise, family_file, load_family
+from gen.memory import memories
+from gen.training.loop import data_spec
+
+REAL_ROWS = 2
+"""One more than what batch norm cannot be trained with."""
+
+
+def rehearse(run: Run, dataset: Dataset, where: str) -> None:
+    """Make every update of the run once, with the rows that one microbatch of one worker has, and draw a sample.
+
+    Weights are not kept, and no generator of random numbers is moved.
+
+    Args:
+        run: what is to be trained.
+        dataset: what it is to be trained on.
+        where: the run's address, for the error.
+
+    Raises:
+        InputError: the family's networks, losses or samples do not fit the run or the data; the cause is named.
+    """
+    rows = run.batch // run.compute.workers // run.compute.microbatches
+    spec = data_spec(run, dataset)
+    extras = {name: torch.from_numpy(np.zeros(1, dtype)) for name, dtype in dataset.extras.items()}
+    failed: Exception | None = None
+    # A statistic may be of more rows than two, so what fails with two is tried with all of them.
+    for count, device in ((rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")):
+        try:
+            _step(run, spec, {name: one.to(device).expand(count) for name, one in extras.items()}, count, device)
+            return
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except Exception as error:
+            failed = error
+    assert failed is not None
+    said = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
+    raise InputError(f"{where}: {said}: {blame(failed, family_file(run.family))}") from failed
+
+
+def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
+    """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        family = load_family(run.family, run.model, spec).train()
+        batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
+        if isinstance(family, Phased):
+            family.begin(0)
+        for memory in memories(family):
+            memory.make_room(rows)
+        for update in family.updates():
+            noise = Noise("rehearsal", rows=rows, device=device)
+            losses = update.loss(batch if update.data else batch.rows(slice(0)), noise)
+            if missing := set(update.moves) - set(losses):
+                said = f"moves {', '.join(sorted(missing))}, its loss has {', '.join(losses)}"
+                raise InputError(f"{run.family}: update {update.name!r} {said}; name them alike")
+            for name, move in update.moves.items():
+                torch.autograd.grad(losses[name], list(move.params), retain_graph=True, allow_unused=True)
+        family.train(False)
+        if not isinstance(family, Samples):
+            return
+        with torch.no_grad():
+            made = tuple(draw(family, Noise("rehearsal", rows=rows, device=device), told(family, batch)).shape)
+        if made != (rows, *spec.image):
+            raise InputError(f"{run.family}: samples of shape {made}; the data ask for {(rows, *spec.image)}")

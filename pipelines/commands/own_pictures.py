@@ -1,0 +1,100 @@
+"""Entries of a params file for a person's own pictures: a data set, what its models are judged by, and a run."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from gen.config.load import load_params
+from gen.data.formats.listing import from_folder
+from gen.errors import InputError
+from gen.notebook import COMPUTE, MODELS
+
+FAMILY = "dcgan"
+
+
+def add_entries(folder: Path, name: str | None, size: int, params: Path) -> str:
+    """Add the three entries to the params file, which is left as it is when they would not do.
+
+    Returns:
+        What was written, and what to run now.
+
+    Raises:
+        InputError: the folder holds something else than pictures, a name is taken, or the size is none that networks
+            have.
+    """
+    name = name or re.sub(r"[^a-z0-9_]+", "_", folder.resolve().name.lower()).strip("_")
+    if not re.fullmatch(r"[a-z0-9_-]+", name):
+        raise InputError(f"--name: {name!r} cannot be a folder; use small letters, digits, - and _")
+    run = f"{name}_{FAMILY}"
+    _, listed = from_folder(folder)
+    classes = sorted({entry.label for entry in listed} - {""})
+    yaml = YAML()  # in the form that DVC's writer keeps
+    values = yaml.load(params.read_text(encoding="utf-8"))
+    for section, entry in (("datasets", name), ("reference", name), ("runs", run)):
+        if entry in values[section]:
+            raise InputError(f"{params}: {section}.{entry}: is there already; give another name with --name")
+    values["datasets"][name] = dataset_entry(folder, size)
+    values["reference"][name] = reference_entry(len(classes), size)
+    values["runs"][run] = run_entry(name, size)
+    partial = params.with_name(f".{params.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yaml.dump(values, file)
+        load_params(partial)
+        partial.replace(params)
+    except InputError as error:
+        raise InputError(str(error).replace(str(partial), str(params))) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    said = f"{len(listed):,} pictures" + (f" of {len(classes)} classes" if classes else "")
+    return (
+        f"{params}: datasets.{name} ({said}), reference.{name} and runs.{run} are added\nnow: dvc repro evaluate@{run}"
+    )
+
+
+def dataset_entry(folder: Path, size: int) -> dict[str, Any]:
+    """An entry of `datasets`."""
+    return {
+        "source": "images",
+        "folder": str(folder),
+        "csv": None,
+        "size": size,
+        "channels": 3,
+        "background": [255, 255, 255],
+        "validation": 0.1,
+        "test": 0.1,
+    }
+
+
+def reference_entry(classes: int, size: int) -> dict[str, Any]:
+    """An entry of `reference`: judged by a classifier where there are classes to tell apart."""
+    return {
+        "extractors": ["classifier" if classes > 1 else "pixels"],
+        "size": size,
+        "classifier_steps": 1500 if classes > 1 else 0,
+        "samples": 1000,
+        "seeds": 3,
+        "score_samples": 500,
+        "score_every": 250,
+        "workers": 1,
+    }
+
+
+def run_entry(name: str, size: int) -> dict[str, Any]:
+    """An entry of `runs`."""
+    return {
+        "family": FAMILY,
+        "dataset": name,
+        "group": name,
+        "size": size,
+        "seed": 0,
+        "seeds": 1,
+        "steps": 4000,
+        "batch": 64,
+        "ema": 0.999,
+        "warm_start": None,
+        "compute": COMPUTE | {"threads": 2},
+        "model": dict(MODELS[FAMILY]),
+    }

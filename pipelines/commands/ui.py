@@ -1,0 +1,173 @@
+"""MLflow's pages on localhost: the addresses that show each group's runs by their scores, and a sweep's trials.
+
+MLflow keeps the order, the columns and the charts of its runs page outside the address: in a tag of the experiment that
+the address names (`viewStateShareKey`; its own Share button writes the same). So the views are written there first; who
+may not write them gets an address that only orders. What nothing can preselect are the metrics of the page
+`compare-runs`: runs are compared in the charts of the runs page instead.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pandas as pd
+
+from gen.config.extractors import ROUNDED
+from gen.errors import InputError
+from pipelines.stages.compare import ranked_by
+from pipelines.tracking.store import connect, embedded, groups, share_view, sweep_trials, tracking_uri
+
+HOST = "127.0.0.1"
+VALIDATION = "validation/"
+RUNS = "experiments/{}/runs?workflowType=machine_learning"
+COMPARED = ("mode_variation", "fid_", "kid_", "precision", "recall")
+"""Metrics that have a column and a chart, in this order."""
+BESIDE = ("_sd_trainings", "_floor")
+"""What else of a metric has a column: its spread over trainings, and its value for real data."""
+SPREADS = (*BESIDE, "_sd_draws", "_mean_trainings")
+MOST_COMPARED = 30
+"""Runs in the charts: a view has to fit into one tag."""
+
+
+def main(port: int) -> None:
+    """Serve the embedded database until Ctrl-C; for a server of your own, print its addresses."""
+    if embedded():
+        check_free(port)
+        with served(port) as server:
+            show(f"http://{HOST}:{port}")
+            server.wait()
+    else:
+        show(tracking_uri())
+
+
+def show(base: str) -> None:
+    """Print the addresses of all pages."""
+    found = pages()
+    for name, page in found.items():
+        print(f"{name}: {base}/#/{page}", flush=True)
+    if not found:
+        print("no runs yet: make demo", flush=True)
+
+
+def pages() -> dict[str, str]:
+    """By its name, the page of a group's or a sweep's runs, and the one that compares the newest of them."""
+    store = connect()
+    found: dict[str, str] = {}
+    for group in groups(store):
+        address = RUNS.format(group.experiment)
+        rank, metrics = scores(group.metrics)
+        if not rank:
+            found[group.name] = f"{address}&compareRunsMode=CHART"
+        elif share_view(store, group.experiment, "gen-table", table_view(rank, metrics, group.metrics)):
+            found[group.name] = f"{address}&viewStateShareKey=gen-table"
+        else:
+            found[group.name] = f"{address}&{urlencode(order(rank))}"
+        if trials := sweep_trials(group.experiment):
+            asked = {"runs": json.dumps(trials), "experiments": json.dumps([group.experiment])}
+            found[f"{group.name}, compared"] = f"compare-runs?{urlencode(asked, quote_via=quote)}"
+        elif rank:
+            newest = [run for run, measured in group.newest.items() if rank in measured][:MOST_COMPARED]
+            if share_view(store, group.experiment, "gen-compare", charts_view(rank, metrics, newest)):
+                found[f"{group.name}, compared"] = f"{address}&compareRunsMode=CHART&viewStateShareKey=gen-compare"
+    return found
+
+
+def scores(measured: Sequence[str]) -> tuple[str, list[str]]:
+    """The metric that ranks runs, "" without one, and those shown beside it; while none is evaluated, of validation."""
+    scored = {name.removeprefix(VALIDATION) for name in measured if name.startswith(VALIDATION)}
+    for part in ("", VALIDATION):
+        names = [name.removeprefix(part) for name in measured if name.startswith(part)]
+        plain = [name for name in names if "/" not in name and not name.endswith(SPREADS)]
+        plain.sort(key=lambda name: not scored & {name, name + ROUNDED})  # the first extractor's, which scores training
+        if rank := ranked_by(pd.DataFrame(columns=plain)):
+            shown = [name for start in COMPARED for name in plain if name.startswith(start) and "subset" not in name]
+            return part + rank, [part + name for name in dict.fromkeys([rank, *shown])]
+    return "", []
+
+
+def order(rank: str) -> dict[str, str]:
+    """The best first; as MLflow names it."""
+    return {"orderByKey": column(rank), "orderByAsc": "true"}
+
+
+def column(metric: str) -> str:
+    """As MLflow names it."""
+    return f"metrics.`{metric}`"
+
+
+def table_view(rank: str, metrics: Sequence[str], measured: Sequence[str]) -> dict[str, Any]:
+    """The runs page as a table, the best run first, with a column for each metric and for what belongs to it."""
+    columns = [name + more for name in metrics for more in ("", *BESIDE) if name + more in measured]
+    return {
+        "orderByKey": column(rank),
+        "orderByAsc": True,
+        "selectedColumns": [column(name) for name in columns],
+    }
+
+
+def charts_view(rank: str, metrics: Sequence[str], runs: Sequence[str]) -> dict[str, Any]:
+    """The runs page as charts of these runs: a bar chart for each metric, above MLflow's own sections."""
+    section = "scores"
+    charts = [
+        {
+            "uuid": metric,
+            "type": "BAR",
+            "metricKey": metric,
+            "displayName": metric,
+            "metricSectionId": section,
+            "runsCountToCompare": MOST_COMPARED,
+            "deleted": False,
+            "isGenerated": False,
+        }
+        for metric in metrics
+    ]
+    shown = {"uuid": section, "name": "Scores", "display": True, "isReordered": False, "deleted": False}
+    return {
+        "orderByKey": column(rank),
+        "orderByAsc": True,
+        "searchFilter": f"attributes.run_id IN ({','.join(repr(run) for run in runs)})",
+        "selectedColumns": [column(rank)],
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": charts,
+        "compareRunSections": [shown],
+        "isAccordionReordered": True,
+    }
+
+
+def check_free(port: int) -> None:
+    """Raises InputError when another process has the port: its page would show other runs, or nothing."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: one that has just ended is gone
+        try:
+            one.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            said = getattr(error, "strerror", None) or error
+            raise InputError(f"port {port}: {said}; choose another: make ui PORT=5001") from None
+
+
+@contextmanager
+def served(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The embedded database, once it is served: what the server says of itself is above what is printed then.
+
+    What serves it ends with the block.
+    """
+    mlflow = ["mlflow", "server", "--backend-store-uri", tracking_uri(), "--host", HOST, "--port", str(port)]
+    allowed = f"localhost,{HOST},localhost:{port},{HOST}:{port}"
+    connect()  # makes it, if there is none
+    server = subprocess.Popen([sys.executable, "-m", *mlflow, "--allowed-hosts", allowed, "--workers", "1"])
+    try:
+        while server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield server
+    finally:
+        server.terminate()
+        server.wait()

@@ -1,0 +1,1 @@
+"""What stages leave for people: tables, pages, model folders."""

@@ -1,0 +1,170 @@
+"""The page of a comparison: one HTML file with its pictures inside."""
+
+import base64
+import html
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from gen.errors import InputError
+from gen.evaluators import number_of, numbers
+from pipelines.reports.lead import Verdict
+from pipelines.reports.page_template import PAGE
+from pipelines.reports.results import Evaluation
+from pipelines.reports.tables import published
+
+SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
+EXPLAINED = {
+    "points.png": "Points; of a mixture, coloured by mode",
+    "reconstructions.png": "Test images, each with its reconstruction to the right of it",
+    "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
+}
+
+
+def page(
+    group: str,
+    rank: str,
+    table: pd.DataFrame,
+    *,
+    leading: Verdict,
+    protocols: Mapping[str, Evaluation],
+    out: Path,
+) -> str:
+    """One self-contained HTML page.
+
+    Args:
+        group: of runs.
+        rank: the metric that orders them.
+        table: a row for each run, the smallest `rank` first, as people read it; perhaps one more, of real images.
+        leading: who leads, if anybody.
+        protocols: how each run was evaluated.
+        out: the folder of the comparison, with its pictures.
+    """
+    runs, home = [run for run in table.index if run in protocols], Path("models") / group
+    parts = [
+        f"<h1>{html.escape(group)}</h1>",
+        f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
+        f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
+        f"<div class=scroll>{html_table(table, runs, leading.leader)}</div>",
+        "<details><summary>Columns and runs</summary>"
+        "<p class=tools id=columns></p><p class=tools id=which></p></details>",
+        f"<details><summary>What the numbers say</summary>{legend(table.columns)}</details>",
+        "<h2>Samples from the same noise</h2>",
+        image((out / "samples.png").read_bytes()),
+        "<h2>More of each run</h2>",
+        figures([(run, whole_picture(home / run / "grid.png", f"train@{run}")) for run in runs]),
+        "<h2>Score of each checkpoint</h2>",
+        image((out / "curves.png").read_bytes()),
+    ]
+    for sheet in SHEETS:
+        found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
+        shown = [(run, path) for run, path in found if path.exists()]
+        if shown:
+            pictures = [(run, whole_picture(path, f"evaluate@{run}")) for run, path in shown]
+            parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
+    papers = published()
+    papers = papers[papers["dataset"] == protocols[runs[0]].dataset]
+    if len(papers):
+        parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
+        for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
+            title = html.escape(f"{metric}: {protocol_name}")
+            parts.append(f"<h3>{title}</h3>" + rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
+    says = {column: meaning(column.replace(" ", "_")) for column in table.columns}
+    return PAGE.substitute(
+        title=html.escape(group), body="\n".join(parts), says=json.dumps(says).replace("<", "\\u003c")
+    )
+
+
+def how(protocols: Mapping[str, Evaluation]) -> str:
+    """The protocol that all runs share, in a few sentences, and what has to be known of some."""
+    protocol = next(iter(protocols.values()))
+    extractors = []
+    for name, about in protocol.extractors.items():
+        accuracy = "" if about.test_accuracy is None else f" (test accuracy {about.test_accuracy:.1%})"
+        extractors.append(f"{name}{accuracy}" + (f", sha256 {about.sha256[:12]}" if about.sha256 else ""))
+    singular = [run for run, one in protocols.items() if any(e.singular_covariance for e in one.extractors.values())]
+    flag = f" Singular covariances, whose distance says less: {', '.join(singular)}." if singular else ""
+    averaged = [run for run, one in protocols.items() if one.averaged_weights]
+    flag += f" With averaged weights: {'all' if len(averaged) == len(protocols) else ', '.join(averaged) or 'none'}."
+    counts = next(iter(protocol.extractors.values())).counts
+    parts = counts.inception_score_splits
+    score = f" The Inception score is the mean of {parts} parts of the samples." if parts else ""
+    trainings = {len(one.trainings) for one in protocols.values()}
+    spread = "± is the standard deviation over trainings with different seeds" + (
+        ", of the runs that have several" if 1 in trainings else ""
+    )
+    if trainings == {1}:
+        spread = "Each run was trained once: what another training would give is not known"
+    return (
+        f"Numbers are means of the best checkpoint over {protocol.seeds} draws of {protocol.samples:,} samples, "
+        f"against the {protocol.real_images:,} images of the {protocol.split} split. {spread}; in brackets is "
+        f"the standard deviation over draws from the same weights, which is smaller. {floor(protocol)}Precision, "
+        f"recall (k = 3) and memorisation look at {counts.precision_recall_memorisation:,} of each, KID at "
+        f"{counts.kernel_subsets} subsets of {counts.kernel_subset:,}. Memorisation, and the pictures for it, look for "
+        f"the nearest of {counts.training_images:,} training images.{score} Extractors: {'; '.join(extractors)}.{flag}"
+    )
+
+
+def floor(protocol: Evaluation) -> str:
+    """What the row of real data says, if there is one."""
+    if not protocol.floor:
+        return ""
+    fewer = any(one.images != protocol.samples for one in protocol.floor.values())
+    return (
+        "The last row has the numbers of held-out real data in place of samples, which a perfect model would have"
+        + ("; those of fewer than the samples say of how many, and compare less. " if fewer else ". ")
+    )
+
+
+def html_table(table: pd.DataFrame, runs: Sequence[str], leader: str | None) -> str:
+    """The table, each row of a run marked by its name; the last row, of real data, is of none."""
+    rows = table.rename(index={leader: f"{leader} (leads)"}).to_html(border=0, table_id="runs")
+    for run in runs:
+        named = f"<th>{html.escape(run)}{' (leads)' if run == leader else ''}</th>"
+        rows = re.sub(rf"<tr>(\s*{re.escape(named)})", rf'<tr data-run="{html.escape(run)}">\1', rows)
+    return rows
+
+
+def figures(pictures: Iterable[tuple[str, bytes]]) -> str:
+    """A picture of each run, side by side."""
+    shown = [
+        f'<figure data-run="{html.escape(run)}">{image(png)}<figcaption>{html.escape(run)}</figcaption></figure>'
+        for run, png in pictures
+    ]
+    return f"<div class=row>{''.join(shown)}</div>"
+
+
+def meaning(metric: str) -> str:
+    """What a column says, and which way is better; nothing of one that is no metric."""
+    name = number_of(metric)
+    if name is None:
+        return ""
+    one = numbers()[name]
+    return f"{one.says}{f' {one.better.capitalize()} is better.' if one.better else ''}"
+
+
+def legend(metrics: Iterable[str]) -> str:
+    """What the numbers that are shown say, and which way is good: a list in HTML."""
+    names = dict.fromkeys(name for metric in metrics if (name := number_of(metric.replace(" ", "_"))))
+    said = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
+    return f"<ul>{''.join(said)}</ul>"
+
+
+def whole_picture(path: Path, stage: str) -> bytes:
+    """A picture that a stage made. Raises InputError when it is missing or damaged."""
+    try:
+        content = path.read_bytes()
+        Image.open(io.BytesIO(content)).load()
+    except Exception:  # Pillow raises whatever damaged bytes lead it to
+        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}") from None
+    return content
+
+
+def image(png: bytes) -> str:
+    """The picture inside the page."""
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

@@ -1,0 +1,1 @@
+"""Ray and processes: how jobs are started, watched and ended."""

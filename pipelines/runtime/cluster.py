@@ -1,0 +1,193 @@
+"""The only place that starts or joins Ray."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import grpc  # type: ignore[import-untyped]
+import psutil
+import ray
+import torch
+from ray._private.authentication.authentication_token_generator import generate_new_authentication_token
+from ray._private.grpc_utils import init_grpc_channel
+from ray._private.services import canonicalize_bootstrap_address
+
+from gen.config.params import Cluster, Compute
+from gen.errors import InputError
+
+LOCAL = {
+    "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+"""Environment of a Ray of our own, which makes short runs shorter.
+
+It has no dashboard: told of one that refuses, Ray Train does not ask for it in vain, in the end, for twelve seconds.
+Nobody takes this machine away, so no process watches for that, and none ends a run because others have filled the
+memory: the system ends who takes too much. And the controller looks every half second, not every two, whether a run has
+ended.
+"""
+
+
+ANSWER_SECONDS = 8.0
+"""How long an address has to answer; long enough for a Ray that is just starting there."""
+JOIN_SECONDS = 60.0
+"""How long a cluster that answers has to take this process in."""
+STOP_SECONDS = 3.0
+"""How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
+
+
+@contextmanager
+def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
+    """Ray inside the block: the cluster of params, else of RAY_ADDRESS, else a local one with at least `cpus` CPUs.
+
+    Raises:
+        InputError: the cluster does not answer.
+    """
+    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    local = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", **local}
+    if not address:
+        for name, value in LOCAL.items():
+            os.environ.setdefault(name, value)
+    over = threading.Event()
+    try:
+        if address:
+            _check_answers(address)
+        else:
+            keep_token_private(Path.home() / ".ray" / "auth_token")
+        _start(options, over)
+    except Exception as error:  # Ray raises a plain one when its own processes are not up in time
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        if not address:
+            raise InputError(f"Ray does not start on this machine: {said}") from None
+        setting, without = ("cluster.address", "use null") if cluster.address else ("RAY_ADDRESS", "unset it")
+        remedy = f"start Ray there, or {without} for one on this machine alone"
+        raise InputError(f"{setting}: no Ray at {address}: {said}; {remedy}") from None
+    try:
+        yield
+    finally:
+        if not lost():  # it would end this process before that has said why
+            ray.shutdown()
+        over.set()
+
+
+def keep_token_private(path: Path) -> None:
+    """Only its owner reads the token with which code is run in a Ray of this machine; Ray itself would let all read it.
+
+    One that cannot be kept there is Ray's to complain of.
+    """
+    with suppress(OSError):
+        if path.exists():
+            path.chmod(0o600)
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write(generate_new_authentication_token())
+
+
+def _check_answers(address: str) -> None:
+    """Raises ConnectionError or ValueError when no gRPC server answers there: Ray itself would wait for 15 minutes."""
+    target = canonicalize_bootstrap_address(address.rpartition("://")[2])
+    if target is None:  # auto, and Ray finds its own on this machine
+        return
+    channel = init_grpc_channel(target)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
+    except grpc.FutureTimeoutError:
+        raise ConnectionError(f"nothing answered as Ray does for {ANSWER_SECONDS:.0f} s") from None
+    finally:
+        channel.close()
+
+
+def _start(options: dict[str, Any], over: threading.Event) -> None:
+    """Call ray.init in another thread: signals reach this one, and Ray's own handler of SIGTERM is not put in place.
+
+    The thread lives until `over`.
+
+    Raises:
+        TimeoutError: a cluster does not take this process in within a minute.
+    """
+    done: Future[None] = Future()
+
+    def start() -> None:
+        try:
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            done.set_result(None)
+            over.wait()  # Linux kills what Ray has started when the thread that started it ends
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=start, daemon=True).start()
+    try:
+        done.result(None if options["address"] == "local" else JOIN_SECONDS)
+    except TimeoutError:
+        _end_started(done)
+        raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
+    except (KeyboardInterrupt, SystemExit):
+        _end_started(done)
+        raise
+
+
+def _end_started(done: Future[None]) -> None:
+    """Leave no process behind of a Ray that is just starting; ray.shutdown does not know them yet."""
+    for _ in range(round(STOP_SECONDS / 0.5)):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        if done.done():
+            break
+        wait([done], 0.5)
+    ray.shutdown()
+
+
+def lost() -> str:
+    """Which processes of a Ray of our own have ended; none, as long as it works. Seconds later Ray ends this one."""
+    node: Any = ray._private.worker._global_node
+    dead = {kind for kind, _ in node.dead_processes()} if node else set()
+    return ", ".join(sorted(dead & {"raylet", "gcs_server"}))
+
+
+def address() -> str:
+    """Where other processes of this machine join the Ray of this process."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def room(compute: Compute, device: str) -> int:
+    """How many runs that are computed so the cluster has CPUs or GPUs for at once; at least one."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fit = int(have.get("CPU", 0) // (compute.workers * compute.threads))
+    return max(1, min(fit, int(have.get("GPU", 0) // compute.workers)) if device == "cuda" else fit)
+
+
+def resolve_device(compute: Compute) -> Literal["cpu", "cuda", "mps"]:
+    """The kind of device the run's workers compute on: `auto` prefers a GPU of the cluster, then MPS, then CPUs.
+
+    Raises:
+        InputError: there is no such device, or too few GPUs or CPUs for the workers; Ray itself would wait for ever.
+    """
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    device = compute.device
+    if device == "auto":
+        mps = compute.workers == 1 and torch.backends.mps.is_available()
+        device = "cuda" if have.get("GPU", 0) else "mps" if mps else "cpu"
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("compute.device: mps: this machine has no GPU of Apple's; use auto or cpu")
+    if device == "cuda" and have.get("GPU", 0) < compute.workers:
+        raise InputError(
+            f"compute.workers: {compute.workers} workers need a GPU each, the cluster has {have.get('GPU', 0):.0f}; "
+            "use fewer workers or device: cpu"
+        )
+    need = compute.workers * compute.threads
+    if have.get("CPU", 0) < need:
+        raise InputError(
+            f"compute: {compute.workers} workers x {compute.threads} threads need {need} CPUs, the cluster has "
+            f"{have.get('CPU', 0):.0f}; use fewer workers or threads"
+        )
+    return device

@@ -1,0 +1,51 @@
+"""What every command has in common: errors as one line, and an end with its DVC."""
+
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from gen.errors import InputError
+from gen.secrets import masked
+from pipelines.runtime.above import end_with_dvc
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run `main`; returns the exit status: 0, 1 after an error of input or of the disk, 130 when interrupted.
+
+    Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays; a stage whose DVC has
+    ended sends itself one.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_with_dvc()
+    try:
+        main()
+    except (InputError, OSError) as error:
+        print(f"error: {masked(str(error))}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def aimed(params: Path, main: Callable[[], None]) -> None:
+    """Run `main`; an error's `dvc repro <stage>` names the dvc.yaml beside the params file.
+
+    Raises:
+        InputError: as `main` does, and for errors of the disk.
+    """
+    dvc = params.with_name("dvc.yaml")
+    try:
+        main()
+    except (InputError, OSError) as error:
+        if dvc.parent == Path() or not dvc.exists():
+            raise
+        raise InputError(re.sub(r"dvc repro (-\w )*(?=\w+@)", rf"\g<0>{dvc}:", str(error))) from error
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,197 @@
+"""Ray at work on one job, and what its workers say passed on: the same for a stage and for a trial of a sweep."""
+
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import ray
+from ray.exceptions import RayError
+
+from pipelines.runtime import worker
+from pipelines.runtime.cluster import lost
+from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
+from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
+
+POLL_SECONDS = 0.2
+ANSWER_SECONDS = 5.0
+"""How long one look into the mailbox may take."""
+GIVEN_UP_SECONDS = 60.0
+BUSY_SECONDS = 60.0
+"""When it is said that no worker has begun."""
+UNHEARD_SECONDS = 20.0
+"""How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
+SAVE_SECONDS = 60.0
+"""How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
+NOTICE_SECONDS = 8.0
+"""After which it is said that they are waited for."""
+
+
+class Listener(Protocol):
+    """Whoever wants to hear what the workers say."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers by name, after `step` steps."""
+        ...
+
+    def grid(self, step: int, name: str, picture: bytes) -> None:
+        """A PNG, after `step` steps."""
+        ...
+
+
+class Fit(threading.Thread):
+    """Work beside the main thread, which Python gives the signals to; a failure is told in `reason`."""
+
+    reason = ""
+
+
+def fit(job: Job, max_failures: int, device: str) -> Fit:
+    """What trains the job, still to be started."""
+    return (Alone if job.run.compute.workers == 1 else Together)(job, max_failures, device)
+
+
+class Alone(Fit):
+    """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner."""
+
+    def __init__(self, job: Job, max_failures: int, device: str) -> None:
+        super().__init__(daemon=True, name=job.name)
+        self.job, self.attempts = job, 1 + max_failures
+        needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
+        # Ray would try again for ever what it ended for want of memory.
+        self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
+
+    def run(self) -> None:
+        """Train to the end; after the loss of its process again, from the newest checkpoint."""
+        for _ in range(self.attempts):
+            self.reason = ""
+            try:
+                ray.get(self.task.remote(self.job))
+                return
+            except SystemExit:  # Ray was left, after a run that diverged or hung
+                return
+            except Exception as error:
+                self.reason = reason_of(error)
+
+
+class Together(Fit):
+    """Several workers, by Ray Train."""
+
+    def __init__(self, job: Job, max_failures: int, device: str) -> None:
+        from ray.train import (
+            FailureConfig,
+            RunConfig,
+            ScalingConfig,
+        )  # half a second, which one worker need not wait for
+        from ray.train.torch import TorchTrainer
+
+        super().__init__(daemon=True, name=job.name)
+        self.storage = f"{job.storage}/ray"
+        self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
+        compute = job.run.compute
+        self.trainer = TorchTrainer(
+            worker.work,
+            train_loop_config={"job": job},
+            scaling_config=ScalingConfig(
+                num_workers=compute.workers, use_gpu=device == "cuda", resources_per_worker={"CPU": compute.threads}
+            ),
+            run_config=RunConfig(
+                name=self.folder,
+                storage_path=self.storage,
+                failure_config=FailureConfig(max_failures=max_failures),
+            ),
+        )
+
+    def run(self) -> None:
+        """Train to the end."""
+        try:
+            self.trainer.fit()
+        except Exception as error:  # of a worker; or Ray was left, after a run that diverged, while this still waited
+            self.reason = reason_of(error)
+        if "://" not in self.storage:  # nobody writes there any more, and what counts is in the checkpoints
+            shutil.rmtree(Path(self.storage) / self.folder, ignore_errors=True)
+
+
+def reason_of(error: Exception) -> str:
+    """Why Ray Train gave up, in one line."""
+    said = str(error).strip() or type(error).__name__
+    if "OutOfMemoryError" in said or "low on memory" in said:
+        used = re.search(r"([\d.]+ ?[KMGT]?i?B)(?: used)? / ([\d.]+ ?[KMGT]?i?B)", said)
+        share = f" ({used[1]} of {used[2]} were in use)" if used else ""
+        return (
+            f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"
+        )
+    return said.splitlines()[-1]
+
+
+def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
+    """Pass on what the workers say until they end; once `stop` is set, ask them to."""
+    ended, running, heard, told = None, True, False, False
+    started, stopping = time.monotonic(), Stopping(work.name, mailbox)
+    work.start()
+    while running:
+        time.sleep(POLL_SECONDS)
+        running = work.is_alive()
+        try:
+            if stop.is_set() and (given_up := stopping.given_up(heard)):
+                return given_up
+            if dead := lost():
+                raise RayError(f"its {dead} has ended")
+            events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
+        except RayError as error:
+            said = f"Ray is gone ({str(error).splitlines()[0]})"
+            if stop.is_set():
+                return Ended("stopped", f"without its workers: {said}; what was saved before is kept")
+            return Ended("failed", f"{said}; start it again to go on from what was saved")
+        heard = heard or bool(events)
+        if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
+            print(f"{work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
+            told = True
+        for event in events:
+            if isinstance(event, Ended):
+                ended = event
+            else:
+                pass_on(event, listeners)
+        if ended and ended.outcome in GIVEN_UP:
+            work.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
+            break
+    return ended or Ended("failed", work.reason)
+
+
+class Stopping:
+    """Workers that are to save and return, and how long they are waited for."""
+
+    def __init__(self, name: str, mailbox: Mailbox) -> None:
+        self.name = name
+        self.mailbox = mailbox
+        self.asked = 0.0
+        self.told = False
+
+    def given_up(self, heard: bool) -> Ended | None:
+        """Ask them; how it ended, when they are not waited for any longer. `heard` is whether they ever said a word."""
+        if not self.asked:
+            print(f"{self.name}: asked to stop; it saves a checkpoint first", flush=True)
+        self.asked = self.asked or time.monotonic()
+        self.mailbox.ask_to_stop()
+        waited = time.monotonic() - self.asked
+        answers = heard and self.mailbox.silent_seconds() < UNHEARD_SECONDS
+        if waited > (SAVE_SECONDS if answers else UNHEARD_SECONDS):
+            return Ended(
+                "stopped", f"without an answer of its workers for {waited:.0f} s; what was saved before is kept"
+            )
+        if waited > NOTICE_SECONDS and not self.told:
+            self.told = True
+            print(f"{self.name}: waiting for its workers to save, for {SAVE_SECONDS:.0f} s at most", flush=True)
+        return None
+
+
+def pass_on(event: Metrics | Grid, listeners: Sequence[Listener]) -> None:
+    """One event, to everybody."""
+    for listener in listeners:
+        if isinstance(event, Metrics):
+            listener.metrics(event.step, event.values)
+        else:
+            listener.grid(event.step, event.name, event.picture)

@@ -1,0 +1,154 @@
+"""What runs on each worker of train@<run>. Imports no MLflow: workers only talk to the driver."""
+
+import dataclasses
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from jaxtyping import Float
+from ray.exceptions import RayError
+from torch import Tensor
+
+from gen.blame import blame
+from gen.config.params import Logging, Run
+from gen.data.dataset import open_dataset
+from gen.errors import InputError
+from gen.evaluation.reference import open_reference
+from gen.family import family_file, family_module
+from gen.figures.grid import grid, png
+from gen.training.checkpoint import Checkpoints
+from gen.training.journal import Diverged, Observer
+from gen.training.scores import Score, score_of
+from gen.training.train import train
+from gen.training.workers import ALONE, Workers
+from pipelines.runtime.mailbox import Ended, Grid, Metrics
+
+GIVEN_UP = ("refused", "diverged", "broken")
+"""How a run ends that is not tried again."""
+TRACEBACK = "traceback.txt"
+LESS_MEMORY = "lower batch or the width of the networks, or raise compute.microbatches"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All that a worker is told. Paths are absolute: workers have a working directory of their own."""
+
+    run: Run
+    name: str
+    data: Path
+    reference: Path
+    """The folder of the extractor that checkpoints are chosen by."""
+    score_samples: int
+    score_every: int
+    logging: Logging
+    storage: str
+    identity: str
+    mailbox: Any
+
+
+def work(config: dict[str, Job]) -> None:
+    """Train, on one of the workers. Ray hands over the job in a dictionary."""
+    from ray.train import get_context  # not needed by a worker that is alone, which begins sooner without
+
+    job = config["job"]
+    context = get_context()
+    workers = Workers(context.get_world_rank(), context.get_world_size())
+    observer = MailboxObserver(job.mailbox)
+    ended = perform(job, observer, workers)
+    if workers.first or ended.outcome in ("refused", "broken"):  # the first may wait in vain for one that has given up
+        observer.ended(ended)
+
+
+def work_alone(job: Job) -> None:
+    """Train, as the only worker."""
+    observer = MailboxObserver(job.mailbox)
+    observer.ended(perform(job, observer, ALONE))
+
+
+def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
+    """Do the job, as one of its workers, and say how it went. A trial of a sweep is the same job in another process."""
+    torch.set_num_threads(job.run.compute.threads)
+    checkpoints = Checkpoints(job.storage, job.name, job.identity)
+    try:
+        train(
+            job.run,
+            open_dataset(job.data),
+            logging=job.logging,
+            observer=observer,
+            checkpoints=checkpoints,
+            score=score_for(job),
+            workers=workers,
+        )
+    except Diverged as error:
+        return Ended("diverged", str(error))
+    except InputError as error:  # trying again, as Ray does after a crash, would not help
+        return Ended("refused", str(error))
+    except Exception as error:
+        if can_pass(error):
+            raise
+        return broken(job, error, checkpoints)
+    return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
+
+
+def can_pass(error: Exception) -> bool:
+    """Whether trying again may help: a disk, the network, a GPU or another worker failed, not the run's own code."""
+    if isinstance(error, OSError | RayError):
+        return True
+    if isinstance(error, torch.AcceleratorError):
+        return "assert" not in str(error)  # an index out of range, say
+    # What a lost worker does to those that wait for it has no type of its own.
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").startswith("torch.distributed") for frame, _ in frames)
+
+
+def broken(job: Job, error: Exception, checkpoints: Checkpoints) -> Ended:
+    """What is said of an error in the job's own code; the whole traceback is kept beside the checkpoints."""
+    whole = "".join(traceback.format_exception(error))
+    said = blame(error, family_file(job.run.family))
+    if isinstance(error, torch.OutOfMemoryError):
+        said += f"; the GPU's memory ran out: {LESS_MEMORY}"
+    try:
+        checkpoints.put(TRACEBACK, whole.encode())
+    except OSError as failed:
+        return Ended("broken", f"{said}; its traceback cannot be kept: {failed}", whole)
+    return Ended("broken", f"{said}; whole traceback: {checkpoints.root}/{TRACEBACK}", whole)
+
+
+def score_for(job: Job) -> Score:
+    """What the run's checkpoints are chosen by. Raises InputError when the reference is missing or damaged."""
+    model = family_module(job.run.family).Model
+    return score_of(model, open_reference(job.reference), job.score_samples, job.score_every)
+
+
+class MailboxObserver:
+    """The worker's end: a gen.training.journal.Observer that never waits for the driver."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.answer: Any = None
+        self.asked_to_stop = False
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Post them; the answer, whether to stop, is read when it is there."""
+        self.stop()
+        answer = self.handle.put.remote(Metrics(step, dict(values)))
+        if self.answer is None:  # else the one before is still awaited: replacing it, a fast run might never read any
+            self.answer = answer
+
+    def grid(self, step: int, images: Float[Tensor, "n c h w"], name: str) -> None:
+        """Post them as a PNG."""
+        self.handle.put.remote(Grid(step, name, png(grid(images))))
+
+    def stop(self) -> bool:
+        """Whether the driver asked for a stop, as far as is known."""
+        if self.answer is not None and ray.wait([self.answer], timeout=0)[0]:
+            self.asked_to_stop |= bool(ray.get(self.answer))
+            self.answer = None
+        return self.asked_to_stop
+
+    def ended(self, ended: Ended) -> None:
+        """The last word; waits until it is delivered."""
+        ray.get(self.handle.put.remote(ended))

@@ -1,0 +1,46 @@
+"""Stage code: digests of the code behind every result into data/code, by which DVC knows what an edit makes stale.
+
+Each other stage has its own among its deps.
+"""
+
+import shutil
+from pathlib import Path
+
+from gen.code import code_digest, modules_in, read
+from gen.training.identity import weights_code
+
+OUT = Path("data/code")
+SCORING = "gen.training.scores"
+"""What chooses the checkpoint that is exported."""
+
+
+def roots() -> dict[str, tuple[str, ...]]:
+    """Where the code of each stage begins; for each source or family, where it differs from one to the next."""
+    sources = {name: f"gen.data.sources.{name}" for name in modules_in("gen.data.sources")}
+    weights = {name: (*weights_code(name), SCORING) for name in modules_in("gen.families")}
+    evaluators = [f"gen.evaluators.{name}" for name in modules_in("gen.evaluators")]
+    return {
+        **{f"fetch/{name}": fetching(source) for name, source in sources.items()},
+        **{f"prepare/{name}": ("gen.data.prepare", source) for name, source in sources.items()},
+        "reference": ("pipelines.stages.reference",),
+        **{f"train/{name}": code for name, code in weights.items()},
+        "evaluate": ("pipelines.stages.evaluate", *evaluators),
+        "svm": ("pipelines.stages.svm",),
+        **{f"sweep/{name}": (*code, "pipelines.stages.sweep") for name, code in weights.items()},
+        "compare": ("pipelines.stages.compare", *(f"{one}.NUMBERS" for one in evaluators)),
+        "critics": ("pipelines.stages.critics",),
+    }
+
+
+def fetching(source: str) -> tuple[str, ...]:
+    """What of a source decides which files are fetched; how it reads them does not."""
+    return tuple(f"{source}.{name}" for name in ("files", "gather") if name in read(source))
+
+
+def main() -> None:
+    """Write a file for each digest."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    for name, code in roots().items():
+        path = OUT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{code_digest(*code)}\n", encoding="utf-8")

@@ -1,0 +1,221 @@
+"""Stage compare@<group>: all evaluated runs of a group side by side, page and tables, into comparisons/<group>.
+
+index.html      everything below in a single file
+table.csv       a row for each run: of every metric the mean, and its spreads over draws and over trainings
+table.md        the same for people
+ranking.csv     the metric that ranks them, for `dvc plots`
+metrics.json    the means, for `dvc metrics`
+samples.png     samples of each run from the same noise
+curves.png      the validation score of each run against its steps
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from gen import export as exporting
+from gen.abilities import Samples
+from gen.conditions import draw, spread
+from gen.config.extractors import ROUNDED
+from gen.config.load import load_params
+from gen.data.folder import lock, whole
+from gen.errors import InputError
+from gen.evaluators import number_of, numbers
+from gen.family import Noise, family_module
+from gen.figures.grid import grid
+from gen.figures.sheets import figure_png
+from gen.settings import nearest
+from pipelines.reports.lead import verdict
+from pipelines.reports.model_folder import Trained, trained, trainings
+from pipelines.reports.page import page
+from pipelines.reports.results import Evaluation, Number, Protocol, results
+from pipelines.reports.tables import beginning, markdown, with_spreads
+
+HOME = Path("comparisons")
+SAMPLES, POINTS = 16, 2000
+"""How many of a run are shown."""
+SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
+"""What chooses checkpoints and orders the table: the first of these that there is."""
+EQUAL = {"dataset", "split", "real_images", "samples", "seeds"}
+"""What two evaluations that are compared have in common, besides their extractors and references."""
+FLOOR = "held-out real data"
+"""The last row of the table."""
+
+
+def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Evaluation]]:
+    """A row for each run, the best first, and how each was evaluated.
+
+    Columns are <metric>, <metric>_sd_draws and <metric>_sd_trainings, which is NaN for a single training.
+
+    Raises:
+        InputError: a run has not been evaluated as it is now, or not by the protocol of the others.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    protocols: dict[str, Evaluation] = {}
+    home = Path("evaluations") / group
+    for run in runs:
+        models, few_labels = trainings(trained(group, run)[0]), home / "svm" / run
+        found, protocols[run] = results(home / run, f"evaluate@{run}", Evaluation, models)
+        if (few_labels / "metrics.json").exists():
+            found |= results(few_labels, f"svm@{run}", Protocol, models[:1])[0]
+        rows[run] = {}
+        for metric, one in found.items():
+            spread = math.nan if one.sd_trainings is None else one.sd_trainings
+            rows[run] |= {metric: one.mean, f"{metric}_sd_draws": one.sd_draws, f"{metric}_sd_trainings": spread}
+        if shared(protocols[run]) != shared(protocols[runs[0]]):
+            raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    rank = ranked_by(table)
+    for run in runs:
+        model = family_module(trained(group, run)[1].family).Model
+        if rank not in rows[run] and (issubclass(model, Samples) or not rank):
+            lacks = f"{home / run}/metrics.json: lacks {rank or 'what ranks runs'}"
+            raise InputError(f"{lacks}; run dvc repro -s -f evaluate@{run}")
+    return table.sort_values(rank), protocols
+
+
+def shared(protocol: Evaluation) -> dict[str, Any]:
+    """What has to be equal for two evaluations to be compared."""
+    extractors = {name: about.reference_sha256 for name, about in protocol.extractors.items()}
+    return protocol.model_dump(include=EQUAL) | {"extractors": extractors}
+
+
+def ranked_by(table: pd.DataFrame) -> str:
+    """What orders the table: of a mixture the variation of its modes, else the first extractor's FID; "" without."""
+    return next((metric for start in SCORES for metric in table.columns if metric.startswith(start)), "")
+
+
+def means(table: pd.DataFrame) -> list[str]:
+    """The columns that are no spreads."""
+    return [name for name in table.columns if not name.endswith(("_sd_draws", "_sd_trainings"))]
+
+
+def readable(
+    table: pd.DataFrame,
+    models: Mapping[str, Trained],
+    protocols: Mapping[str, Evaluation],
+) -> pd.DataFrame:
+    """The metrics people look at first with their spreads, and what each run is; last, the floor: real data's."""
+    order = [name for name, number in numbers().items() if number.shown]
+    shown = [metric for name in order for metric in means(table) if number_of(metric) == name]
+    columns: dict[str, list[str]] = {
+        "family": [models[run].family for run in table.index],
+        "trainings": [str(len(protocols[run].trainings)) for run in table.index],
+        "best step": ["; ".join(f"{one.step:,}" for one in protocols[run].trainings) for run in table.index],
+    }
+    for metric in shown:
+        three = zip(table[metric], table[f"{metric}_sd_draws"], table[f"{metric}_sd_trainings"], strict=True)
+        columns[metric.replace("_", " ")] = [with_spreads(*each) for each in three]
+    found = pd.DataFrame(columns, index=table.index)
+    protocol = next(iter(protocols.values()))
+    real = {}
+    for name, one in protocol.floor.items():
+        if name in shown:
+            fewer = "" if one.images == protocol.samples else f", of {one.images:,}"
+            real[name] = with_spreads(one.mean, one.sd_draws, None) + fewer
+    if real:
+        found.loc[FLOOR] = {"family": "real", **{name.replace("_", " "): text for name, text in real.items()}}
+    return found.fillna("")
+
+
+def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
+    """A row of samples for each run that samples, from the same noise, which another latent space uses otherwise.
+
+    A conditional family is told its examples, as many as there are samples, evenly spread.
+    """
+    folders = {run: Path("models") / group / run for run in runs}
+    models = {run: model for run, folder in folders.items() if isinstance(model := exporting.load(folder), Samples)}
+    runs, noise, rows = list(models), Noise, POINTS if points else SAMPLES
+    with torch.inference_mode():
+        drawn = [
+            draw(model, noise("compare", rows=rows), spread(exporting.conditions(folders[run]), rows))
+            for run, model in models.items()
+        ]
+    size = (2.2 * len(runs), 2.4) if points else (0.6 * SAMPLES + 2, 0.7 * len(runs))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(runs)) if points else figure.subplots(len(runs), 1))
+    for place, run, images in zip(axes, runs, drawn, strict=True):
+        if points:
+            place.scatter(images[:, 0], images[:, 1], s=1)
+            place.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[], yticks=[])
+            place.set_title(run, fontsize=8)
+        else:
+            place.imshow(np.asarray(grid(images, columns=SAMPLES)), cmap="gray")
+            place.set(xticks=[], yticks=[])
+            place.set_ylabel(run, rotation=0, ha="right", va="center", fontsize=8)
+    return figure_png(figure, dpi=100)
+
+
+def curves(group: str, runs: list[str], floor: Mapping[str, Number]) -> bytes:
+    """The score of each run's checkpoints against its steps, above the floor: the score of real data, ± its sd."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    name = ""
+    for run in runs:
+        told = {path.stem: path for path in sorted((Path("models") / group / run / "curves").glob("*.csv"))}
+        scores = [one for start in SCORES for one in told if one.startswith(start)]
+        if scores:
+            name = scores[0]
+            try:
+                curve = pd.read_csv(told[name])
+                axes.plot(curve["step"], curve[name], marker=".", label=run)
+            except (ValueError, KeyError):
+                raise InputError(f"{told[name]}: damaged; run dvc repro -s -f train@{run}") from None
+    if real := floor.get(name.removesuffix(ROUNDED)):
+        axes.axhspan(real.mean - real.sd_draws, real.mean + real.sd_draws, color="grey", alpha=0.3, label="real data")
+    axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure_png(figure, dpi=100)
+
+
+def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
+    """Write the comparison of the runs of a group into `out`; returns the table people read.
+
+    Raises:
+        InputError: a run has not been evaluated, or not by the protocol of the others.
+    """
+    table, protocols = measured(group, names)
+    runs = list(table.index)
+    models = {run: trained(group, run)[1] for run in runs}
+    rank = ranked_by(table)
+    floor = protocols[runs[0]].floor
+    table.to_csv(out / "table.csv", index_label="run")
+    shown = readable(table, models, protocols)
+    (out / "table.md").write_text(markdown(shown), encoding="utf-8")
+    table[[rank]].dropna().rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
+    all_means = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
+    (out / "metrics.json").write_text(json.dumps(all_means, indent=1) + "\n", encoding="utf-8")
+    (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
+    (out / "curves.png").write_bytes(curves(group, runs, protocols[runs[0]].score_floor))
+    real = floor.get(rank)
+    ranked = table[table[rank].notna()]
+    leading = verdict(ranked, rank, real if real and real.images == protocols[runs[0]].samples else None)
+    (out / "index.html").write_text(
+        page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"
+    )
+    return shown
+
+
+def main(group: str, path: Path) -> None:
+    """Compare the runs of `group` in the params file at `path`, and tell MLflow."""
+    params = load_params(path)
+    names = [name for name, run in params.runs.items() if run.group == group]
+    if not names:
+        groups = {run.group for run in params.runs.values()}
+        raise InputError(f"{path}: no run is of group {group!r}; {nearest(group, groups)}")
+    out = HOME / group
+    with lock(out), whole(out) as partial:
+        shown = compare(group, names, partial)
+    from pipelines.tracking.store import add_comparison
+
+    add_comparison(group, out)
+    print(beginning(markdown(shown)))
+    print(f"All columns: {out / 'table.md'}. The page: {out / 'index.html'}")

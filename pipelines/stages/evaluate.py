@@ -1,0 +1,265 @@
+"""Stage evaluate@<run>: what a run's exported model is worth, into evaluations/<group>/<run> and its MLflow run."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gen import evaluators, export
+from gen.abilities import Inference, Samples
+from gen.config.load import load_params
+from gen.config.params import Params, Run
+from gen.config.params import Reference as ReferenceSettings
+from gen.data.dataset import Dataset, open_dataset
+from gen.data.folder import lock, whole
+from gen.data.progress import progress
+from gen.errors import InputError
+from gen.evaluation import sampling as evaluation
+from gen.evaluation.reference import Reference, images, open_reference
+from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
+from gen.evaluators import Subject
+from gen.family import Batch, Family, family_module
+from gen.figures.grid import png
+from gen.figures.sheets import beside_neighbours, pairs, point_panels
+from gen.metrics.neighbours import closest
+from pipelines.reports.floors import metric_floors, score_floors
+from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
+from pipelines.reports.tables import with_spreads
+from pipelines.runtime.extraction import extract
+
+HOME = Path("evaluations")
+SHEET = 12
+"""Samples that are shown beside their nearest training images, so many of them each:"""
+NEIGHBOURS = 5
+SEARCHED = 1000
+"""Samples among which those nearest to a training image are looked for, to be shown."""
+FEW = 100
+"""Test images; with fewer a warning is given."""
+PAIRED = 64
+"""Test images shown beside their reconstructions, and over which their error is taken:"""
+INFERRED = 1000
+
+
+def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], list[dict[str, Measured]]]:
+    """Measure the models of the run `name`, and draw what is to be seen of the first into `out`.
+
+    Returns:
+        The run's numbers, and those of each of its trainings.
+
+    Raises:
+        InputError: a model or the reference is missing, they are of different data, or a number is not finite.
+    """
+    run = params.run(name)
+    section = params.reference[run.dataset]
+    models = trainings(trained(run.group, name)[0])
+    if len(models) != run.seeds:
+        said = f"has {len(models)} trainings, runs.{name}.seeds says {run.seeds}"
+        raise InputError(f"{models[0]}: {said}; run dvc repro train@{name}")
+    pictures = out / "pictures"
+    pictures.mkdir()
+    dataset = open_dataset(Path("data/prepared") / run.dataset)
+    references = [open_reference(Path("data/reference") / run.dataset / one) for one in section.extractors]
+    described = [read_model_json(model, name) for model in models]
+    for reference in references:
+        for one in described:
+            check_same_data(name, one, reference, dataset)
+    found = []
+    sampling = issubclass(family_module(described[0].family).Model, Samples)
+    with progress(name, "samples", section.samples * section.seeds * len(models) * sampling) as move:
+        for model in models:
+            with concerning(model):
+                numbers = over_draws(params, run, model, references, move) if sampling else {}
+                found.append(numbers | of_the_model(export.load(model), run, dataset, section, references))
+    family = export.load(models[0])
+    with concerning(models[0]):
+        draw_pictures(pictures, family, run, dataset=dataset, section=section, reference=references[0])
+    measured = evaluation.over_trainings(found)
+    notes: dict[str, Any] = {
+        "run": name,
+        "dataset": run.dataset,
+        "trainings": [
+            {"seed": run.seed + i, "step": one.step, "metrics": {key: each.mean for key, each in found[i].items()}}
+            for i, one in enumerate(described)
+        ],
+        "weights_sha256": [weights_digest(model) for model in models],
+        "averaged_weights": described[0].averaged,
+        "split": SPLIT,
+        "real_images": dataset.rows.get(SPLIT, 0),
+        "samples": section.samples,
+        "seeds": section.seeds,
+        "extractors": {},
+        "floor": metric_floors(dataset, section, references),
+        "score_floor": score_floors(dataset, section, references[0]),
+    }
+    for reference in references:
+        weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
+        about = {key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described}
+        notes["extractors"][reference.name] = {
+            "sha256": "".join(weights),
+            "reference_sha256": reference.digest,
+            "singular_covariance": any(
+                one[flag].mean for one in found if (flag := f"singular_covariance_{reference.name}") in one
+            ),
+            "counts": evaluation.counts(reference, section.samples),
+            **about,
+        }
+    write(out, measured, notes)
+    return measured, found
+
+
+def over_draws(
+    params: Params, run: Run, model: Path, references: Sequence[Reference], move: Callable[[int], None]
+) -> dict[str, Measured]:
+    """Every number of the samples of one training, over draws."""
+    section = params.reference[run.dataset]
+    drawn = extract(
+        model,
+        [reference.folder for reference in references],
+        section.seeds,
+        section.samples,
+        dataset=Path("data/prepared") / run.dataset,
+        size=run.size,
+        workers=section.workers,
+        where=params.cluster,
+        move=move,
+    )
+    found: list[dict[str, float]] = []
+    for seed, said in enumerate(drawn):
+        found.append({})
+        for one, reference in zip(said, references, strict=True):
+            found[seed] |= evaluators.of_samples(one, reference, seed)
+    return evaluation.over_seeds(found)
+
+
+@contextmanager
+def concerning(model: Path) -> Iterator[None]:
+    """What is wrong inside the block is wrong with this model."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
+
+
+def of_the_model(
+    family: Family, run: Run, dataset: Dataset, section: ReferenceSettings, references: Sequence[Reference]
+) -> dict[str, Measured]:
+    """Every number of a model itself: an encoder's, a density's, those of a family that is told something."""
+    held_out = torch.cat(list(first_images(dataset, section.size, INFERRED)))
+    labels = torch.tensor(dataset.read(SPLIT).labels[: len(held_out)])
+    subject = Subject(
+        family=family,
+        sampler=Sampler(family, dataset, run.size),
+        dataset=dataset,
+        references=references,
+        held_out=Batch(held_out, labels),
+        samples=section.samples,
+    )
+    return evaluation.over_seeds([evaluators.of_model(subject, seed) for seed in range(section.seeds)])
+
+
+def draw_pictures(
+    pictures: Path, family: Family, run: Run, *, dataset: Dataset, section: ReferenceSettings, reference: Reference
+) -> None:
+    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions of an encoder."""
+    if dataset.shape.height == 1:
+        held = torch.cat(list(images(dataset, SPLIT, None)))
+        labels = torch.tensor(dataset.read(SPLIT).labels)
+        centres = None if dataset.mixture is None else dataset.mixture.centres
+        (pictures / "points.png").write_bytes(point_panels(family, held, labels, centres))
+        return
+    if isinstance(family, Samples):
+        (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
+    if isinstance(family, Inference):
+        held = torch.cat(list(first_images(dataset, section.size, PAIRED)))
+        with torch.inference_mode():
+            made = family.decode(family.encode(held))
+        (pictures / "reconstructions.png").write_bytes(png(pairs(held, made)))
+
+
+def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:
+    """The first rows of the test split."""
+    left = rows
+    for part in images(dataset, SPLIT, size):
+        yield part[:left]
+        left -= len(part)
+        if left <= 0:
+            return
+
+
+def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
+    """A sheet of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
+    sampler = Sampler(family, dataset, run.size)
+    drawn = [sampler.draw(0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
+    features = torch.cat([reference.extract(part).features for part in drawn])
+    shown, near = closest(features, reference.features("train"), SHEET, NEIGHBOURS)
+    wanted = set(near.flatten().tolist())
+    found: dict[int, torch.Tensor] = {}
+    start = 0
+    for part in images(dataset, "train", run.size):
+        found |= {row: part[row - start] for row in wanted if start <= row < start + len(part)}
+        start += len(part)
+        if len(found) == len(wanted):
+            break
+    train = torch.stack([torch.stack([found[row] for row in rows]) for rows in near.tolist()])
+    return png(beside_neighbours(torch.cat(drawn)[shown], train))
+
+
+def check_same_data(name: str, described: Trained, reference: Reference, dataset: Dataset) -> None:
+    """Model, reference and prepared data are of one data set, and of one size. Raises InputError."""
+    digests = {
+        "prepared data": dataset.digest,
+        "reference": reference.described["data_digest"],
+        "model": described.dataset.digest,
+    }
+    if len(set(digests.values())) > 1:
+        said = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
+        raise InputError(f"{name}: of different data ({said}); run dvc repro evaluate@{name}")
+    made, seen = ("x".join(map(str, image)) for image in (described.image, reference.described["image"]))
+    if made != seen:
+        raise InputError(f"{name}: makes {made} images, {reference.folder} has {seen}; run dvc repro evaluate@{name}")
+
+
+def write(out: Path, measured: dict[str, Summary], notes: dict[str, Any]) -> None:
+    """metrics.json for programs and `dvc metrics`; protocol.json says how they were measured."""
+    numbers = {metric: one._asdict() for metric, one in measured.items()}
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (out / "protocol.json").write_text(json.dumps(notes, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def main(name: str, path: Path) -> None:
+    """Evaluate the run `name` of the params file at `path`, and tell MLflow."""
+    params = load_params(path)
+    run = params.run(name)
+    out = HOME / run.group / name
+    with lock(out), whole(out) as partial:
+        measured, found = evaluate(params, name, partial)
+    tell_mlflow(run, name, measured, found, out)
+    if (rows := open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)) < FEW:
+        print(
+            f"warning: {name}: only {rows} test images: precision and recall say little (of few, noise too can have a "
+            f"precision of 1.00), and other numbers not much; raise datasets.{run.dataset}.test, or give more images"
+        )
+    for metric, one in measured.items():
+        print(f"{name}: {metric} {with_spreads(*one)}")
+
+
+def tell_mlflow(
+    run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
+) -> None:
+    """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
+    from pipelines.tracking.store import add_to_run
+
+    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    floor = {f"{metric}_floor": one["mean"] for metric, one in protocol["floor"].items()}
+    for i, (model, training) in enumerate(
+        zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
+    ):
+        numbers: dict[str, float] = dict(floor)
+        for metric, one in found[i].items():
+            numbers |= {metric: one.mean, f"{metric}_sd_draws": one.sd}
+            if i == 0 and (spread := measured[metric].sd_trainings) is not None:
+                numbers |= {f"{metric}_mean_trainings": measured[metric].mean, f"{metric}_sd_trainings": spread}
+        add_to_run(run.group, training, read_model_json(model, name).attempt, numbers, out)

@@ -1,0 +1,1 @@
+"""Hyperparameter search through Ray Tune."""

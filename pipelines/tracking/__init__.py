@@ -1,0 +1,1 @@
+"""MLflow: every run recorded, every model registered."""

@@ -1,0 +1,80 @@
+"""MLflow's registry: each run registers its model, and the alias `best` is the one of what params.yaml has."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from gen import export
+from gen.abilities import Samples
+from pipelines.reports.model_folder import weights_digest
+from pipelines.tracking.store import tracking_uri
+
+BEST = "best"
+REGISTERED = "registered_weights_sha256"
+"""Tag of a run: of the model that was registered last."""
+SERVED = Path(__file__).with_name("served_model.py")
+NEEDS = ["torch", "safetensors", "pydantic", "jaxtyping", "pyyaml", "pyarrow", "pandas", "numpy"]
+HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
+
+    model = mlflow.pyfunc.load_model("models:/{name}@best")
+    images = model.predict(pandas.DataFrame({{"rows": [64], "seed": [0]}}))
+
+`best` is the model of what params.yaml has; experiments with other hyperparameters are versions beside it, which say
+in their tags what they changed.
+"""
+"""Description of a registered model."""
+
+
+def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, change: str, experiment: str) -> None:
+    """Register the model in `folder` as the newest version of `name`, if it samples and is not registered already.
+
+    Args:
+        store: a client of the store.
+        run_id: the run that trained it.
+        name: of the registered model.
+        folder: the exported model.
+        change: what its run has different from params.yaml; "" for nothing, and then it is the one to be used.
+        experiment: DVC's name of the experiment that trained it, if there was one.
+    """
+    weights = weights_digest(folder)
+    if store.get_run(run_id).data.tags.get(REGISTERED) == weights:
+        return  # exported again: no new version
+    if not isinstance(export.load(folder), Samples):  # it cannot be served
+        store.log_artifacts(run_id, str(folder), "model")
+        return
+    mlflow.set_tracking_uri(tracking_uri())
+    image = export.describe(folder)["image"]
+    example = {"rows": [16], "seed": [0]} | asked_class(folder)
+    asked = Schema([ColSpec("long", column) for column in example])
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(SERVED),
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(export.__file__).parent)],
+            signature=ModelSignature(asked, Schema([TensorSpec(np.dtype("float32"), (-1, *image))])),
+            pip_requirements=NEEDS,
+            input_example=pd.DataFrame(example),
+            registered_model_name=name,
+        )
+        for file in ("grid.png", "metrics.json"):
+            mlflow.log_artifact(str(folder / file))
+    version = str(logged.registered_model_version)
+    store.update_registered_model(name, HOW_TO_SERVE.format(name=name))
+    for tag, value in (("change", change), ("dvc_experiment", experiment)):
+        if value:
+            store.set_model_version_tag(name, version, tag, value)
+    if not (change and experiment):
+        store.set_registered_model_alias(name, BEST, version)
+    store.set_tag(run_id, REGISTERED, weights)
+
+
+def asked_class(folder: Path) -> dict[str, list[int]]:
+    """The column of an example that names the class, of an exported model that is told nothing else; else none."""
+    told = export.conditions(folder)
+    return {} if told is None or told.labels is None or told.extras else {"label": [0]}

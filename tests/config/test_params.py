@@ -1,0 +1,391 @@
+"""params.yaml: what is said when it is wrong, and what makes a run the same run."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gen.config.file import read_params
+from gen.config.load import load_params
+from gen.config.params import Run, flat
+from gen.errors import InputError
+from gen.family import check_family
+from gen.training.identity import identity
+from tests.families.small import small
+
+ROOT = Path(__file__).parents[2]
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    """The project's own params.yaml, whose first digits run is edited below."""
+    values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    return values
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml", "docs/comparisons/mnist/params.yaml"])
+def test_the_projects_own_are_right(file: str) -> None:
+    params = load_params(ROOT / file)
+    assert params.runs
+    assert all(run.dataset in params.datasets for run in params.runs.values())
+
+
+RUN = "digits_dcgan"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda p: p["runs"][RUN]["model"].update(widht=3), f"runs.{RUN}.model.widht: unknown; did you mean width?"),
+        (lambda p: p["runs"][RUN].update(seeds=0), f"runs.{RUN}.seeds: input should be greater than 0; got 0"),
+        (
+            lambda p: p["runs"].update({f"{RUN}-seed1": p["runs"][RUN], RUN: p["runs"][RUN] | {"seeds": 2}}),
+            f"runs.{RUN}-seed1: that is a training of runs.{RUN}; choose another name",
+        ),
+        (
+            lambda p: p["runs"]["digits_wgan_gp"]["model"].update({"lambda": 3}),
+            "runs.digits_wgan_gp.model.lambda: unknown; did you mean penalty_weight?",
+        ),
+        (lambda p: p["runs"][RUN].update(group="Digits"), f"runs.{RUN}.group: use small letters, digits, - and _: it"),
+        (
+            lambda p: p["runs"][RUN].update(warm_start="models/digits/digits_gna"),
+            f"runs.{RUN}.warm_start: models/digits/digits_gna holds no exported model; did you mean "
+            "models/digits/digits_gan?",
+        ),
+        (
+            lambda p: (
+                [one["digits"].update(size=24) for one in (p["reference"],)]
+                + [run.update(size=24) for run in p["runs"].values() if run["dataset"] == "digits"]
+            ),
+            "runs.digits_ali: image of 24x24: networks with an encoder are for squares of 16, 32, 64 pixels",
+        ),
+        (
+            lambda p: (
+                [p["reference"]["digits"].update(size=8)]
+                + [run.update(size=8) for run in p["runs"].values() if run["dataset"] == "digits"]
+            ),
+            "runs.digits_ali.size: 8 is smaller than the 16x16 images of digits; give 16 or more",
+        ),
+        (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
+        (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),
+        (
+            lambda p: p["runs"][RUN].update(family="dcgam"),
+            f"runs.{RUN}.model: unknown family 'dcgam'; did you mean dcgan?",
+        ),
+        (
+            lambda p: p["runs"][RUN].update(dataset="digit"),
+            f"runs.{RUN}.dataset: unknown data set 'digit'; did you mean",
+        ),
+        (
+            lambda p: p["runs"][RUN]["model"].update(lr=-1),
+            f"runs.{RUN}.model.lr: input should be greater than 0; got -1",
+        ),
+        (lambda p: p["runs"][RUN].update(steps="many"), f"runs.{RUN}.steps: input should be a valid integer"),
+        (
+            lambda p: p["runs"][RUN]["compute"].update(workers=3),
+            f"runs.{RUN}.batch: 64 cannot be cut evenly over 3 workers",
+        ),
+        (lambda p: p["runs"].update({RUN: None}), f"runs.{RUN}: expected a section with family, dataset"),
+        (
+            lambda p: p["datasets"]["digits"].update(source="digit"),
+            "datasets.digits.source: unknown source 'digit'; did",
+        ),
+        (lambda p: p["datasets"]["digits"].pop("source"), "datasets.digits.source: missing; one of "),
+        (lambda p: p["logging"].update(grid_every=0), "logging.grid_every: input should be greater than 0; got 0"),
+        (lambda p: p.update(run={}), "run: unknown; did you mean runs?"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clp": {"values": [1]}}),
+            "sweeps.ring8_clip.space.model.clp: no hyperparameter that can be swept; did you mean model.clip?",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"steps": {"values": [1]}}),
+            "sweeps.ring8_clip.space.steps: no hyperparameter that can be swept",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": [0.1, -1]}}),
+            "sweeps.ring8_clip[clip=-1].model.clip: input should be greater than 0; got -1",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": -1.0, "high": 1.0}}),
+            "sweeps.ring8_joint[lr=-1 n_critic=1 penalty_weight=0.01].model.lr: input should be greater than 0",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 1.0, "high": 0.1}}),
+            "sweeps.ring8_joint.space.model.lr: give values, or low and high with low < high",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": {"low": 0.0, "high": 0.1, "log": True}}),
+            "sweeps.ring8_joint.space.model.lr: log needs values, low and high above 0; got {'high'",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(run="ring8_wgam"),
+            "unknown run 'ring8_wgam'; did you mean ring8_wgan",
+        ),
+        (lambda p: p["sweeps"]["ring8_clip"].update(family="gan"), "dataset and family are those of the run"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(points=3),
+            "points is null for grid, and a number for random and tpe",
+        ),
+        (lambda p: p["sweeps"]["ring8_joint"].update(search="grid", points=None), "a grid needs values"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                changes={"compute.microbatches": 2}, space={"batch": {"low": 254, "high": 258}}
+            ),
+            "sweeps.ring8_joint[batch=255].batch: 255",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                space={"batch": {"low": 12, "high": 512}, "compute.microbatches": {"low": 1, "high": 4}}
+            ),
+            "cannot be cut evenly",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(
+                changes={"compute.microbatches": 2}, space={"batch": {"low": 32, "high": 4096}}
+            ),
+            "cannot be cut evenly over 1 workers x 2 microbatches",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
+            "n_critic=5.326 penalty_weight=0.01].model.n_critic: input should be a valid integer",
+        ),
+        (lambda p: p["sweeps"]["ring8_joint"].update(grace=800), "grace is less than steps"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": [0.1]}),
+            "space.model.lr: expected a section with values, low, high",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [1, 1.0]}}),
+            "one of the values is there twice",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.n_critic": {"values": [True, 2]}}),
+            "should be a number, not yes or no; got True",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": [[1], 2]}}),
+            "values: each is a finite number, a text, true",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.n_critic": -1}),
+            "sweeps.ring8_clip.changes.model.n_critic: input should be",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(evaluate_evry=1),
+            "sweeps.ring8_clip.evaluate_evry: unknown; did you mean evaluate_every?",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
+            "ring8_clip.metric: validation/fid_coordinate: nothing that the extractors of reference.ring8 tell; known",
+        ),
+        (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300),
+            "multiples of evaluate_every; got {'evaluate_every': 300, 'grace': 200, 'steps': 800}",
+        ),
+        (lambda p: p["sweeps"]["ring8_clip"].update(changes={"model.clip": 1}), "model.clip is swept; name it once"),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"compute.workers": {"values": [1, 2]}}),
+            "sweeps.ring8_clip.space: compute.workers is the same for all trials; set it in changes",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model.clip": {"values": ["1e-2", 0.01]}}),
+            "one of the values is there twice",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(metric="fid"),
+            "sweeps.ring8_clip.metric: give it as MLflow shows it: validation/<score>, loss/<name> or",
+        ),
+        (
+            lambda p: p["reference"]["digits"].update(score_every=300),
+            "reference.digits.score_every: 300 is no multiple of logging.checkpoint_every, 250",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(changes={"model": {"width": 16}}),
+            "ring8_clip.changes.model: no section, but paths belong here; write model.width: 16",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"model": {"clip": {"log": True, "values": [0.1, 1]}}}),
+            "space.model: no section, but paths belong here; write model.clip: {log: true, values: [0.1, 1]}",
+        ),
+        (
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"batch": {"valeus": [16, 32]}}),
+            "ring8_clip.space.batch.valeus: unknown; did you mean values?",
+        ),
+        (
+            lambda p: p["reference"]["digits"].update(classifier_steps=0),
+            "reference.digits.classifier_steps: the classifier among the extractors needs some, such as 1500; got 0",
+        ),
+        (
+            lambda p: p["reference"]["digits"].update(extractors=["classifier", "coordinates"]),
+            "reference.digits.extractors: coordinates are of points, these are images; use classifier, pixels or an",
+        ),
+        (
+            lambda p: p["reference"]["ring8"].update(extractors=["pixels"]),
+            "reference.ring8.extractors: pixels is for images, these are points; use coordinates",
+        ),
+        (lambda p: p.pop("cluster"), "cluster: missing"),
+        (lambda p: p["cluster"].update(storage=""), "cluster.storage: string should have at least 1 character"),
+        (lambda p: p["runs"]["digits_gan"].update(warm_start=""), "digits_gan.warm_start: string should have at least"),
+        (
+            lambda p: p["runs"]["digits_gan"].update(group="svm"),
+            "digits_gan.group: svm is what evaluations/<group>/svm",
+        ),
+        (lambda p: p["runs"]["digits_gan"].update(group="-a"), "digits_gan.group: "),
+        (lambda p: p["runs"]["digits_gan"].update(group="g" * 300), "a name of 300 letters"),
+        (lambda p: p["runs"].update({"r" * 300: p["runs"]["digits_gan"]}), "a name of 300 letters; use 100 at most"),
+        (lambda p: p["runs"].update({"a\nb": p["runs"]["digits_gan"]}), "runs.a b: not a name for a folder"),
+        (lambda p: p["datasets"].update({"../evil": p["datasets"]["digits"]}), "../evil: not a name for a folder"),
+    ],
+)
+def test_a_mistake_is_named_with_its_address_and_remedy(
+    params: dict[str, Any], edit: Edit, said: str, tmp_path: Path
+) -> None:
+    edit(params)
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError) as error:
+        load_params(file)
+    line = str(error.value)
+    assert said in line
+    assert str(file) in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "runs: 3", "2026-13-45", "0x_", "[" * 3000])
+def test_not_even_params(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    with pytest.raises(InputError, match="no such file"):
+        load_params(file)
+    file.write_text(text)
+    with pytest.raises(InputError, match=str(file)) as error:
+        load_params(file)
+    assert "\n" not in str(error.value)
+
+
+def test_params_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    text = "# Größe der Bilder, naïve\n" + (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
+    said = "import gen, locale; print(locale.getencoding()); gen.load_params('params.yaml')"
+    done = subprocess.run(
+        [sys.executable, "-c", said],
+        cwd=tmp_path,
+        env=os.environ | ascii_only,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "UTF-8" not in done.stdout
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "params.yaml").write_bytes(text.encode("utf-16"))
+    with pytest.raises(InputError, match=r"params\.yaml: not UTF-8"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("runs:", "runs:\n  digits_gan: {family: gan}", r"line \d+: 'digits_gan' stands in this section already"),
+        ("svm:\n", "runs: {}\nsvm:\n", r"line \d+: 'runs' stands in this section already; give it another name"),
+        ("    source: digits\n", "    source: digits\n    size: 8\n", "'size' stands in this section already"),
+    ],
+)
+def test_a_name_that_stands_twice(before: str, after: str, line: str, tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert before in text
+    (tmp_path / "params.yaml").write_text(text.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"params.yaml: {'' if line[0] == 'l' else 'line .*'}{line}"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_name_may_override_what_is_merged(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {<<: *a, y: 4}\n", encoding="utf-8")
+    expected = {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 1, "y": 4}}
+    assert read_params(tmp_path / "a.yaml") == expected
+
+
+def test_an_unknown_run_is_named(params: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"did you mean {RUN}"):
+        load_params(ROOT / "params.yaml").run("digits_dcgn")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"batch": 32},
+        {"ema": 0.5},
+        {"model": {"lr": 1e-3}},
+        {"compute": {"workers": 2}},
+        {"compute": {"threads": 3}},
+        {"compute": {"precision": "bfloat16"}},
+    ],
+)
+def test_whatever_changes_weights_changes_the_identity(change: dict[str, Any], params: dict[str, Any]) -> None:
+    values = params["runs"][RUN]
+    changed = {
+        key: {**value, **change[key]} if isinstance(value, dict) and key in change else change.get(key, value)
+        for key, value in values.items()
+    }
+    assert identity(Run(**values), "data", "cpu") != identity(Run(**changed), "data", "cpu")
+
+
+def test_steps_data_and_device_in_the_identity(params: dict[str, Any]) -> None:
+    run = Run(**params["runs"][RUN])
+    whole = identity(run, "data", "cpu")
+    assert whole == identity(run.model_copy(update={"steps": run.steps + 1, "group": "other"}), "data", "cpu")
+    assert whole != identity(run, "other data", "cpu")
+    assert whole != identity(run, "data", "cuda")
+
+
+def test_code_and_starting_weights_are_in_the_identity(
+    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"1")
+    run = Run(**{**params["runs"][RUN], "warm_start": str(tmp_path)})
+    first = identity(run, "data", "cpu")
+    (tmp_path / "weights.safetensors").write_bytes(b"2")
+    second = identity(run, "data", "cpu")
+    assert first != second
+    monkeypatch.setattr("gen.training.identity.code_digest", lambda *roots: "other code")
+    assert second != identity(run, "data", "cpu")
+
+
+@pytest.mark.parametrize("written", ["2e-4", "2E-4", "0.0002", "2.0e-4", "+2e-4", "'2e-4'"])
+def test_one_number_in_all_its_forms_is_one_run(written: str, tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("lr: 2.0e-4", f"lr: {written}"))
+    expected, found = (load_params(path).run(RUN) for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
+    assert found.model["lr"] == 0.0002
+    assert identity(found, "data", "cpu") == identity(expected, "data", "cpu")
+
+
+def test_a_run_may_start_from_what_another_will_leave(params: dict[str, Any], tmp_path: Path) -> None:
+    params["runs"]["digits_lsgan"]["warm_start"] = "models/digits/digits_dcgan/last"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert load_params(tmp_path / "params.yaml").run("digits_lsgan").warm_start == "models/digits/digits_dcgan/last"
+
+
+def test_flat() -> None:
+    assert flat({"a": 1, "b": {"c": {"d": 2}, "e": []}}) == {"a": 1, "b.c.d": 2, "b.e": []}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("lr", 1e39, r"input should be 0 or from 1\.1754944e-38 to 3\.4028234e\+38 in size, .* float32 .*; got 1e\+39"),
+        ("lr", 1e-46, "input should be 0 or from"),
+        ("latent", 2**63, r"input should be less than 2\*\*63"),
+    ],
+)
+def test_numbers_that_torch_does_not_have_are_refused(setting: str, value: float, said: str) -> None:
+    with pytest.raises(InputError, match=rf"^runs\.x\.model\.{setting}: {said}") as refused:
+        check_family("gan", small("gan")[0] | {setting: value}, "runs.x.model")
+    assert "\n" not in str(refused.value)

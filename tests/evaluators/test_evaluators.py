@@ -1,0 +1,97 @@
+"""Evaluators of a model's abilities, on models whose numbers are known."""
+
+from collections.abc import Sequence
+from math import log
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gen.data.dataset import Dataset
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import Sampler
+from gen.evaluators import Subject, asked_class, likelihood, mixture, number_of, numbers, of_model
+from gen.extractors import ClassifierExtractor, Extracted
+from gen.extractors.classifier import Classifier
+from gen.family import Batch, Condition, Noise, Update
+
+SAMPLES = 600
+
+
+class Plain(nn.Module):
+    """A family that can do nothing."""
+
+    def updates(self) -> Sequence[Update]:
+        return []
+
+
+class Obedient(Plain):
+    """It draws what it is told, as the value of every pixel, but for each third sample."""
+
+    conditions_on: ClassVar = ("labels",)
+
+    def sample(self, noise: Noise, condition: Condition) -> Tensor:
+        assert condition.labels is not None
+        told = condition.labels.clone()
+        rows = torch.arange(noise.total)[noise.take]
+        told[rows % 3 == 0] = (told[rows % 3 == 0] + 1) % 10
+        return (told / 10)[:, None, None, None].expand(-1, 1, 16, 16)
+
+
+class Certain(Plain):
+    """Its likelihood of an image is exp(label): known of each row."""
+
+    density: ClassVar = "exact"
+
+    def log_likelihood(self, batch: Batch, noise: Noise) -> Tensor:
+        return batch.labels.double()
+
+
+def subject(family: Any, digits: Dataset, **others: Any) -> Subject:
+    held_out = Batch(torch.zeros(400, 1, 16, 16), torch.arange(400) % 10)
+    values = {"references": [], "held_out": held_out, "samples": SAMPLES} | others
+    return Subject(family, Sampler(family, digits, None), digits, **values)
+
+
+def test_the_share_of_samples_that_are_of_the_asked_class(
+    datasets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    extract = ClassifierExtractor(Classifier(datasets["digits"].shape, 10))
+
+    def classify(self: Any, images: Tensor) -> Extracted:
+        label = (images[:, 0, 0, 0] * 10).round().long()
+        return Extracted(images.flatten(1), nn.functional.one_hot(label, 10).float())
+
+    monkeypatch.setattr(ClassifierExtractor, "forward", classify)
+    described = {"extractor": "classifier", "test_accuracy": 0.97}
+    references = [Reference(tmp_path, described, extract, {})]
+    found = asked_class.of_model(subject(Obedient(), datasets["digits"], references=references), 0)
+    assert found == {"asked_class_classifier": pytest.approx(2 / 3)}
+    assert asked_class.of_data(datasets["digits"], references, SAMPLES)["asked_class_classifier"].mean == 0.97
+    assert asked_class.of_model(subject(Plain(), datasets["digits"], references=references), 0) == {}
+
+
+def test_conditions_come_from_the_test_split_and_differ(datasets: dict[str, Dataset]) -> None:
+    sampler = Sampler(Obedient(), datasets["digits"], None)
+    told = torch.cat([torch.as_tensor(sampler.condition(rows).labels) for rows in (slice(0, 250), slice(250, 297))])  # type: ignore[union-attr]
+    held = torch.as_tensor(datasets["digits"].read("test").labels.copy())
+    assert torch.equal(told.sort().values, held.sort().values), "each row of the split once, as many as it has"
+
+
+def test_nats_are_means_over_images_and_bits_those_of_a_value(datasets: dict[str, Dataset]) -> None:
+    found = likelihood.of_model(subject(Certain(), datasets["digits"]), 0)
+    assert found == {"nats_exact": pytest.approx(-4.5), "bits_exact": pytest.approx(-4.5 / 256 / log(2))}
+
+
+def test_a_model_is_measured_by_what_it_can_do_alone(datasets: dict[str, Dataset]) -> None:
+    assert of_model(subject(Plain(), datasets["digits"]), 0) == {}
+    assert mixture.of_model(subject(Obedient(), datasets["digits"]), 0) == {}, "digits are no mixture"
+
+
+def test_a_number_is_known_by_its_longest_name() -> None:
+    assert number_of("fid_inception_bicubic") == "fid"
+    assert number_of("kid_subset_sd_classifier") == "kid_subset_sd"
+    assert number_of("nats_bound") == "nats_bound"
+    assert number_of("best/step") is None
+    assert list(numbers())[:2] == ["mode_variation", "modes_covered"], "what ranks mixtures comes first"
