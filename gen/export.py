@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from gen.errors import InputError
 from gen.family import Condition, DataSpec, Family, ImageShape, load_family
+from gen.shapes import shapes_only
 
 FORMAT = 1
 CONDITIONS = "conditions.safetensors"
@@ -83,7 +83,7 @@ def load(folder: Path | str) -> Family:
     data = DataSpec(ImageShape(*described["image"]), described.get("classes", 0), tuple(described.get("extras", ())))
     build = functools.partial(load_family, described["family"], described["model"], data, f"{folder}/model.json: model")
     try:
-        with torch.device("meta"):  # without memory: the folder is somebody's word
+        with shapes_only():  # without memory: the folder is somebody's word
             expected = build()
     except RuntimeError as error:
         raise InputError(f"{folder}/model.json: cannot be built ({' '.join(str(error).split())[:120]})") from None

@@ -1,9 +1,6 @@
 """The DVC stages and the commands beside them: read params, call gen, write outs."""
 
 import os
-import signal
-import sys
-from pathlib import Path
 
 SETTINGS = {
     # Nothing phones home.
@@ -30,10 +27,3 @@ SETTINGS = {
 """Of Ray and MLflow, set here because they read some of it when they are imported; what people have set stays."""
 
 os.environ.update(SETTINGS | dict(os.environ))
-
-if (
-    Path(sys.argv[0] if sys.argv else "").name == "gen"
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-):
-    # A command begins with seconds of imports, which Ctrl-C just ends; pipelines.runtime.command takes over after them.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -83,7 +83,8 @@ def stage(name: str, told: Stage) -> click.Command:
         return [CompletionItem(entry) for entry in entries if entry.startswith(typed)]
 
     def run(name_: str, params: Path, **options: bool) -> None:
-        module = importlib.import_module(f"pipelines.stages.{name}")
+        with command.ends_at_ctrl_c():
+            module = importlib.import_module(f"pipelines.stages.{name}")
         command.aimed(params, lambda: module.main(name_, params, **options))
 
     options: list[click.Parameter] = [

@@ -5,14 +5,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Value, apply_overrides, label, looks
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
 from gen.family import DataSpec, ImageShape, check_family, family_module, load_family
 from gen.settings import check, nearest
+from gen.shapes import shapes_only
 
 UNKNOWN = 2
 """Classes that stand for those that are found in the files of a data set."""
@@ -200,7 +199,7 @@ def check_built(run: Run, params: Params, where: str) -> None:
     if any(column != "labels" for column in getattr(family_module(run.family).Model, "conditions_on", ())):
         return  # of further columns only the prepared data know
     classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
-    with torch.device("meta"):  # which has shapes and no numbers
+    with shapes_only():  # which has shapes and no numbers
         try:
             load_family(run.family, run.model, DataSpec(image, classes), f"{where}.model")
         except InputError as error:

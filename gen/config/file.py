@@ -17,7 +17,11 @@ def read_params(path: Path) -> Any:
         InputError: the file is missing, is not UTF-8 or not YAML, or has a key twice in one section.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _NamesOnce)
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        if (node := loader.get_single_node()) is None:
+            return None
+        check_names_once(node)
+        return loader.construct_document(node)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give one with --params") from None
     except UnicodeDecodeError as error:
@@ -29,22 +33,25 @@ def read_params(path: Path) -> Any:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
-class _NamesOnce(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice, of which YAML keeps the last in silence. Reads 2e-4 as a number."""
+def check_names_once(node: yaml.Node) -> None:
+    """No mapping has a key twice, of which YAML would keep the last in silence. Raises ConstructorError."""
+    seen = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode):
+            if (name := (key.tag, key.value)) in seen:
+                message = f"{key.value!r} stands in this section already; give it another name"
+                raise ConstructorError(None, None, message, key.start_mark)
+            seen.add(name)
+        check_names_once(value)
+    for value in node.value if isinstance(node, yaml.SequenceNode) else ():
+        check_names_once(value)
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (name := (key.tag, key.value)) in seen:
-                    said = f"{key.value!r} stands in this section already; give it another name"
-                    raise ConstructorError(None, None, said, key.start_mark)
-                seen.add(name)
-        return node
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """In C, where PyYAML was built so: thirty times as fast. Reads 2e-4 as a number."""
 
 
 # YAML 1.1, PyYAML's, takes a number with an exponent and no dot for text; YAML 1.2, DVC's, does not.
-_NamesOnce.add_implicit_resolver(
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+|[0-9]*\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
 )

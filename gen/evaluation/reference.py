@@ -42,6 +42,7 @@ from gen.family import ImageShape
 from gen.metrics.moments import Moments, Part, gather, merge, moments
 from gen.metrics.neighbours import nearest, spans
 from gen.settings import Settings, check
+from gen.shapes import shapes_only
 
 DESCRIPTION = "reference.json"
 FORMAT = 1
@@ -285,7 +286,7 @@ def load_extractor(folder: Path, name: str, image: ImageShape, classes: int) -> 
         dtype = torch.bfloat16 if name.endswith(ROUNDED) else torch.float32
         resizer = name.removeprefix("inception_").removesuffix(ROUNDED)
         return InceptionExtractor(load_inception(folder / "inception.pth", dtype), resizer)
-    with torch.device("meta"):  # neither random weights nor memory for any: it has to fit those of the file first
+    with shapes_only():  # neither random weights nor memory for any: it has to fit those of the file first
         model = Classifier(image, classes)
     path = folder / "classifier.safetensors"
     try:

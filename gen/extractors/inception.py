@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.errors import InputError
+from gen.shapes import shapes_only
 
 WEIGHTS_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -226,7 +227,7 @@ def load_inception(path: Path, dtype: torch.dtype = torch.float32) -> Inception:
     content = path.read_bytes()
     if (sha256 := hashlib.sha256(content).hexdigest()) != WEIGHTS_SHA256:
         raise InputError(f"{path}: not the Inception weights (sha256 {sha256}, not {WEIGHTS_SHA256}); {remedy}")
-    with torch.device("meta"):  # draws no random weights: torch's generator stays where it is
+    with shapes_only():  # draws no random weights: torch's generator stays where it is
         network = Inception()
     network.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), assign=True)
     return fuse(network, dtype)

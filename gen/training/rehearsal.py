@@ -1,8 +1,8 @@
 """One step of a run before it starts: what a family cannot be trained with is found at once, not by its workers.
 
-It is made on torch's meta device, whose tensors have shapes and no numbers: nothing is computed or drawn, whatever the
-size of the networks. What fails there may be a loss that only wants numbers, so it counts once it fails with two real
-rows, and with as many as it will get, too.
+Small networks simply make it. Large ones make it on torch's meta device, whose tensors have shapes and no numbers:
+nothing is computed or drawn there. What fails there may be a loss that only wants numbers, so it counts once it fails
+with two real rows, and with as many as it will get, too.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,11 @@ from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.family import Batch, DataSpec, Noise, family_file, load_family
 from gen.memory import memories
+from gen.shapes import shapes_only
 from gen.training.loop import data_spec
 
+SMALL = 10**8
+"""Weights times rows, up to which a step takes less time than torch needs to load what computes on `meta` (1.3 s)."""
 REAL_ROWS = 2
 """One more than what batch norm cannot be trained with."""
 
@@ -43,7 +46,8 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     extras = {name: torch.from_numpy(np.zeros(1, dtype)) for name, dtype in dataset.extras.items()}
     failed: Exception | None = None
     # A statistic may be of more rows than two, so what fails with two is tried with all of them.
-    for count, device in ((rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")):
+    attempts = [(rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")]
+    for count, device in attempts[-1:] if rows * weights(run, spec) < SMALL else attempts:
         try:
             _step(run, spec, {name: one.to(device).expand(count) for name, one in extras.items()}, count, device)
             return
@@ -56,9 +60,19 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     raise InputError(f"{where}: {said}: {blame(failed, family_file(run.family))}") from failed
 
 
+def weights(run: Run, spec: DataSpec) -> int:
+    """How many numbers the run's networks learn; 0 where they cannot be built, which their first step will say."""
+    with shapes_only():
+        try:
+            return sum(param.numel() for _, param in load_family(run.family, run.model, spec).named_parameters())
+        except Exception:
+            return 0
+
+
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
     """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    place = shapes_only() if device == "meta" else torch.device(device)
+    with torch.random.fork_rng(devices=[]), place:
         family = load_family(run.family, run.model, spec).train()
         batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
         if isinstance(family, Phased):

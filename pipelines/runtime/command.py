@@ -3,7 +3,8 @@
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -19,8 +20,6 @@ def run(main: Callable[[], None]) -> int:
     ended sends itself one.
     """
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_dvc()
     try:
         main()
@@ -30,6 +29,16 @@ def run(main: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+@contextmanager
+def ends_at_ctrl_c() -> Iterator[None]:
+    """Ctrl-C just ends the process inside the block: in seconds of imports there is nothing to put in order."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def aimed(params: Path, main: Callable[[], None]) -> None:

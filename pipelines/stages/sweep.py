@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from ray import tune
 
 from gen.config.consistency import trial_run
@@ -27,6 +26,7 @@ from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.evaluation.reference import Reference
 from gen.family import load_family
+from gen.shapes import shapes_only
 from gen.training.loop import data_spec
 from gen.training.rehearsal import rehearse
 from pipelines.runtime import above, cluster, stage
@@ -99,7 +99,7 @@ def check_networks(params: Params, name: str, dataset: Dataset) -> None:
             rehearse(run, dataset, where)
             continue
         try:
-            with torch.device("meta"):
+            with shapes_only():
                 load_family(run.family, run.model, data_spec(run, dataset))
         except InputError as error:
             raise InputError(f"{where}: {error}") from None

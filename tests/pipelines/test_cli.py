@@ -101,7 +101,7 @@ def test_a_run_is_shown_whole_and_a_file_checked(photos: Path) -> None:
     assert yaml.safe_load(shown.output)["digits_wgan"] == load_params("params.yaml").run("digits_wgan").model_dump()
     assert CliRunner().invoke(cli, ["check"]).output.startswith("params.yaml: sound; 6 data sets")
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("clip: 0.01", "clipp: 0.01", 1))
-    with pytest.raises(InputError, match="clipp: unknown field"):
+    with pytest.raises(InputError, match="clipp: unknown; did you mean clip"):
         CliRunner().invoke(cli, ["check"], catch_exceptions=False)
 
 
