@@ -116,6 +116,17 @@ def demo() -> None:
     main(PARAMS)
 
 
+@cli.command("all", epilog="example: gen all evaluate@digits_wgan evaluate@digits_gan --jobs 2")
+@click.argument("targets", nargs=-1)
+@click.option("--jobs", type=click.IntRange(1), help="Stages at a time; by default as many as there are CPUs for.")
+@params_option
+def build_all(targets: tuple[str, ...], jobs: int | None, params: Path) -> None:
+    """Build stages of dvc.yaml and what they need as dvc repro does, but several at a time, on one Ray."""
+    from pipelines.commands.all import main
+
+    main(targets, params, jobs)
+
+
 @cli.command(epilog="example: gen ui --port 5001")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of the page.")
 def ui(port: int) -> None:

@@ -1,0 +1,165 @@
+"""Stages of DVC, several at a time on one Ray, where `dvc repro` builds one after the other."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+
+from gen.config.load import load_params
+from gen.config.params import Params
+from gen.errors import InputError
+from pipelines.runtime import cluster
+
+MOST = 8
+"""Stages at a time, unless more are asked for: each takes a gigabyte of memory."""
+OF_DVC = (
+    "> ",
+    "Updating lock file",
+    "To track",
+    "\tgit add",
+    "To enable",
+    "\tdvc config",
+    "Use `dvc push`",
+    "WARNING: ",
+)
+"""How lines begin that DVC prints about every stage."""
+
+
+def main(targets: Sequence[str], path: Path, jobs: int | None) -> set[str]:
+    """Build targets of dvc.yaml and all they need, `jobs` stages at a time.
+
+    Args:
+        targets: stages such as evaluate@digits_wgan; none: all of the dvc.yaml beside the params file.
+        path: the params file, which names the cluster.
+        jobs: by default as many as this machine has CPUs for.
+
+    Returns:
+        The stages that were run, and not up to date.
+
+    Raises:
+        InputError: there is no such stage, or one failed; those that were running were finished first.
+    """
+    params = load_params(path)
+    jobs = jobs or default_jobs(params)
+    needs = stages(targets, path.with_name("dvc.yaml").as_posix())
+    with cluster.joined(params.cluster, jobs * threads(params)):
+        return Build(needs, os.environ | {"RAY_ADDRESS": cluster.address(), "PYTHONUNBUFFERED": "1"}).run(jobs)
+
+
+def threads(params: Params) -> int:
+    """CPUs of the run that takes most."""
+    return max((run.compute.workers * run.compute.threads for run in params.runs.values()), default=1)
+
+
+def default_jobs(params: Params) -> int:
+    """As many runs at a time as this machine has CPUs for."""
+    return max(1, min(MOST, (os.cpu_count() or 1) // threads(params)))
+
+
+def stages(targets: Sequence[str], file: str) -> dict[str, set[str]]:
+    """The targets, or all stages of a dvc.yaml, and what they need: of each stage, those it depends on.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        graph = repo.index.graph
+        try:
+            ends = [stage for target in targets for stage in repo.stage.collect(target)]
+        except DvcException as error:
+            raise InputError(f"{' '.join(targets)}: {error}; `dvc stage list` names those there are") from None
+        waiting = ends or [stage for stage in graph if stage.path_in_repo == file]
+        needs: dict[str, set[str]] = {}
+        while waiting:
+            stage = waiting.pop()
+            if stage.addressing not in needs:
+                before = list(graph.successors(stage))
+                needs[stage.addressing] = {one.addressing for one in before}
+                waiting += before
+        order = [stage.addressing for stage in repo.index.stages]
+    return {name: needs[name] for name in order if name in needs}
+
+
+class Build:
+    """Stages, those they depend on, and how far they are."""
+
+    def __init__(self, needs: Mapping[str, set[str]], environment: Mapping[str, str]) -> None:
+        self.needs = needs
+        self.environment = environment
+        self.waiting = list(needs)
+        self.done: set[str] = set()
+        self.ran: set[str] = set()
+        self.begun = 0
+        self.processes: set[subprocess.Popen[str]] = set()
+        self.lock = threading.Lock()
+
+    def run(self, jobs: int) -> set[str]:
+        """Build them. Returns those that were not up to date. Raises InputError when one failed."""
+        running: dict[Future[int], list[str]] = {}
+        failed: list[str] = []
+        with self.ended_together(), ThreadPoolExecutor(jobs) as pool:
+            while running or (self.waiting and not failed):
+                while not failed and len(running) < jobs and (chain := self.next_chain()):
+                    running[pool.submit(self.reproduce, chain)] = chain
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    chain = running.pop(future)
+                    if future.result():
+                        failed += chain
+                        if running:
+                            print("a stage failed; waiting for those that are running", file=sys.stderr, flush=True)
+                    self.done |= set(chain)
+        if failed:
+            raise InputError(f"{' or '.join(failed)} failed, as said above; the same command goes on from there")
+        return self.ran
+
+    def next_chain(self) -> list[str]:
+        """A stage that can begin, and behind it those that then need nothing else; none when all have to wait."""
+        chain: list[str] = []
+        for name in self.waiting:
+            ready = self.needs[name] <= self.done.union(chain)
+            if ready and (not chain or self.needs[name] & set(chain)):
+                chain.append(name)
+        self.waiting = [name for name in self.waiting if name not in chain]
+        return chain
+
+    def reproduce(self, chain: Sequence[str]) -> int:
+        """Let DVC build stages one by one. Returns its exit status."""
+        dvc = str(Path(sys.executable).with_name("dvc"))
+        # By -s: looking at what they depend on, DVC would lock it, and others are using it.
+        command = [dvc, "repro", "-s", *chain]
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+            self.processes.add(process)
+            for line in process.stdout or ():
+                self.pass_on(line)
+        self.processes.discard(process)
+        return process.returncode
+
+    def pass_on(self, line: str) -> None:
+        """Print what a stage says, and the number of each stage, but not what DVC says of itself."""
+        words = line.split("'")
+        running, current = line.startswith("Running stage '"), "' didn't change, skipping" in line
+        with self.lock:
+            if running or current:
+                self.begun += 1
+                self.ran |= {words[1]} if running else set()
+                state = "" if running else " is up to date"
+                print(f"stage {self.begun} of {len(self.needs)}: {words[1]}{state}", flush=True)
+            elif line.strip() and not line.startswith(OF_DVC):
+                print(line, end="", flush=True)
+
+    @contextmanager
+    def ended_together(self) -> Iterator[None]:
+        """The processes end with this one, whose threads wait for them."""
+        try:
+            yield
+        except BaseException:
+            for process in list(self.processes):
+                process.terminate()
+            raise
