@@ -108,7 +108,7 @@ class Build:
             while running or (self.waiting and not failed):
                 while not failed and len(running) < jobs and (chain := self.next_chain()):
                     running[pool.submit(self.reproduce, chain)] = chain
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
                     chain = running.pop(future)
                     if future.result():
                         failed += chain
@@ -120,11 +120,14 @@ class Build:
         return self.ran
 
     def next_chain(self) -> list[str]:
-        """A stage that can begin, and behind it those that then need nothing else; none when all have to wait."""
+        """A stage that can begin, behind it one that waited for that, and so on; none when all have to wait.
+
+        One DVC builds them one by one: it takes seconds to start.
+        """
         chain: list[str] = []
         for name in self.waiting:
             ready = self.needs[name] <= self.done.union(chain)
-            if ready and (not chain or self.needs[name] & set(chain)):
+            if ready and (not chain or chain[-1] in self.needs[name]):
                 chain.append(name)
         self.waiting = [name for name in self.waiting if name not in chain]
         return chain
@@ -137,17 +140,18 @@ class Build:
         with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
             self.processes.add(process)
             for line in process.stdout or ():
-                self.pass_on(line)
+                self.pass_on(line, chain)
         self.processes.discard(process)
         return process.returncode
 
-    def pass_on(self, line: str) -> None:
+    def pass_on(self, line: str, chain: Sequence[str]) -> None:
         """Print what a stage says, and the number of each stage, but not what DVC says of itself."""
         words = line.split("'")
         running, current = line.startswith("Running stage '"), "' didn't change, skipping" in line
         with self.lock:
             if running or current:
                 self.begun += 1
+                self.done |= set(chain[: chain.index(words[1])])
                 self.ran |= {words[1]} if running else set()
                 state = "" if running else " is up to date"
                 print(f"stage {self.begun} of {len(self.needs)}: {words[1]}{state}", flush=True)
