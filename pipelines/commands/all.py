@@ -16,15 +16,10 @@ from pipelines.runtime import cluster
 
 MOST = 8
 """Stages at a time, unless more are asked for: each takes a gigabyte of memory."""
+LOOK_SECONDS = 0.2
 OF_DVC = (
-    "> ",
-    "Updating lock file",
-    "To track",
-    "\tgit add",
-    "To enable",
-    "\tdvc config",
-    "Use `dvc push`",
-    "WARNING: ",
+    *("> ", "Generating lock file", "Updating lock file", "To track", "\tgit add", "To enable", "\tdvc config"),
+    *("Use `dvc push`", "WARNING: "),
 )
 """How lines begin that DVC prints about every stage."""
 
