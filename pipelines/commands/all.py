@@ -42,7 +42,12 @@ def main(targets: Sequence[str], path: Path, jobs: int | None) -> set[str]:
     jobs = jobs or default_jobs(params)
     needs = stages(targets, path.with_name("dvc.yaml").as_posix())
     with cluster.joined(params.cluster, jobs * threads(params)):
-        return Build(needs, os.environ | {"RAY_ADDRESS": cluster.address(), "PYTHONUNBUFFERED": "1"}).run(jobs)
+        own = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # gen, and dvc
+            "PYTHONUNBUFFERED": "1",
+            "RAY_ADDRESS": cluster.address(),
+        }
+        return Build(needs, os.environ | own).run(jobs)
 
 
 def threads(params: Params) -> int:
@@ -91,7 +96,7 @@ class Build:
         self.waiting = list(needs)
         self.done: set[str] = set()
         self.ran: set[str] = set()
-        self.begun = 0
+        self.begun: list[str] = []
         self.processes: set[subprocess.Popen[str]] = set()
         self.lock = threading.Lock()
 
@@ -106,7 +111,7 @@ class Build:
                 for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
                     chain = running.pop(future)
                     if future.result():
-                        failed += chain
+                        failed.append(next((name for name in reversed(chain) if name in self.begun), chain[0]))
                         if running:
                             print("a stage failed; waiting for those that are running", file=sys.stderr, flush=True)
                     self.done |= set(chain)
@@ -145,11 +150,11 @@ class Build:
         running, current = line.startswith("Running stage '"), "' didn't change, skipping" in line
         with self.lock:
             if running or current:
-                self.begun += 1
+                self.begun.append(words[1])
                 self.done |= set(chain[: chain.index(words[1])])
                 self.ran |= {words[1]} if running else set()
                 state = "" if running else " is up to date"
-                print(f"stage {self.begun} of {len(self.needs)}: {words[1]}{state}", flush=True)
+                print(f"stage {len(self.begun)} of {len(self.needs)}: {words[1]}{state}", flush=True)
             elif line.strip() and not line.startswith(OF_DVC):
                 print(line, end="", flush=True)
 
