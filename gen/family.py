@@ -22,7 +22,7 @@ from gen.errors import InputError
 from gen.settings import Settings, check, nearest
 
 Losses = Mapping[str, Tensor]
-"""Scalars by name. Those named in an Update's moves are minimised, the rest are logged."""
+"""Scalars by name. Those named in an Update's optimizer_steps are minimised, the rest are logged."""
 
 
 class ImageShape(NamedTuple):
@@ -138,8 +138,8 @@ def nothing(losses: Losses) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
-    """What one loss of an Update moves, and how."""
+class OptimizerStep:
+    """The parameters that one loss of an Update trains, and how."""
 
     params: Sequence[nn.Parameter]
     optimizer: Callable[[Sequence[nn.Parameter]], Optimizer]
@@ -157,14 +157,14 @@ class Update:
 
     name: str
     loss: Callable[[Batch, Noise], Losses]
-    moves: Mapping[str, Move]
-    """Name of a loss -> what it moves."""
-    data: bool = True
+    optimizer_steps: Mapping[str, OptimizerStep]
+    """Name of a loss -> the parameters it trains, and how."""
+    uses_batch: bool = True
     """Whether the loss looks at the batch; when it does not, it gets a batch of no rows, and no data count as seen."""
     repeat: int | Callable[[int], int] = 1
     """How often within a step, each time with fresh data and noise: k, n_critic, or a function of the step."""
-    after: Callable[[Losses], None] = nothing
-    """Called after the moves, without gradients, with the losses averaged over workers: clipping, say."""
+    post_step: Callable[[Losses], None] = nothing
+    """Called after the optimizer steps, without gradients, with the losses averaged over workers: clipping, say."""
 
     def repeats(self, step: int) -> int:
         """How often this update is made at `step` (counted from 0)."""

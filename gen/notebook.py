@@ -30,7 +30,7 @@ COMPUTE = {
     "precision": "float32",
     "channels_last": False,
     "compile": False,
-    "microbatches": 1,
+    "grad_accum_steps": 1,
 }
 ADAM = {"lr": 2.0e-4, "beta1": 0.5}
 CONVOLUTIONAL = {"latent": 64, "width": 32, "depth": None}
@@ -85,7 +85,7 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
 
 
 class Told:
-    """An Observer that passes numbers on to a function."""
+    """A gen.training.journal.Callback that passes numbers on to a function."""
 
     def __init__(self, callback: Callback | None) -> None:
         self.callback = callback
@@ -124,7 +124,7 @@ def train(
     rehearse(run, dataset, run.family)
     logging = QUIET.model_copy(update={"metrics_every": every})
     try:
-        family = train_family(run, dataset, logging=logging, observer=Told(callback))
+        family = train_family(run, dataset, logging=logging, callback=Told(callback))
     except Diverged as error:
         raise InputError(f"{run.family}: diverged: {error}; lower the learning rate") from None
     spec = data_spec(run, dataset)

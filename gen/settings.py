@@ -60,19 +60,25 @@ def check(kind: type[S], values: object, where: str) -> S:
         if problem["type"] == "missing":
             meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
             raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
-        said = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{place}: {said[:1].lower()}{said[1:]}{_got(problem['input'], said)}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place}: {message[:1].lower()}{message[1:]}{_got(problem['input'], message)}") from None
 
 
-def _got(value: object, said: str) -> str:
-    """What was found; of a whole section the fields that `said` speaks of."""
+def _got(value: object, message: str) -> str:
+    """What was found; of a whole section the fields that the message speaks of."""
     if isinstance(value, dict):
-        value = {name: each for name, each in value.items() if name in re.findall(r"\w+", said)}
+        value = {name: each for name, each in value.items() if name in re.findall(r"\w+", message)}
     return "" if value == {} else f"; got {value!r}"
+
+
+RENAMED = {"grace": "grace_period", "microbatches": "grad_accum_steps"}
+"""Fields of earlier versions, by which params files of theirs are told what to write."""
 
 
 def nearest_field(name: str, kind: type[Settings]) -> str:
     """A remedy for an unknown field: one whose meaning begins with that name, as a symbol does, or the nearest one."""
+    if RENAMED.get(name) in kind.model_fields:
+        return f"it was renamed; write {RENAMED[name]}"
     for field, info in kind.model_fields.items():
         if (info.description or "").partition(":")[0] == name:
             return f"did you mean {field}?"

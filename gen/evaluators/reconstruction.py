@@ -15,7 +15,7 @@ NUMBERS = {
         "Reconstruction error over the one of answering each image with the mean of all; 0 is perfect, 1 no better "
         "than the mean.",
     ),
-    "class_kept": Number(
+    "reconstruction_class_accuracy": Number(
         "larger",
         "Share of test images which the classifier takes for the same class after they were encoded and decoded.",
     ),
@@ -43,7 +43,7 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
     for reference in subject.references:
         # Where the error is not finite, that is what is said of the model.
         if isinstance(reference.extract, ClassifierExtractor) and isfinite(lost):
-            found[f"class_kept_{reference.name}"] = kept(images, made, reference.extract)
+            found[f"reconstruction_class_accuracy_{reference.name}"] = kept(images, made, reference.extract)
     return found
 
 

@@ -96,7 +96,7 @@ NAN = torch.full((3, 8), float("nan"))
 
 
 @pytest.mark.parametrize(
-    ("real", "generated", "options", "said"),
+    ("real", "generated", "options", "message"),
     [
         (draw(1), draw(5), {}, "real features: 1 samples; at least 2"),
         (draw(5), draw(1), {}, "generated features: 1 samples"),
@@ -106,6 +106,6 @@ NAN = torch.full((3, 8), float("nan"))
         (draw(5), draw(5), {"size": 1}, "size: 1"),
     ],
 )
-def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         kernel_distance(real, generated, **options)

@@ -107,7 +107,7 @@ def test_a_checkpoint_that_verifies_and_holds_something_else_is_one_line(
     blob = content if isinstance(content, bytes) else buffer.getvalue()
     checkpoints.put("step_00000008/state.pt", blob)
     checkpoints.put("step_00000008/manifest.json", json.dumps(checkpoints._manifest(8, blob)).encode())
-    with pytest.raises(InputError, match=r"step_00000008: whole, but not a checkpoint of this run") as raised:
+    with pytest.raises(InputError, match=r"step_00000008: whole, but no checkpoint of this run") as raised:
         checkpoints.newest()
     assert "\n" not in str(raised.value)
     assert checkpoints.steps() == [4, 8]
@@ -215,16 +215,16 @@ def fill_up(storage: str) -> None:
     try:
         checkpoints.save(8, {"weight": torch.zeros(10_000)}, 9, None)
     except InputError as error:
-        Path(storage, "said").write_text(str(error))
+        Path(storage, "message").write_text(str(error))
 
 
 def test_a_full_disk_leaves_the_one_before(checkpoints: Checkpoints, tmp_path: Path) -> None:
     process = multiprocessing.get_context("forkserver").Process(target=fill_up, args=(str(tmp_path),))
     process.start()
     process.join()
-    said = (tmp_path / "said").read_text()
-    assert "cannot save step 8" in said
-    assert "cluster.storage" in said
+    message = (tmp_path / "message").read_text()
+    assert "cannot save step 8" in message
+    assert "cluster.storage" in message
     assert newest(checkpoints) == 4
 
 
