@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gen.errors import InputError
-from gen.family import Condition, DataSpec, Family, ImageShape, load_family
+from gen.family import Column, Condition, DataSpec, Family, ImageShape, load_family
+from gen.settings import check
 from gen.shapes import shapes_only
 
 FORMAT = 1
@@ -56,7 +57,8 @@ def save(
 
 def _listed(data: DataSpec) -> dict[str, Any]:
     """As JSON has it."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in data._asdict().items()}
+    extras = {name: column.model_dump(mode="json") for name, column in data.extras.items()}
+    return {"image": list(data.image), "classes": data.classes, "extras": extras}
 
 
 def _write(folder: Path, family: Family, condition: Condition | None, described: Mapping[str, Any]) -> None:
@@ -79,14 +81,14 @@ def load(folder: Path | str) -> Family:
         InputError: the folder is not an exported model, or its weights do not fit.
     """
     described = describe(folder)
-    # Models of earlier versions lack the last two: none of their families looked at a label.
-    data = DataSpec(ImageShape(*described["image"]), described.get("classes", 0), tuple(described.get("extras", ())))
-    build = functools.partial(load_family, described["family"], described["model"], data, f"{folder}/model.json: model")
+    path = f"{folder}/model.json"
+    data = spec_of(described, path)
+    build = functools.partial(load_family, described["family"], described["model"], data, f"{path}: model")
     try:
         with shapes_only():  # without memory: the folder is somebody's word
             expected = build()
     except RuntimeError as error:
-        raise InputError(f"{folder}/model.json: cannot be built ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(f"{path}: cannot be built ({' '.join(str(error).split())[:120]})") from None
     check_header(Path(folder) / "weights.safetensors", expected)
     family = build()
     load_weights(folder, family)
@@ -125,12 +127,24 @@ def describe(folder: Path | str) -> dict[str, Any]:
     image, fits = described["image"], isinstance(described["family"], str) and isinstance(described["model"], dict)
     if not (fits and isinstance(image, list) and len(image) == 3 and all(isinstance(side, int) for side in image)):
         raise InputError(f"{path}: family, model or image is not what an export writes; export the model again")
-    classes, extras = described.get("classes", 0), described.get("extras", [])
-    if not (isinstance(classes, int) and isinstance(extras, list) and all(isinstance(name, str) for name in extras)):
-        raise InputError(f"{path}: classes or extras are not what an export writes; export the model again")
+    if not isinstance(described.get("classes", 0), int):
+        raise InputError(f"{path}: classes is not what an export writes; export the model again")
+    spec_of(described, str(path))
     if described["format"] != FORMAT:
         raise InputError(f"{path}: format {described['format']!r}; this version reads format {FORMAT}")
     return dict(described)
+
+
+def spec_of(described: Mapping[str, Any], where: str) -> DataSpec:
+    """What a model.json says of the data its family was built for. Raises InputError.
+
+    Models of earlier versions lack classes and extras: none of their families looked at a label.
+    """
+    extras = described.get("extras") or {}
+    if not isinstance(extras, dict):
+        raise InputError(f"{where}: extras: {extras!r} is not what an export writes; export the model again")
+    columns = {name: check(Column, column, f"{where}: extras.{name}") for name, column in extras.items()}
+    return DataSpec(ImageShape(*described["image"]), described.get("classes", 0), columns)
 
 
 def load_weights(folder: Path | str, family: Family) -> None:

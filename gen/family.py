@@ -10,10 +10,11 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -33,6 +34,30 @@ class ImageShape(NamedTuple):
     width: int
 
 
+class Column(Settings):
+    """What a further column of a data set holds in every row: attributes, a paired image, tokens, boxes."""
+
+    dtype: Literal["bool", "uint8", "int64", "float32", "float64"]
+    """Of its numbers."""
+    shape: tuple[int, ...] = ()
+    """Of one row's array; empty: one number."""
+    image: bool = False
+    """Whether it is an image, of shape (channels, height, width) and uint8: a batch then has it as it has `images`,
+    padded to the run's size and in [-1, 1]."""
+    words: tuple[str, ...] = ()
+    """What its numbers stand for, as classes name labels; empty: they are numbers."""
+
+    @model_validator(mode="after")
+    def _images_are_pixels(self) -> "Column":
+        if self.image and (self.dtype != "uint8" or len(self.shape) != 3):
+            raise ValueError("an image is uint8 of shape (channels, height, width)")
+        return self
+
+    def padded(self, height: int, width: int) -> "Column":
+        """As a batch has it, in a run whose images are of that height and width."""
+        return self.model_copy(update={"shape": (self.shape[0], height, width)}) if self.image else self
+
+
 class DataSpec(NamedTuple):
     """What a family is told of the data set it is built for; it comes from the data set's manifest."""
 
@@ -40,8 +65,8 @@ class DataSpec(NamedTuple):
     """Shape of a sample, as the run pads it."""
     classes: int = 0
     """How many classes there are: labels are 0 to `classes` - 1. 0: the labels say nothing."""
-    extras: tuple[str, ...] = ()
-    """Names of what `Batch.extras` holds."""
+    extras: Mapping[str, Column] = {}
+    """What `Batch.extras` holds, images as the run pads them."""
 
 
 class Batch(NamedTuple):
@@ -50,8 +75,8 @@ class Batch(NamedTuple):
     images: Float[Tensor, "n c h w"]
     """In [-1, 1]."""
     labels: Int[Tensor, " n"]
-    extras: Mapping[str, Tensor] = {}
-    """What a data set has besides: attributes, a paired image, tokens, boxes."""
+    extras: Mapping[str, Shaped[Tensor, "n ..."]] = {}
+    """The data set's further columns, by name; images among them in [-1, 1]."""
 
     def rows(self, take: slice) -> "Batch":
         """The given rows of every part."""
@@ -62,7 +87,7 @@ class Condition(NamedTuple):
     """What a conditional family is told of its samples: a row for each, of the columns that it conditions on."""
 
     labels: Int[Tensor, " n"] | None = None
-    extras: Mapping[str, Tensor] = {}
+    extras: Mapping[str, Shaped[Tensor, "n ..."]] = {}
 
     def rows(self, take: slice | Int[Tensor, " m"]) -> "Condition":
         """The given rows of every column."""

@@ -13,7 +13,7 @@ from gen import export
 from gen.abilities import Conditional
 from gen.conditions import draw, spread
 from gen.errors import InputError
-from gen.family import Condition, DataSpec, Family, ImageShape, Noise
+from gen.family import Condition, DataSpec, Family, Noise
 from gen.settings import nearest
 
 Label = int | str
@@ -108,7 +108,7 @@ def load(folder: Path | str) -> Model:
         family=export.load(folder),
         name=described["family"],
         settings=described["model"],
-        data=DataSpec(ImageShape(*described["image"]), described.get("classes", 0), tuple(described.get("extras", ()))),
+        data=export.spec_of(described, f"{folder}/model.json"),
         classes=tuple(dataset.get("classes", ())) if isinstance(dataset, dict) else (),
         examples=export.conditions(folder),
         notes=notes,

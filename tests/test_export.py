@@ -13,7 +13,7 @@ from gen.errors import InputError
 from gen.family import DataSpec, load_family
 from tests.families.small import POINTS, small
 
-DATA = DataSpec(POINTS, 0, ())
+DATA = DataSpec(POINTS)
 
 
 def write(folder: Path) -> Path:
@@ -30,14 +30,14 @@ def write_on_a_full_disk(folder: Path) -> None:
         write(folder / "model")
     except InputError as error:
         resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
-        (folder / "said").write_text(str(error)[:500])
+        (folder / "message").write_text(str(error)[:500])
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     process = multiprocessing.get_context("forkserver").Process(target=write_on_a_full_disk, args=(tmp_path,))
     process.start()
     process.join()
-    message = (tmp_path / "said").read_text()
+    message = (tmp_path / "message").read_text()
     assert message.startswith(f"{tmp_path}/model: the model cannot be written (")
     assert message.endswith("make room there and repeat")
     assert "\n" not in message

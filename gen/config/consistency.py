@@ -9,7 +9,7 @@ from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
-from gen.family import DataSpec, ImageShape, check_family, family_module, load_family
+from gen.family import DataSpec, ImageShape, check_family, load_family
 from gen.settings import check, nearest
 from gen.shapes import shapes_only
 
@@ -196,12 +196,11 @@ def check_built(run: Run, params: Params, where: str) -> None:
                 f"{where}.size: {run.size} is smaller than the {own} images of {run.dataset}; give {least} or more"
             )
         image = ImageShape(image.channels, run.size, run.size)
-    if any(column != "labels" for column in getattr(family_module(run.family).Model, "conditions_on", ())):
-        return  # of further columns only the prepared data know
+    columns = {name: column.padded(image.height, image.width) for name, column in described.columns.items()}
     classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
     with shapes_only():  # which has shapes and no numbers
         try:
-            load_family(run.family, run.model, DataSpec(image, classes), f"{where}.model")
+            load_family(run.family, run.model, DataSpec(image, classes, columns), f"{where}.model")
         except InputError as error:
             raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
         except Exception:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from gen.data import shards
 from gen.data.shards import Rows
 from gen.errors import InputError
-from gen.family import ImageShape
+from gen.family import Column, ImageShape
 from gen.settings import Settings, check
 
 MANIFEST = "MANIFEST.json"
@@ -50,6 +51,8 @@ class Manifest(Settings):
     """Coordinates of points are divided by it."""
     classes: tuple[str, ...]
     """Names of the labels."""
+    columns: dict[str, Column] = Field(default={})
+    """What its rows have besides image and label."""
     provenance: tuple[dict[str, Any], ...]
     """The raw files: size, sha256 and what they were verified against. Where each came from stands with the raw files,
     so that the same files from elsewhere give the same data set."""
@@ -110,14 +113,9 @@ class Dataset:
         return self.parsed.classes
 
     @property
-    def extras(self) -> Mapping[str, "np.dtype[Any]"]:
-        """Names and types of what its rows have besides image and label, as its first shard has them.
-
-        Raises:
-            InputError: that shard is damaged.
-        """
-        first = next((shard for parts in self.parsed.splits.values() for shard in parts), None)
-        return shards.extras(self.folder / first.file, _remedy(self.folder, damaged=True)) if first else {}
+    def columns(self) -> Mapping[str, Column]:
+        """What its rows have besides image and label, by name."""
+        return self.parsed.columns
 
     @property
     def scale(self) -> float:
@@ -155,7 +153,9 @@ class Dataset:
             InputError: it is missing or damaged.
         """
         rows = shards.read(self.folder / shard.file, shard.sha256, _remedy(self.folder, damaged=True))
-        if rows.images.shape != (shard.rows, *self.shape) or rows.images.dtype != self.dtype:
+        found = {name: (str(values.dtype), values.shape[1:]) for name, values in rows.extras.items()}
+        columns = {name: (column.dtype, column.shape) for name, column in self.columns.items()}
+        if (rows.images.shape, rows.images.dtype, found) != ((shard.rows, *self.shape), self.dtype, columns):
             remedy = _remedy(self.folder, damaged=True)
             raise InputError(f"{self.folder / shard.file}: not what the manifest says; {remedy}")
         return rows

@@ -1,5 +1,7 @@
 """Batches of a prepared data set, each a function of (seed, index) alone."""
 
+import math
+
 import numpy as np
 import psutil
 import torch
@@ -8,12 +10,16 @@ from torch import Tensor
 
 from gen.data.dataset import Dataset
 from gen.data.order import Order
-from gen.data.sections import Resident, Store, Streamed
+from gen.data.sections import Layout, Resident, Store, Streamed
 from gen.errors import InputError
 from gen.family import Batch, ImageShape
 
 RESIDENT_SHARE = 0.25
 """A split is resident if it takes no more than this share of the device's free memory."""
+
+
+PIXELS = (127.5, 1.0)
+"""Raw pixels are divided by the first, and the second is taken away."""
 
 
 class Loader:
@@ -65,18 +71,22 @@ class Loader:
         self.batch, self.rank, self.world_size = batch, rank, world_size
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
         self.shape = padded(dataset, size)
-        self._range = (dataset.scale, 0.0) if dataset.dtype.kind == "f" else (127.5, 1.0)
+        self._range = (dataset.scale, 0.0) if dataset.dtype.kind == "f" else PIXELS
+        self._images = {name for name, column in dataset.columns.items() if column.image}
         raw = torch.float32 if dataset.dtype.kind == "f" else torch.uint8
         if resident is None:
-            needed = self.rows * self.shape.channels * self.shape.height * self.shape.width * raw.itemsize
-            resident = needed <= RESIDENT_SHARE * free_bytes(self.device, world_size)
+            columns = [column.padded(*self.shape[1:]) for column in dataset.columns.values()]
+            row = math.prod(self.shape) * raw.itemsize
+            row += sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in columns)
+            resident = self.rows * row <= RESIDENT_SHARE * free_bytes(self.device, world_size)
         self.resident = resident
         self._source: Resident | Streamed
         if resident:
-            store = Store(self.rows, self.shape, raw, self.device, channels_last)
+            store = Store(self.rows, Layout(self.shape, raw, self.device, channels_last, dataset.columns))
             self._source = Resident(dataset, split, order, store)
-        else:
-            self._source = Streamed(dataset, split, order, shape=self.shape, dtype=raw, channels_last=channels_last)
+        else:  # batches are made in main memory
+            layout = Layout(self.shape, raw, torch.device("cpu"), channels_last, dataset.columns)
+            self._source = Streamed(dataset, split, order, layout)
 
     def __getitem__(self, index: int) -> Batch:
         """This rank's rows of the index-th global batch.
@@ -97,11 +107,14 @@ class Loader:
                 )
             at = stop
         raw = parts[0] if len(parts) == 1 else _join(parts)
-        return Batch(self._floats(raw.images), self._put(raw.labels), {k: self._put(v) for k, v in raw.extras.items()})
+        extras = {
+            name: self._floats(values, *PIXELS) if name in self._images else self._put(values)
+            for name, values in raw.extras.items()
+        }
+        return Batch(self._floats(raw.images, *self._range), self._put(raw.labels), extras)
 
-    def _floats(self, raw: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def _floats(self, raw: Shaped[Tensor, "n c h w"], divisor: float, offset: float) -> Float[Tensor, "n c h w"]:
         """Pixels of 0..255 become -1..1; points are divided by their scale. On the CPU in one thread, as rows are."""
-        divisor, offset = self._range
         if self.device.type == "cpu":
             kind = np.float64 if self.dtype == torch.float64 else np.float32
             floats = np.divide(raw.numpy(), kind(divisor), dtype=kind)

@@ -52,6 +52,7 @@ def prepare(name: str, section: Mapping[str, Any], where: str, raw: Path, out: P
             "dtype": description.dtype,
             "scale": description.scale,
             "classes": classes,
+            "columns": {name: column.model_dump() for name, column in description.columns.items()},
             "provenance": [{key: file[key] for key in file if key != "from"} for file in fetched],
             "splits": splits,
         }

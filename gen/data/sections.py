@@ -1,48 +1,70 @@
 """Where a loader's rows lie: all on the device, or streamed from shards a window at a time."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from gen.data.dataset import Dataset
 from gen.data.order import Order
 from gen.data.shards import Rows
-from gen.family import Batch, ImageShape
+from gen.family import Batch, Column, ImageShape
+
+DTYPES = {
+    "bool": torch.bool,
+    "uint8": torch.uint8,
+    "int64": torch.int64,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+
+
+class Layout(NamedTuple):
+    """How rows lie in memory."""
+
+    shape: ImageShape
+    """Of an image, as it is padded."""
+    dtype: torch.dtype
+    device: torch.device
+    channels_last: bool = False
+    columns: Mapping[str, Column] = {}
+    """Further columns, images among them padded as images are."""
 
 
 class Store:
     """Raw rows in memory, laid out as they will be indexed: padded, on their device, channels last if asked."""
 
-    def __init__(
-        self, rows: int, shape: ImageShape, dtype: torch.dtype, device: torch.device, channels_last: bool
-    ) -> None:
-        self.channels_last = channels_last
-        channels, height, width = shape
-        laid = (rows, height, width, channels) if channels_last else (rows, channels, height, width)
-        self._images = torch.zeros(laid, dtype=dtype, device=device)
+    def __init__(self, rows: int, layout: Layout) -> None:
+        self.channels_last = layout.channels_last
+        channels, height, width = layout.shape
+        laid = (rows, height, width, channels) if layout.channels_last else (rows, channels, height, width)
+        device = layout.device
+        self._images = torch.zeros(laid, dtype=layout.dtype, device=device)
         self.labels = torch.zeros(rows, dtype=torch.int64, device=device)
-        self.extras: dict[str, Tensor] = {}
+        self.extras = {
+            name: torch.zeros((rows, *column.padded(height, width).shape), dtype=DTYPES[column.dtype], device=device)
+            for name, column in layout.columns.items()
+        }
 
     def fill(self, parts: Iterable[Rows]) -> "Store":
         """Write the parts one after the other, each image in the middle of the store's larger ones."""
         images = self._view(self._images)
         at = 0
         for part in parts:
-            n, _, height, width = part.images.shape
-            top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
-            images[at : at + n, :, top : top + height, left : left + width] = torch.tensor(part.images)
-            self.labels[at : at + n] = torch.tensor(part.labels)
+            here = slice(at, at + len(part.labels))
+            _into_middle(images[here], part.images)
+            self.labels[here] = torch.tensor(part.labels)
             for name, values in part.extras.items():
-                column = torch.tensor(values)
-                if name not in self.extras:
-                    self.extras[name] = torch.zeros(len(self.labels), dtype=column.dtype, device=self.labels.device)
-                self.extras[name][at : at + n] = column
-            at += n
+                if values.ndim == 4:
+                    _into_middle(self.extras[name][here], values)
+                else:
+                    self.extras[name][here] = torch.tensor(values)
+            at = here.stop
         return self
 
     def take(self, index: Int[Tensor, " n"]) -> Batch:
@@ -53,6 +75,13 @@ class Store:
 
     def _view(self, images: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n c h w"]:
         return images.permute(0, 3, 1, 2) if self.channels_last else images
+
+
+def _into_middle(images: Shaped[Tensor, "n c h w"], smaller: Shaped[ndarray, "n c hh ww"]) -> None:
+    """Write images into the middle of larger ones."""
+    height, width = smaller.shape[2:]
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    images[:, :, top : top + height, left : left + width] = torch.tensor(smaller)
 
 
 def _rows(values: Shaped[Tensor, "all ..."], index: Int[Tensor, " n"]) -> Shaped[Tensor, "n ..."]:
@@ -94,13 +123,11 @@ class Resident:
 class Streamed:
     """Two windows of shards in memory: the one that is used and the next, read in a background thread."""
 
-    def __init__(
-        self, dataset: Dataset, split: str, order: Order, *, shape: ImageShape, dtype: torch.dtype, channels_last: bool
-    ) -> None:
+    def __init__(self, dataset: Dataset, split: str, order: Order, layout: Layout) -> None:
         self._dataset = dataset
         self._shards = dataset.shards(split)
         self._order = order
-        self._layout = (shape, dtype, torch.device("cpu"), channels_last)
+        self._layout = layout
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shards")
         self._loading: dict[tuple[int, int], Future[Section]] = {}
         self._current: tuple[int, int] | None = None
@@ -125,6 +152,6 @@ class Streamed:
 
     def _load(self, epoch: int, number: int) -> Section:
         window = self._order.windows(epoch)[number]
-        store = Store(window.rows, *self._layout)
+        store = Store(window.rows, self._layout)
         store.fill(self._dataset.read_shard(self._shards[shard]) for shard in window.shards)
         return Section(epoch * self._order.rows + window.start, window.order, store)

@@ -1,15 +1,16 @@
 """Parquet shards: raw pixels or points, labels, ids and extras of consecutive rows.
 
-Columns: `image` (fixed-size binary, one row's array in C order), `label` (int64), `id` (string), then the extras (bool,
-int or float). The schema's metadata holds dtype, shape and scale, so a shard can be read without its manifest. The same
-rows give the same bytes: one row group, zstd, no dictionaries for pixels, no times.
+Columns: `image` (fixed-size binary, one row's array in C order), `label` (int64), `id` (string), then the extras: one
+number a row as such, more than one as fixed-size binary, too. The schema's metadata holds dtype, shape and scale, and
+those of the extras, so a shard can be read without its manifest. The same rows give the same bytes: one row group,
+zstd, no dictionaries for pixels, no times.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,26 +34,29 @@ class Rows(NamedTuple):
     images: Shaped[ndarray, "n c h w"]
     labels: Int[ndarray, " n"]
     ids: list[str]
-    extras: Mapping[str, Shaped[ndarray, " n"]]
+    extras: Mapping[str, Shaped[ndarray, "n ..."]]
 
 
 def rows_per_shard(description: Description) -> int:
     """How many rows a full shard holds."""
-    return max(1, SHARD_BYTES // (int(np.prod(description.shape)) * np.dtype(description.dtype).itemsize))
+    arrays: list[tuple[str, tuple[int, ...]]] = [(description.dtype, description.shape)]
+    arrays += [(column.dtype, column.shape) for column in description.columns.values() if column.shape]
+    return max(1, SHARD_BYTES // sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in arrays))
 
 
 def encode(rows: Rows, description: Description) -> memoryview:
     """The bytes of a shard."""
     n = len(rows.images)
-    image = np.ascontiguousarray(rows.images, dtype=np.dtype(description.dtype).newbyteorder("<")).reshape(n, -1)
-    width = image[0].nbytes
     columns: dict[str, pa.Array] = {
-        "image": pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), n, [None, pa.py_buffer(image)]),
+        "image": _binary(rows.images, description.dtype),
         "label": pa.array(np.asarray(rows.labels, dtype=np.int64)),
         "id": pa.array(rows.ids, pa.string()),
     }
-    columns |= {name: pa.array(values) for name, values in rows.extras.items()}
+    for name, column in description.columns.items():
+        values = rows.extras[name]
+        columns[name] = _binary(values, column.dtype) if column.shape else pa.array(values)
     metadata = {
+        "columns": json.dumps({name: [column.dtype, column.shape] for name, column in description.columns.items()}),
         "dtype": description.dtype,
         "shape": json.dumps(description.shape),
         "scale": json.dumps(description.scale),
@@ -65,7 +69,9 @@ def encode(rows: Rows, description: Description) -> memoryview:
         row_group_size=n,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
-        use_dictionary=[name for name in columns if name not in ("image", "id")],
+        use_dictionary=[
+            name for name, values in columns.items() if name != "id" and not pa.types.is_fixed_size_binary(values.type)
+        ],
         write_statistics=False,
     )
     return memoryview(sink.getvalue())
@@ -82,13 +88,11 @@ def decode(blob: bytes | memoryview, where: str) -> Rows:
         metadata = table.schema.metadata
         dtype, shape = np.dtype(metadata[b"dtype"].decode()), tuple(json.loads(metadata[b"shape"]))
         images = _pixels(table.column("image"), dtype).reshape(table.num_rows, *shape)
-        extras = _extras(table.schema)
-        return Rows(
-            images,
-            table.column("label").to_numpy(),
-            table.column("id").to_pylist(),
-            {name: table.column(name).to_numpy() for name in extras},
-        )
+        extras = {}
+        for name, (kind, inner) in json.loads(metadata[b"columns"]).items():
+            values = _pixels(table.column(name), np.dtype(kind)) if inner else table.column(name).to_numpy()
+            extras[name] = values.reshape(table.num_rows, *inner)
+        return Rows(images, table.column("label").to_numpy(), table.column("id").to_pylist(), extras)
     except (pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         message = str(error).split("\n")[0]
         raise InputError(f"{where}: not a shard of images ({message})") from None
@@ -114,22 +118,10 @@ def read(path: Path, sha256: str, remedy: str) -> Rows:
         raise InputError(f"{error}; {remedy}") from None
 
 
-def extras(path: Path, remedy: str) -> dict[str, "np.dtype[Any]"]:
-    """Names and types of the extras of the shard at `path`; only its footer is read.
-
-    Raises:
-        InputError: it is no shard; the line ends with `remedy`.
-    """
-    try:
-        schema = pq.read_schema(path)
-        return {name: np.dtype(schema.field(name).type.to_pandas_dtype()) for name in _extras(schema)}
-    except pa.ArrowException as error:
-        message = str(error).split("\n")[0]
-        raise InputError(f"{path}: not a shard of images ({message}); {remedy}") from None
-
-
-def _extras(schema: pa.Schema) -> list[str]:
-    return [name for name in schema.names if name not in ("image", "label", "id")]
+def _binary(values: Shaped[ndarray, "n ..."], dtype: str) -> pa.Array:
+    """One row's array after the other, in C order."""
+    rows = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<")).reshape(len(values), -1)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows[0].nbytes), len(rows), [None, pa.py_buffer(rows)])
 
 
 def _pixels(column: pa.ChunkedArray, dtype: np.dtype) -> Shaped[ndarray, " all"]:

@@ -19,10 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
+import numpy as np
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from gen.errors import InputError
+from gen.family import Column
 from gen.settings import Settings, check, nearest
 
 SPLITS = ("train", "validation", "test")
@@ -52,8 +54,8 @@ class Chunk(NamedTuple):
     labels: Int[ndarray, " n"]
     ids: Sequence[str]
     """What the publisher calls each row: a file name, a position."""
-    extras: Mapping[str, Shaped[ndarray, " n"]] = {}
-    """Further columns, such as CelebA's attributes."""
+    extras: Mapping[str, Shaped[ndarray, "n ..."]] = {}
+    """The further columns that the source describes."""
 
 
 class Description(NamedTuple):
@@ -67,16 +69,32 @@ class Description(NamedTuple):
     """Names of the labels, in their order; empty when there are none."""
     scale: float = 1.0
     """For points: coordinates are divided by it, which brings them into [-1, 1]."""
+    columns: Mapping[str, Column] = {}
+    """Further columns, such as CelebA's attributes."""
     settings: Mapping[str, Any] = {}
     """What decides the pixels: crop, size, filter. Kept in the manifest."""
+
+
+def filled_up(rows: Sequence[Sequence[Any]], length: int, fill: Any, where: str) -> Shaped[ndarray, "n length ..."]:
+    """Rows of different lengths, such as sentences, as one array: each filled up at its end.
+
+    Compressed, what is filled up takes no room: shapes that never change are worth more than lists.
+
+    Raises:
+        InputError: a row is longer than `length`.
+    """
+    for number, row in enumerate(rows):
+        if len(row) > length:
+            raise InputError(f"{where}: row {number} has {len(row)} entries; there is room for {length}")
+    return np.array([[*row, *[fill] * (length - len(row))] for row in rows])
 
 
 def check_chunk(chunk: Chunk, description: Description, classes: int, where: str) -> None:
     """A source yields what it describes.
 
     Raises:
-        InputError: unknown split, another shape or type, columns of different lengths, labels that are no class,
-            coordinates that are not finite or exceed the scale.
+        InputError: unknown split, another shape or type, other columns, columns of different lengths, labels that are
+            no class, coordinates that are not finite or exceed the scale, numbers that are no word of a column.
     """
     where = f"{where}: {chunk.split} rows"
     if chunk.split not in SPLITS:
@@ -84,6 +102,15 @@ def check_chunk(chunk: Chunk, description: Description, classes: int, where: str
     shape, dtype = tuple(chunk.images.shape[1:]), str(chunk.images.dtype)
     if (shape, dtype) != (tuple(description.shape), description.dtype):
         raise InputError(f"{where}: {dtype} of shape {shape}, described as {description.dtype} of {description.shape}")
+    found = {name: (str(values.dtype), values.shape[1:]) for name, values in chunk.extras.items()}
+    columns = {name: (column.dtype, column.shape) for name, column in description.columns.items()}
+    if found != columns:
+        raise InputError(f"{where}: columns {found or 'none'}, described as {columns or 'none'}")
+    for name, column in description.columns.items():
+        values, words = chunk.extras[name], len(column.words)
+        if words and values.size and not 0 <= values.min() <= values.max() < words:
+            low, high = values.min(), values.max()
+            raise InputError(f"{where}: {name} from {low} to {high}; its {words} words are 0 to {words - 1}")
     lengths = {"images": len(chunk.images), "labels": len(chunk.labels), "ids": len(chunk.ids)}
     lengths |= {name: len(values) for name, values in chunk.extras.items()}
     if len(set(lengths.values())) > 1:

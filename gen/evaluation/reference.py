@@ -24,7 +24,7 @@ from torch import Tensor
 from gen.config.extractors import ROUNDED
 from gen.data.dataset import Dataset
 from gen.data.loader import padded
-from gen.data.sections import Store
+from gen.data.sections import Layout, Store
 from gen.data.shards import Rows
 from gen.data.source import SPLITS
 from gen.errors import InputError
@@ -307,7 +307,7 @@ def piece_features(
 ) -> Float[Tensor, "n d"]:
     """What an extractor, which is on `device`, sees in the images of a piece, in order; they are padded to `size`."""
     rows = dataset.read_shard(dataset.shards(piece.split)[piece.shard])
-    some = rows._replace(images=rows.images[piece.rows], labels=rows.labels[piece.rows], extras={})
+    some = rows._replace(images=rows.images[piece.rows], labels=rows.labels[piece.rows])
     parts = torch.split(_shown(dataset, some, size), AT_ONCE)
     return torch.cat([extract(some.to(device)).features.cpu() for some in parts])
 
@@ -315,8 +315,8 @@ def piece_features(
 def _shown(dataset: Dataset, rows: Rows, size: int | None) -> Float[Tensor, "n c h w"]:
     points = dataset.dtype.kind == "f"
     raw = torch.float32 if points else torch.uint8
-    store = Store(len(rows.labels), padded(dataset, size), raw, torch.device("cpu"), channels_last=False)
-    found = store.fill([rows]).take(torch.arange(len(rows.labels))).images
+    store = Store(len(rows.labels), Layout(padded(dataset, size), raw, torch.device("cpu")))
+    found = store.fill([rows._replace(extras={})]).take(torch.arange(len(rows.labels))).images
     return found / dataset.scale if points else found / 127.5 - 1
 
 

@@ -41,7 +41,8 @@ def data_spec(run: "Run", dataset: Dataset) -> DataSpec:
     """What the run's family is told of the data set: its shape, padded to the run's size, its classes and extras."""
     shape = dataset.shape
     image = shape if run.size is None else ImageShape(shape.channels, run.size, run.size)
-    return DataSpec(image, len(dataset.classes), tuple(dataset.extras))
+    columns = {name: column.padded(image.height, image.width) for name, column in dataset.columns.items()}
+    return DataSpec(image, len(dataset.classes), columns)
 
 
 def initial_family(run: "Run", dataset: Dataset) -> Family:

@@ -43,13 +43,22 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     """
     rows = run.batch // run.compute.workers // run.compute.grad_accum_steps
     spec = data_spec(run, dataset)
-    extras = {name: torch.from_numpy(np.zeros(1, dtype)) for name, dtype in dataset.extras.items()}
+    extras = {
+        name: torch.from_numpy(np.zeros((1, *column.shape), "float32" if column.image else column.dtype))
+        for name, column in spec.extras.items()
+    }
     failed: Exception | None = None
     # A statistic may be of more rows than two, so what fails with two is tried with all of them.
     attempts = [(rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")]
     for count, device in attempts[-1:] if rows * weights(run, spec) < SMALL else attempts:
         try:
-            _step(run, spec, {name: one.to(device).expand(count) for name, one in extras.items()}, count, device)
+            _step(
+                run,
+                spec,
+                {name: one.to(device).expand(count, *one.shape[1:]) for name, one in extras.items()},
+                count,
+                device,
+            )
             return
         except InputError as error:
             raise InputError(f"{where}: {error}") from None

@@ -9,6 +9,7 @@ from gen.data import shards
 from gen.data.dataset import MANIFEST, Dataset, open_dataset
 from gen.data.prepare import prepare, write_shards
 from gen.data.source import Chunk, Description
+from gen.family import Column
 
 DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
 
@@ -33,6 +34,7 @@ def stored(workplace: Path) -> Callable[[Chunk, Description], Dataset]:
         folder = workplace / "numbered"
         folder.mkdir()
         entry = description._asdict() | {"name": "numbered", "source": "test", "settings": {}, "provenance": []}
+        entry["columns"] = {name: column.model_dump() for name, column in description.columns.items()}
         entry["splits"] = write_shards(iter([chunk]), description, folder)
         (folder / MANIFEST).write_text(json.dumps(entry))
         return open_dataset(folder)
@@ -44,15 +46,23 @@ def stored(workplace: Path) -> Callable[[Chunk, Description], Dataset]:
 def numbered(
     stored: Callable[[Chunk, Description], Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Dataset]:
-    """Makes a data set whose row i has the label i, an extra column i / 2, and i in its first two pixels."""
+    """Makes a data set whose row i has the label i, i in its first two pixels, and further columns."""
 
     def make(rows: int, per_shard: int, shape: tuple[int, int, int] = (1, 2, 3)) -> Dataset:
-        monkeypatch.setattr(shards, "SHARD_BYTES", per_shard * int(np.prod(shape)))
+        monkeypatch.setattr(shards, "rows_per_shard", lambda description: per_shard)
         number = np.arange(rows)
         images = np.full((rows, int(np.prod(shape))), 7, np.uint8)
         images[:, 0], images[:, 1] = number // 256, number % 256
-        chunk = Chunk("train", images.reshape(rows, *shape), number, list(map(str, number)), {"half": number / 2})
-        return stored(chunk, Description(shape, "uint8", ()))
+        images = images.reshape(rows, *shape)
+        boxes = np.stack([number + corner for corner in range(4)], axis=1).astype(np.float32)
+        extras = {"half": number / 2, "boxes": boxes, "negative": 255 - images[:, :, :1]}
+        columns = {
+            "half": Column(dtype="float64"),
+            "boxes": Column(dtype="float32", shape=(4,)),
+            "negative": Column(dtype="uint8", shape=(shape[0], 1, shape[2]), image=True),
+        }
+        chunk = Chunk("train", images, number, list(map(str, number)), extras)
+        return stored(chunk, Description(shape, "uint8", (), columns=columns))
 
     return make
 

@@ -51,6 +51,19 @@ def test_a_row_keeps_together(dataset: Dataset) -> None:
     pixels = (batch.images + 1) * 127.5
     torch.testing.assert_close(pixels[:, 0, 0, 0] * 256 + pixels[:, 0, 0, 1], batch.labels.float())
     torch.testing.assert_close(batch.extras["half"], batch.labels.double() / 2)
+    torch.testing.assert_close(batch.extras["boxes"], batch.labels[:, None].float() + torch.arange(4))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_column_of_images_is_padded_and_scaled_as_images_are(dataset: Dataset, resident: bool) -> None:
+    """1 x 3 pixels in the middle of 6 x 6, whose images of 2 x 3 begin in the same row."""
+    batch = Loader(dataset, "train", batch=64, seed=1, size=6, resident=resident)[0]
+    negative, images = batch.extras["negative"], batch.images
+    assert negative.shape == images.shape == (64, 1, 6, 6)
+    torch.testing.assert_close(negative[:, :, 2, 1:4], -images[:, :, 2, 1:4])
+    border = torch.ones(6, 6, dtype=torch.bool)
+    border[2, 1:4] = False
+    assert (negative[:, 0, border] == -1).all()
 
 
 @pytest.mark.parametrize("layout", [{}, {"size": 6, "channels_last": True}])

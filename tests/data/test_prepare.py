@@ -245,7 +245,7 @@ def points(**changes: Any) -> Chunk:
         (points(images=np.zeros((3, 2), np.float32)), r"float32 of shape \(2,\), described as float32 of \(2, 1, 1\)"),
         (points(images=np.zeros((3, 2, 1, 1))), "float64 of shape"),
         (points(labels=np.array([0, 1])), "3 images, 2 labels, 3 ids; one of each"),
-        (points(extras={"male": np.array([True])}), "1 male"),
+        (points(extras={"male": np.array([True])}), "columns {.male.: ..bool., ...}, described as none"),
         (points(labels=np.array([0, 1, 2])), "labels from 0 to 2; the 2 classes are 0 to 1"),
         (points(images=np.full((3, 2, 1, 1), 2, np.float32)), "within the described scale of 1"),
         (points(images=np.full((3, 2, 1, 1), np.nan, np.float32)), "coordinates are finite"),

@@ -12,13 +12,22 @@ from gen.data.dataset import MANIFEST, Dataset, open_dataset
 from gen.data.shards import Rows
 from gen.data.source import Description
 from gen.errors import InputError
+from gen.family import Column
 
-DESCRIPTION = Description((3, 4, 5), "uint8", ("a", "b"))
+COLUMNS = {
+    "Smiling": Column(dtype="bool"),
+    "count": Column(dtype="int64"),
+    "score": Column(dtype="float64"),
+    "tokens": Column(dtype="int64", shape=(6,)),
+    "sketch": Column(dtype="uint8", shape=(1, 4, 5), image=True),
+}
+DESCRIPTION = Description((3, 4, 5), "uint8", ("a", "b"), columns=COLUMNS)
 
 
 def rows(n: int = 10) -> Rows:
     random = np.random.default_rng(0)
     extras = {"Smiling": random.random(n) < 0.5, "count": np.arange(n), "score": random.random(n)}
+    extras |= {"tokens": random.integers(0, 9, (n, 6)), "sketch": random.integers(0, 256, (n, 1, 4, 5), dtype=np.uint8)}
     images = random.integers(0, 256, (n, 3, 4, 5), dtype=np.uint8)
     return Rows(images, np.arange(n) % 2, [f"{i:06}.jpg" for i in range(n)], extras)
 
@@ -29,10 +38,8 @@ def test_round_trip() -> None:
     np.testing.assert_array_equal(read.images, written.images)
     np.testing.assert_array_equal(read.labels, written.labels)
     assert read.ids == written.ids
-    assert {name: values.dtype.kind for name, values in read.extras.items()} == {
-        "Smiling": "b",
-        "count": "i",
-        "score": "f",
+    assert {name: (str(values.dtype), values.shape[1:]) for name, values in read.extras.items()} == {
+        name: (column.dtype, column.shape) for name, column in COLUMNS.items()
     }
     for name, values in written.extras.items():
         np.testing.assert_array_equal(read.extras[name], values)

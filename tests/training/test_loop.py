@@ -149,7 +149,7 @@ def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(datasets: Datas
     journal = Journal(loop, logging(), NullCallback(), checkpoints, Coordinates())
     journal.open()
     while loop.steps_done < 6:
-        journal.after_step(loop.step(measure=journal.measures(loop.steps_done + 1)))
+        journal.after_step(loop.step(measure=journal.should_log(loop.steps_done + 1)))
     next(param for _, param in loop.family.named_parameters()).data.fill_(torch.nan)
     loop.step()
     losses = loop.step(measure=True)

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,7 +12,7 @@ from gen import export
 from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Condition, DataSpec, ImageShape, Noise, check_family
+from gen.family import Column, Condition, DataSpec, ImageShape, Noise, check_family
 from gen.training.loop import data_spec
 from gen.training.rehearsal import rehearse
 from gen.training.train import train
@@ -37,7 +36,7 @@ def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_family_is_told_how_many_classes_there_are(datasets: Datasets, tmp_path: Path) -> None:
     run, digits = run_of("cgan"), datasets["digits"]
-    assert data_spec(run, digits) == DataSpec(IMAGES, classes=10, extras=())
+    assert data_spec(run, digits) == DataSpec(IMAGES, classes=10)
     rehearse(run, digits, "runs.mine")
     family = train(run, digits)
     condition = Condition(torch.tensor([9, 9, 0]))
@@ -132,7 +131,7 @@ def test_a_mistake_in_ones_own_family_is_named_with_its_line(
 def test_a_statistic_of_four_rows_and_extras_of_any_type_are_let_through(
     families: Path, datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Dataset, "extras", {"smiling": np.dtype(bool)})
+    monkeypatch.setattr(Dataset, "columns", {"smiling": Column(dtype="bool")})
     right = "        return {\n"
     assert right in BROKEN
     asks = "        assert (~batch.extras['smiling']).all().item()\n        batch.images.view(4, -1).std(0)\n"

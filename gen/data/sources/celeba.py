@@ -19,6 +19,7 @@ from gen.data.formats.remedy import fetch_again
 from gen.data.pictures import decode, fit, parallel
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError
+from gen.family import Column
 from gen.settings import Settings
 
 IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt"
@@ -102,6 +103,7 @@ def describe(config: Config) -> Description:
         (3, config.size, config.size),
         "uint8",
         (),
+        columns={name: Column(dtype="bool") for name in NAMES},
         settings={"crop": config.crop, "size": config.size, "filter": config.filter, "antialias": True},
     )
 

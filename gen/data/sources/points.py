@@ -88,7 +88,8 @@ def describe(config: Config) -> Description:
         return Description((2, 1, 1), "float32", (), (4.5 * np.pi + REACH * ROLL_NOISE) / ROLL_UNIT)
     scale = float(np.abs(found.centres).max() + REACH * found.sigma)
     names = tuple(f"({x:.2f}, {y:.2f})" for x, y in found.centres)
-    return Description((2, 1, 1), "float32", names, scale, {"centres": found.centres.tolist(), "sigma": found.sigma})
+    settings = {"centres": found.centres.tolist(), "sigma": found.sigma}
+    return Description((2, 1, 1), "float32", names, scale, settings=settings)
 
 
 def _draw(
