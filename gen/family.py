@@ -100,11 +100,16 @@ class Condition(NamedTuple):
         return Condition(labels, {name: values.to(device) for name, values in self.extras.items()})
 
 
+CHUNK = 256
+"""Rows of a Noise that are drawn together, by a generator of their own."""
+
+
 class Noise:
     """The only source of randomness in training and sampling: a function of a key and the row.
 
-    Row i of a draw is the same whichever worker draws it: all `total` rows are drawn, and `take` keeps this worker's.
-    Draws follow one another, so the n-th draw of a loss is the n-th draw of that key.
+    Row i of a draw is the same whichever worker draws it, and however many rows it draws: rows are drawn by the chunk,
+    those chunks that `take` has rows of, and no others. So a few of a hundred thousand samples take memory for a few.
+    Draws follow one another: the n-th draw of a loss is the n-th draw of that key.
     """
 
     def __init__(
@@ -115,14 +120,12 @@ class Noise:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.key = key
         self.total = rows
         self.take = take
         self.device = torch.device(device)
         self.dtype = dtype
-        # A tensor on meta has a shape and no numbers: nothing is drawn there (gen/training/rehearsal.py).
-        self.generator: Any = None
-        if self.device.type != "meta":
-            self.generator = torch.Generator(self.device).manual_seed(seed_of(*key))
+        self.generators: dict[int, torch.Generator] = {}
 
     @property
     def rows(self) -> int:
@@ -131,20 +134,36 @@ class Noise:
 
     def normal(self, *shape: int) -> Float[Tensor, "rows ..."]:
         """Standard normal, one row of `shape` for every sample."""
-        return self._rows(torch.randn(self.total, *shape, generator=self.generator, device=self.device))
+        return self._drawn(shape, lambda rows, generator: rows.normal_(generator=generator))
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "rows ..."]:
         """Uniform in [low, high)."""
-        drawn = torch.rand(self.total, *shape, generator=self.generator, device=self.device)
-        return self._rows(drawn.mul_(high - low).add_(low))
+        return self._drawn(shape, lambda rows, generator: rows.uniform_(generator=generator).mul_(high - low).add_(low))
 
     def bernoulli(self, *shape: int, probability: float) -> Float[Tensor, "rows ..."]:
         """1 with that probability, else 0."""
-        drawn = torch.empty(self.total, *shape, device=self.device)
-        return self._rows(drawn.bernoulli_(probability, generator=self.generator))
+        return self._drawn(shape, lambda rows, generator: rows.bernoulli_(probability, generator=generator))
 
-    def _rows(self, drawn: Tensor) -> Tensor:
-        return drawn[self.take].to(self.dtype)
+    def _drawn(self, shape: tuple[int, ...], fill: Callable[[Tensor, Any], Tensor]) -> Tensor:
+        """The rows that are taken, from the chunks that they lie in."""
+        taken = range(*self.take.indices(self.total))
+        parts = [torch.empty(0, *shape, device=self.device)]
+        for chunk in range(taken[0] // CHUNK, taken[-1] // CHUNK + 1) if taken else ():
+            start = chunk * CHUNK
+            end = min(start + CHUNK, self.total)
+            rows = fill(torch.empty(end - start, *shape, device=self.device), self._generator(chunk))
+            first = taken.start + -(-max(0, start - taken.start) // taken.step) * taken.step
+            parts.append(rows[first - start : max(0, min(end, taken.stop) - start) : taken.step])
+        return torch.cat(parts).to(self.dtype)
+
+    def _generator(self, chunk: int) -> torch.Generator | None:
+        """A chunk's own; none on meta, where tensors have shapes and no numbers (gen/training/rehearsal.py)."""
+        if self.device.type == "meta":
+            return None
+        if chunk not in self.generators:
+            seed = seed_of(*self.key, *(("rows", chunk * CHUNK) if chunk else ()))
+            self.generators[chunk] = torch.Generator(self.device).manual_seed(seed)
+        return self.generators[chunk]
 
 
 def seed_of(*key: int | str) -> int:
@@ -159,7 +178,7 @@ def constant(step: int) -> float:
 
 
 def nothing(losses: Losses) -> None:
-    """The `after` of an Update that has none."""
+    """The `post_step` of an Update that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from gen.data.loader import Loader
 from gen.evaluation.reference import Reference
 from gen.extractors import AT_ONCE
 from gen.family import Noise
+from gen.metrics.neighbours import spans
 from gen.training.loop import finished_family
 from gen.training.score_floor import Floor, floors, judge
 from pipelines.runtime.jobs import open_inputs
@@ -71,8 +72,11 @@ def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     if isinstance(family, Conditional):
         held_out = Loader(dataset, SPLIT, batch=scoring.samples, seed=run.seed, size=run.size, device=device)
         condition = told(family, held_out[0])
-    images = draw(family, Noise(run.seed, "sweep test", rows=scoring.samples, device=device), condition)
-    if not bool(images.isfinite().all()):
-        return None
-    seen = torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)])
-    return scoring.score(seen).get(name)
+    seen = []
+    for rows in spans(scoring.samples, AT_ONCE):
+        noise = Noise(run.seed, "sweep test", rows=scoring.samples, take=rows, device=device)
+        images = draw(family, noise, condition and condition.rows(rows))
+        if not bool(images.isfinite().all()):
+            return None
+        seen.append(extract(images.float()).features.cpu())
+    return scoring.score(torch.cat(seen)).get(name)
