@@ -13,7 +13,7 @@ from gen.abilities import Inference, Samples
 from gen.conditions import sheet
 from gen.config.params import Logging
 from gen.family import Batch, Losses
-from gen.figures.grid import alternating
+from gen.figures.grid import alternating, grid, webp
 from gen.training.checkpoint import Checkpoints
 from gen.training.profiling import Profiler
 from gen.training.scores import Score, improves
@@ -200,9 +200,11 @@ class Journal:
         return self.held[rows]
 
     def show(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
-        """To the observer, and kept for checkpoints to carry."""
+        """To the observer, and kept: the newest by checkpoints, and a small picture of each beside them."""
         images = images.float().cpu()
         self.shown[name] = (self.loop.steps_done, images)
+        if self.checkpoints is not None:
+            self.checkpoints.put_grid(self.loop.steps_done, name, webp(grid(images)))
         self.observer.grid(self.loop.steps_done, images, name)
 
     def judge(self) -> None:

@@ -16,11 +16,9 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import pandas as pd
-
 from gen.config.extractors import ROUNDED
 from gen.errors import InputError
-from pipelines.stages.compare import ranked_by
+from pipelines.reports.lead import ranked_by
 from pipelines.tracking.store import connect, embedded, groups, share_view, sweep_trials, tracking_uri
 
 HOST = "127.0.0.1"
@@ -85,7 +83,7 @@ def scores(measured: Sequence[str]) -> tuple[str, list[str]]:
         names = [name.removeprefix(part) for name in measured if name.startswith(part)]
         plain = [name for name in names if "/" not in name and not name.endswith(SPREADS)]
         plain.sort(key=lambda name: not scored & {name, name + ROUNDED})  # the first extractor's, which scores training
-        if rank := ranked_by(pd.DataFrame(columns=plain)):
+        if rank := ranked_by(plain):
             shown = [name for start in COMPARED for name in plain if name.startswith(start) and "subset" not in name]
             return part + rank, [part + name for name in dict.fromkeys([rank, *shown])]
     return "", []
