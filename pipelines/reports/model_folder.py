@@ -58,7 +58,7 @@ class Trained(Settings, extra="ignore"):
     """Whether its weights are an average over steps."""
     dataset: Origin
     """It was trained on this."""
-    settings: Mapping[str, Any] = Field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = Field(default_factory=dict)
     """Those of its run, flat; empty in models of older versions."""
     seconds: float | None = None
     """How long it was trained, with its scores, however often it was interrupted; None in models of older versions."""
@@ -130,7 +130,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         "run": name,
         "identity": checkpoints.identity,
         "attempt": attempt,
-        "settings": flat(run.model_dump()),
+        "hyperparameters": flat(run.model_dump()),
         "seconds": seconds,
     }
     write_model(folder / "last", run, dataset, last, notes)

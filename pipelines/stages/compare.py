@@ -198,7 +198,7 @@ def trainings_of(group: str, run: str, protocol: Evaluation, tried: Sequence[Tra
                 seed=one.seed,
                 step=one.step,
                 metrics=one.metrics,
-                settings=model.settings,
+                settings=model.hyperparameters,
                 seconds=model.seconds,
                 address=next((each.address for each in tried if each.attempt == model.attempt), ""),
             )
