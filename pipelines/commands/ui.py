@@ -73,7 +73,7 @@ def pages() -> dict[str, str]:
             found[f"{group.name}, compared"] = f"compare-runs?{urlencode(asked, quote_via=quote)}"
         elif rank:
             newest = group.newest(rank)[:MOST_COMPARED]
-            colour_runs(store, newest)
+            colour_runs(store, [*newest, *group.others(newest)][:MOST_COMPARED])
             curves = sorted({metric for run in newest for metric in run.metrics})
             view = charts_view(rank, metrics, curves, [run.run_id for run in newest])
             if share_view(store, group.experiment, "gen-compare", view):
@@ -134,7 +134,7 @@ def charts_view(rank: str, metrics: Sequence[str], curves: Sequence[str], runs: 
     charts += [chart(name, one, line) for name, part in SECTIONS.items() for one in curves if one.startswith(part)]
     sections = [
         {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False}
-        for name in ("Scores", *SECTIONS)
+        for name in dict.fromkeys(one["metricSectionId"] for one in charts)
     ]
     return {
         "orderByKey": column(rank),

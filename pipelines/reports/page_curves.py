@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gen.config.extractors import ROUNDED
+from pipelines.reports.colours import palette
 from pipelines.reports.curves import Curves
 from pipelines.reports.lead import ranked_by
 from pipelines.reports.page_template import Part, as_script
@@ -21,16 +22,17 @@ def chart(curves: Mapping[str, Mapping[str, Curves]], floor: Mapping[str, Number
         curves: by run and training, that of the first seed first.
         floor: by score, that of real data.
     """
+    colours = palette(len(curves))
     lines = [
         {
             "run": run,
             "training": training,
-            "further": i > 0,
-            "colour": colour,
+            "further": training != run,
+            "colour": colours[i],
             "curves": {name: thinned(curve) for name, curve in told.items()},
         }
-        for colour, (run, trainings) in enumerate(curves.items())
-        for i, (training, told) in enumerate(trainings.items())
+        for i, (run, trainings) in enumerate(curves.items())
+        for training, told in trainings.items()
     ]
     names = dict.fromkeys(name for trainings in curves.values() for told in trainings.values() for name in told)
     real = {name: floor[bare] for name in names if (bare := name.removesuffix(ROUNDED)) in floor}
@@ -58,8 +60,6 @@ BODY = """<p class=tools><label>Curve: <select id=curve></select></label>
 SCRIPT = """
 const svg = document.querySelector("#chart svg"), near = document.getElementById("near");
 const choice = document.getElementById("curve"), lines = document.getElementById("lines");
-const colour = i => i < 10 ? ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f",
-  "#bcbd22", "#17becf"][i] : `hsl(${i * 137.5 % 360} 60% 50%)`;
 const short = value => Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
   ? value.toExponential(2) : String(+value.toPrecision(4));
 const make = (name, attributes, text = "") => {
@@ -80,7 +80,7 @@ const draw = () => {
   near.hidden = true;
   lines.replaceChildren(...drawn.map(line => {
     const label = document.createElement("span"), mark = document.createElement("i");
-    mark.style.background = colour(line.colour);
+    mark.style.background = line.colour;
     label.append(mark, line.training);
     return label;
   }));
@@ -115,11 +115,11 @@ const draw = () => {
   }
   for (const line of drawn) {
     const path = line.curves[name].map(([x, y], i) => `${i ? "L" : "M"}${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`);
-    const one = make("path", {d: path.join(""), stroke: colour(line.colour), class: line.further ? "further" : ""});
+    const one = make("path", {d: path.join(""), stroke: line.colour, class: line.further ? "further" : ""});
     one.dataset.line = line.training;
     svg.append(one);
     if (line.curves[name].length <= 60) for (const [x, y] of line.curves[name])
-      svg.append(make("circle", {cx: toX(x), cy: toY(y), r: 2.5, fill: colour(line.colour)}));
+      svg.append(make("circle", {cx: toX(x), cy: toY(y), r: 2.5, fill: line.colour}));
   }
   svg.append(make("line", {x1: 0, x2: 0, y1: top_, y2: bottom, id: "cursor", visibility: "hidden"}));
 };
@@ -131,7 +131,7 @@ svg.addEventListener("mousemove", event => {
   const found = drawn.map(line => [line, ...closest(line)]).sort((a, b) => b[2] - a[2]);
   near.replaceChildren(...found.map(([line, at, value]) => {
     const row = document.createElement("div"), mark = document.createElement("i");
-    mark.style.background = colour(line.colour);
+    mark.style.background = line.colour;
     row.append(mark, `${line.training}: ${short(value)} at step ${at.toLocaleString("en")}`);
     return row;
   }));

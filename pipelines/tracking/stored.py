@@ -1,6 +1,5 @@
 """What the MLflow store has, and how its pages show it: groups of runs, trials, kept views, colours."""
 
-import colorsys
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipelines.reports.colours import palette
 from pipelines.tracking.store import COMPARISON, COMPARISONS, connect
 
 COLOUR = "mlflow.runColor"
 """Tag of a run: its colour in MLflow's charts, also when somebody chose it there."""
-GOLDEN = 0.618
-"""Between the hues of two colours that follow one another: any few that do are far apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,11 @@ class Group:
                 found.setdefault(run.name, run)
         return list(found.values())
 
+    def others(self, runs: Sequence[Stored]) -> list[Stored]:
+        """Of each name that none of the runs has the newest run."""
+        names = {run.name for run in runs}
+        return list({run.name: run for run in reversed(self.runs) if run.name not in names}.values())
+
 
 def groups(store: MlflowClient) -> Iterator[Group]:
     """All experiments but MLflow's own, and that of the comparisons."""
@@ -83,12 +86,6 @@ def colour_runs(store: MlflowClient, runs: Sequence[Stored]) -> None:
                 store.set_tag(run.run_id, COLOUR, next(free))
     except MlflowException:  # who may only read
         return
-
-
-def palette(many: int) -> list[str]:
-    """Colours as far apart as so many can be."""
-    rgb = [colorsys.hls_to_rgb(i * GOLDEN % 1, (0.45, 0.6, 0.3)[i // 8 % 3], 0.7) for i in range(many)]
-    return ["#" + "".join(f"{round(255 * part):02x}" for part in one) for one in rgb]
 
 
 def sweep_trials(experiment: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,12 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from pipelines.commands.ui import MOST_COMPARED, pages
+from pipelines.reports.colours import palette
+from pipelines.tracking.names import renamed
+from pipelines.tracking.store import COMPARISONS, add_comparison, add_to_run, connect, experiment_id
+from pipelines.tracking.stored import COLOUR
+from pipelines.tracking.tracked import tracked
+from tests.browser import shown
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -85,7 +92,7 @@ def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the
     scored = ("validation/fid_inception_bfloat16", "loss/generator")
     measured_run(store, group, "gan", 1000, *numbers, *scored)
     newest = [measured_run(store, group, name, 2000 + i, *numbers, *scored) for i, name in enumerate(("gan", "wgan"))]
-    measured_run(store, group, "compare", 3000)
+    measured_run(store, group, "gan", 3000, *scored)  # still being trained: it hides none that was evaluated
     found = pages()
     assert found["faces"] == f"experiments/{group}/runs?workflowType=machine_learning&viewStateShareKey=gen-table"
     table, charts = (view(store, group, found[name]) for name in ("faces", "faces, compared"))
@@ -100,15 +107,17 @@ def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the
         "metrics.`precision_inception`",
         "metrics.`recall_inception`",
     ]
-    assert [one["metricKey"] for one in charts["compareRunCharts"]] == [
-        "fid_inception",
-        "fid_classifier",
-        "kid_inception",
-        "precision_inception",
-        "recall_inception",
+    assert [(one["metricSectionId"], one["metricKey"]) for one in charts["compareRunCharts"]] == [
+        ("Scores", "fid_inception"),
+        ("Scores", "fid_classifier"),
+        ("Scores", "kid_inception"),
+        ("Scores", "precision_inception"),
+        ("Scores", "recall_inception"),
+        ("Validation", "validation/fid_inception_bfloat16"),
+        ("Losses", "loss/generator"),
     ]
-    (section,) = charts["compareRunSections"]
-    assert {one["metricSectionId"] for one in charts["compareRunCharts"]} == {section["uuid"]}
+    sections = [one["uuid"] for one in charts["compareRunSections"]]
+    assert sections == ["Scores", "Validation", "Losses"]
     shown = store.search_runs([group], charts["searchFilter"])
     assert sorted(run.info.run_id for run in shown) == sorted(newest)
 
@@ -119,6 +128,113 @@ def test_a_mixture_goes_by_the_variation_of_its_modes(store: MlflowClient, tmp_p
     shown = view(store, group, pages()["mixture9"])
     assert shown["orderByKey"] == "metrics.`mode_variation`"
     assert shown["selectedColumns"] == ["metrics.`mode_variation`", "metrics.`fid_coordinates`"]
+
+
+def test_metrics_of_the_test_split_are_a_group_and_older_names_stand_beside_them(
+    store: MlflowClient, tmp_path: Path
+) -> None:
+    group = experiment(store, "digits", tmp_path)
+    measured_run(store, group, "old", 1000, "fid_pixels", "fid_pixels_floor", "seconds")
+    new = measured_run(
+        store, group, "new", 2000, "test/fid_pixels", "test_floor/fid_pixels", "test_sd_draws/fid_pixels"
+    )
+    found = pages()
+    table, charts = (view(store, group, found[name]) for name in ("digits", "digits, compared"))
+    assert table["orderByKey"] == "metrics.`test/fid_pixels`"
+    names = ("fid_pixels", "test/fid_pixels", "fid_pixels_floor", "test_floor/fid_pixels")
+    assert table["selectedColumns"] == [f"metrics.`{name}`" for name in names]
+    assert [one["metricKey"] for one in charts["compareRunCharts"]] == ["test/fid_pixels"]
+    assert [run.info.run_id for run in store.search_runs([group], charts["searchFilter"])] == [new]
+
+
+def test_every_run_that_is_compared_has_a_colour_of_its_own(store: MlflowClient, tmp_path: Path) -> None:
+    group = experiment(store, "digits", tmp_path)
+    chosen = palette(1)[0]
+    runs = [measured_run(store, group, f"run{i}", 1000 + i, "test/fid_pixels") for i in range(14)]
+    runs.append(measured_run(store, group, "unmeasured", 3000))
+    store.set_tag(runs[5], COLOUR, chosen)  # in MLflow's pages, by somebody
+
+    def colours() -> list[str]:
+        return [store.get_run(run).data.tags[COLOUR] for run in runs]
+
+    pages()
+    found = colours()
+    assert found[5] == chosen
+    assert len(set(found)) == len(runs)
+    pages()
+    assert colours() == found, "they stay"
+
+
+def test_a_comparison_is_no_run_of_its_group(
+    store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older version's is deleted; the group's description has its table, unless somebody wrote another."""
+    monkeypatch.chdir(tmp_path)
+    group = experiment_id(store, "digits")
+    run = measured_run(store, group, "gan", 1000, "test/fid_pixels")
+    older = store.create_run(group, run_name="compare", tags={"comparison": "true"}).info.run_id
+    folder = tmp_path / "comparisons" / "digits"
+    folder.mkdir(parents=True)
+    (folder / "table.md").write_text("| run | fid pixels |\n| --- | --- |\n| gan | 4.20 |\n")
+    (folder / "samples.png").write_bytes(b"picture")
+    for _ in range(2):
+        add_comparison("digits", folder)
+    assert store.get_run(older).info.lifecycle_stage == "deleted"
+    assert [one.info.run_id for one in store.search_runs([group])] == [run]
+    (kept,) = store.search_runs([experiment_id(store, COMPARISONS)])
+    assert kept.info.run_name == "digits"
+    note = store.get_experiment(group).tags["mlflow.note.content"]
+    assert note.startswith("Runs of the group digits: ")
+    assert "\n\n| run | fid pixels |" in note
+    assert note.endswith(f"![](get-artifact?path=samples.png&run_uuid={kept.info.run_id})")
+    assert pages().keys() == {"digits", "digits, compared"}
+    store.set_experiment_tag(group, "mlflow.note.content", "Mine.")
+    add_comparison("digits", folder)
+    assert store.get_experiment(group).tags["mlflow.note.content"] == "Mine."
+
+
+def test_what_is_found_out_later_is_in_a_runs_description(
+    store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    group = experiment_id(store, "digits")
+    tags = {"run": "gan", "attempt": "first", "mlflow.note.content": "One training of the family gan."}
+    run = store.create_run(group, tags=tags).info.run_id
+    folder = tmp_path / "evaluations" / "digits" / "gan"
+    folder.mkdir(parents=True)
+    for value in (4.25, 3.25):
+        numbers = {"test/fid_pixels": value, "test_floor/fid_pixels": 1.5, "test_sd_draws/fid_pixels": 0.1}
+        add_to_run("digits", "gan", "first", numbers, folder.relative_to(tmp_path))
+    note = store.get_run(run).data.tags["mlflow.note.content"]
+    assert note == (
+        "One training of the family gan.\n\n| test split | model | real data |\n| --- | --- | --- |\n"
+        f"| fid pixels | 3.25 | 1.5 |\n\n![](get-artifact?path=grid.png&run_uuid={run})"
+    )
+    (found,) = tracked("digits")
+    assert (found.training, found.attempt, found.metrics["test/fid_pixels"]) == ("gan", "first", 3.25)
+    assert found.address == f"http://127.0.0.1:5000/#/experiments/{group}/runs/{run}"
+
+
+def test_older_names_of_metrics_are_read_by_those_of_now() -> None:
+    stored = {
+        "fid_classifier": 1,
+        "kid_subset_sd_classifier_sd_draws": 2,
+        "fid_classifier_floor": 3,
+        "svm_error_percent_at_random_few_reduced": 4,
+        "test/recall_classifier": 5,
+        "recall_classifier": 6,
+        "seconds": 7,
+        "validation/fid_classifier": 8,
+    }
+    assert renamed(stored) == {
+        "test/fid_classifier": 1,
+        "test_sd_draws/kid_subset_sd_classifier": 2,
+        "test_floor/fid_classifier": 3,
+        "test/svm_error_percent_at_random_few_reduced": 4,
+        "test/recall_classifier": 5,
+        "seconds": 7,
+        "validation/fid_classifier": 8,
+    }
 
 
 def test_as_many_runs_as_are_compared_fit_into_a_view(store: MlflowClient, tmp_path: Path) -> None:
@@ -146,7 +262,14 @@ def test_who_may_not_keep_a_view_gets_the_order_alone(
     assert (asked["orderByKey"], asked["orderByAsc"]) == (["metrics.`fid_classifier`"], ["true"])
 
 
-def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
+def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a browser scores stand before what was recorded while training, whatever MLflow's own order."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    store = connect()
+    group = experiment_id(store, "digits")
+    for start, name in enumerate(("gan", "wgan")):
+        measured_run(store, group, name, start, "test/fid_pixels", "validation/fid_pixels", "gradient_norm/generator")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -157,6 +280,12 @@ def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
         ui = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out)
     try:
         assert b"MLflow" in page(ui, f"http://127.0.0.1:{port}/", said)
+        while "digits, compared: " not in said.read_text():
+            assert ui.poll() is None
+            time.sleep(0.2)
+        text = shown(said.read_text().split("digits, compared: ")[1].split()[0], tmp_path)
+        sections = re.findall(r"(Scores|Validation|Losses|Gradient norms|Model metrics)\s*\(\d+\)", text)
+        assert sections[:3] == ["Scores", "Validation", "Gradient norms"]
         family = psutil.Process(ui.pid).children(recursive=True)
         assert len(family) > 1
         another = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
