@@ -75,6 +75,7 @@ class Checkout(Workplace):
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "is empty" not in done.stderr, "DVC warns of folders that are"
         return done.stdout
 
     def repro(self, *words: str) -> list[str]:
@@ -169,6 +170,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "grid.png",
             "metrics.json",
             "curves",
+            "grids",
             "last",
             "seeds",
         }
