@@ -48,7 +48,7 @@ def html_table(table: pd.DataFrame, trainings: Mapping[str, Sequence[TrainingRow
     first = sum(column in WHAT for column in table.columns)
     heads = ["run", *table.columns[:first], "training time", "MLflow", *table.columns[first:]]
     folded = "".join(f"<th data-folded>{html.escape(path)}</th>" for path in settings)
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in heads) + folded
+    head = "".join(f"<th {wide_enough(str(name))}>{html.escape(str(name))}</th>" for name in heads) + folded
     body = []
     for name, cells in zip(table.index, table.to_numpy(), strict=True):
         rows = trainings.get(name, [])
@@ -65,6 +65,11 @@ def html_table(table: pd.DataFrame, trainings: Mapping[str, Sequence[TrainingRow
             own += [html.escape(setting([one], path)) for path in settings]
             body.append(row_of(marks(name, True), html.escape(one.name), own))
     return f"<table id=runs><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def wide_enough(name: str) -> str:
+    """The attribute by which a long head has about three lines: a table in want of room would break it at each word."""
+    return f'style="min-width: {-(-len(name) // 3)}ch"'
 
 
 def row_of(attributes: str, title: str, cells: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ p, ul { max-width: 60em }
 .scroll { overflow-x: auto; max-width: 100% }
 table { border-collapse: collapse; font-size: 13px }
 th, td { padding: .3em .6em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-thead th { white-space: normal; min-width: 4em; max-width: 11em; text-wrap: balance; vertical-align: bottom }
+thead th { white-space: normal; max-width: 11em; text-wrap: balance; vertical-align: bottom }
 #runs thead th { cursor: pointer }
 #runs thead th[aria-sort=ascending]::after { content: " \\25b2" }
 #runs thead th[aria-sort=descending]::after { content: " \\25bc" }
