@@ -3,6 +3,7 @@
 One that somebody wrote in MLflow's pages stays.
 """
 
+import math
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from gen.evaluators import number_of, numbers
+from pipelines.reports.tables import number
 from pipelines.tracking.names import of_test
 
 RUN = "One training of "
@@ -52,8 +54,8 @@ def table(metrics: Mapping[str, float]) -> str:
     if not shown:
         return ""
     rows = [
-        f"| {metric.replace('_', ' ')} | {metrics[of_test(metric)]:.3g} | "
-        f"{f'{metrics[floor]:.3g}' if (floor := of_test(metric, 'floor')) in metrics else ''} |"
+        f"| {metric.replace('_', ' ')} | {number(metrics[of_test(metric)], math.nan)} | "
+        f"{number(metrics.get(of_test(metric, 'floor'), math.nan), math.nan)} |"
         for metric in shown
     ]
     return "\n".join(["| test split | model | real data |", "| --- | --- | --- |", *rows])

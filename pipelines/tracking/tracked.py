@@ -8,6 +8,8 @@ from pipelines.tracking.names import renamed
 
 SERVED = "http://127.0.0.1:5000"
 """Where `make ui` shows the embedded database."""
+PAGE = "{}/#/experiments/{}/runs/{}?workflowType=machine_learning"
+"""Of a run, in the view that begins with its description."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def tracked(group: str) -> list[Tracked]:
         Tracked(
             training=run.data.tags["run"],
             attempt=run.data.tags["attempt"],
-            address=f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            address=PAGE.format(base, run.info.experiment_id, run.info.run_id),
             change=run.data.tags.get("change", ""),
             dvc_experiment=run.data.tags.get("dvc_experiment", ""),
             metrics=renamed(run.data.metrics),

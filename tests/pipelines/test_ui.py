@@ -208,11 +208,11 @@ def test_what_is_found_out_later_is_in_a_runs_description(
     note = store.get_run(run).data.tags["mlflow.note.content"]
     assert note == (
         "One training of the family gan.\n\n| test split | model | real data |\n| --- | --- | --- |\n"
-        f"| fid pixels | 3.25 | 1.5 |\n\n![](get-artifact?path=grid.png&run_uuid={run})"
+        f"| fid pixels | 3.25 | 1.50 |\n\n![](get-artifact?path=grid.png&run_uuid={run})"
     )
     (found,) = tracked("digits")
     assert (found.training, found.attempt, found.metrics["test/fid_pixels"]) == ("gan", "first", 3.25)
-    assert found.address == f"http://127.0.0.1:5000/#/experiments/{group}/runs/{run}"
+    assert found.address == f"http://127.0.0.1:5000/#/experiments/{group}/runs/{run}?workflowType=machine_learning"
 
 
 def test_older_names_of_metrics_are_read_by_those_of_now() -> None:
