@@ -272,6 +272,13 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         for curve in ("generator", "discriminator", "critic", "sliced_wasserstein"):
             assert f"curves/{curve}.csv" in page or f"curves::{curve}.csv" in page, curve
         shutil.rmtree(checkout.folder / "plots")
+        assert checkout.here("evaluate", "ring_gan").returncode == 0
+    with checkout.edited():
+        assert checkout.here("compare", "toys").returncode == 0
+        page = (checkout.folder / "comparisons" / "toys" / "index.html").read_text()
+        assert re.search(r"<td>ring_gan</td><td>lr=0.003</td><td>[\d.]+</td><td>faster</td>", page)
+        assert f"/runs/{newest.info.run_id}?" in page
+        assert f"/runs/{before_it.info.run_id}?" in page, "that of the table's row"
 
 
 @pytest.mark.slow
