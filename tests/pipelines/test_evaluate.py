@@ -261,7 +261,7 @@ def test_what_a_stage_runs_is_in_its_digest(stage: str, of: str, compared: Workp
     with executed() as ran:
         done = compared.here(stage, of)
     assert done.returncode == 0, done.stderr
-    assert {name for module, name in ran if module == f"pipelines.{stage}"} > {"main"}
+    assert {name for module, name in ran if module == f"pipelines.stages.{stage}"} > {"main"}
     assert uncounted(ran - checked, *roots()[stage], "gen.families.ali", "gen.families.dcgan") == set()
 
 
