@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +30,8 @@ from pipelines.tracking.tracked import tracked
 from tests.browser import shown
 
 CHECKOUT = Path(__file__).parents[2]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+ENVIRONMENT["PYTHONPATH"] = str(CHECKOUT)
 
 
 @pytest.fixture
@@ -262,39 +266,56 @@ def test_who_may_not_keep_a_view_gets_the_order_alone(
     assert (asked["orderByKey"], asked["orderByAsc"]) == (["metrics.`fid_classifier`"], ["true"])
 
 
-def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a browser scores stand before what was recorded while training, whatever MLflow's own order."""
+def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    command, said = ui_command(), tmp_path / "said"
+    with started(command, tmp_path, said) as ui:
+        family = psutil.Process(ui.pid).children(recursive=True)
+        assert len(family) > 1
+        another = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert (another.returncode, another.stdout) == (1, "")
+        assert another.stderr.startswith(f"error: port {command[-1]}: Address already in use; choose another: ")
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+@pytest.mark.slow
+def test_in_a_browser_scores_stand_before_what_was_recorded_while_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own order is that of the alphabet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     store = connect()
     group = experiment_id(store, "digits")
     for start, name in enumerate(("gan", "wgan")):
         measured_run(store, group, name, start, "test/fid_pixels", "validation/fid_pixels", "gradient_norm/generator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [str(Path(sys.executable).with_name("gen")), "ui", "--port", port]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     said = tmp_path / "said"
-    with said.open("w") as out:
-        ui = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out)
-    try:
-        assert b"MLflow" in page(ui, f"http://127.0.0.1:{port}/", said)
+    with started(ui_command(), tmp_path, said) as ui:
         while "digits, compared: " not in said.read_text():
             assert ui.poll() is None
             time.sleep(0.2)
         text = shown(said.read_text().split("digits, compared: ")[1].split()[0], tmp_path)
-        sections = re.findall(r"(Scores|Validation|Losses|Gradient norms|Model metrics)\s*\(\d+\)", text)
-        assert sections[:3] == ["Scores", "Validation", "Gradient norms"]
-        family = psutil.Process(ui.pid).children(recursive=True)
-        assert len(family) > 1
-        another = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert (another.returncode, another.stdout) == (1, "")
-        assert another.stderr.startswith(f"error: port {port}: Address already in use; choose another: ")
+    sections = re.findall(r"(Scores|Validation|Losses|Gradient norms|Model metrics)\s*\(\d+\)", text)
+    assert sections[:3] == ["Scores", "Validation", "Gradient norms"]
+
+
+def ui_command() -> list[str]:
+    """`gen ui` on a free port, which is its last word."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return [str(Path(sys.executable).with_name("gen")), "ui", "--port", str(probe.getsockname()[1])]
+
+
+@contextmanager
+def started(command: list[str], folder: Path, said: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command, once its server answers; what it says is in a file."""
+    with said.open("w") as out:
+        ui = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=out, stderr=out)
+    try:
+        assert b"MLflow" in page(ui, f"http://127.0.0.1:{command[-1]}/", said)
+        yield ui
     finally:
         ui.send_signal(signal.SIGTERM)
         ui.wait(timeout=60)
-    assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def page(ui: subprocess.Popen[bytes], address: str, said: Path) -> bytes:
