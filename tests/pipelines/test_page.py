@@ -126,7 +126,7 @@ const tick = text => all("label").find(one => one.textContent.trim() === text).q
 
 
 def test_trainings_open_beneath_their_run_and_are_hidden_with_it(written: Path) -> None:
-    said = seen(
+    message = seen(
         written,
         HELP
         + """
@@ -142,21 +142,21 @@ def test_trainings_open_beneath_their_run_and_are_hidden_with_it(written: Path) 
         return {closed, open, sorted, hidden: state()};
     """,
     )
-    assert said["closed"] == {
+    assert message["closed"] == {
         "rows": ["▸<gan>", "wgan", "held-out real data"],
         "lines": ["<gan>", "wgan"],
         "figures": 2,
         "paths": 2,
     }
     further = ["<gan>", "<gan>-seed1", "<gan>-seed2"]
-    assert said["open"]["rows"] == ["▾<gan>", *further, "wgan", "held-out real data"]
-    assert (said["open"]["lines"], said["open"]["figures"]) == ([*further, "wgan"], 4)
-    assert said["sorted"] == ["wgan", "▾<gan>", *further, "held-out real data"], "trainings stay with their run"
-    assert said["hidden"] == {"rows": ["wgan", "held-out real data"], "lines": ["wgan"], "figures": 1, "paths": 1}
+    assert message["open"]["rows"] == ["▾<gan>", *further, "wgan", "held-out real data"]
+    assert (message["open"]["lines"], message["open"]["figures"]) == ([*further, "wgan"], 4)
+    assert message["sorted"] == ["wgan", "▾<gan>", *further, "held-out real data"], "trainings stay with their run"
+    assert message["hidden"] == {"rows": ["wgan", "held-out real data"], "lines": ["wgan"], "figures": 1, "paths": 1}
 
 
 def test_the_chart_says_what_is_under_the_mouse(written: Path) -> None:
-    said = seen(
+    message = seen(
         written,
         HELP
         + """
@@ -176,17 +176,17 @@ def test_the_chart_says_what_is_under_the_mouse(written: Path) -> None:
         return {early, late, away, floor, curves, colours, negative: at(0.95)};
     """,
     )
-    assert said["early"] == ["<gan>: 90 at step 10", "wgan: 90 at step 10"]
-    assert said["late"] == ["<gan>: 7 at step 20", "wgan: 7 at step 20"]
-    assert said["away"] == []
-    assert said["floor"]
-    assert said["curves"] == ["fid pixels", "generator"], "the score comes first"
-    assert len(set(said["colours"])) == 2
-    assert said["negative"] == ["<gan>: -7 at step 20", "wgan: -7 at step 20"]
+    assert message["early"] == ["<gan>: 90 at step 10", "wgan: 90 at step 10"]
+    assert message["late"] == ["<gan>: 7 at step 20", "wgan: 7 at step 20"]
+    assert message["away"] == []
+    assert message["floor"]
+    assert message["curves"] == ["fid pixels", "generator"], "the score comes first"
+    assert len(set(message["colours"])) == 2
+    assert message["negative"] == ["<gan>: -7 at step 20", "wgan: -7 at step 20"]
 
 
 def test_the_slider_shows_the_samples_of_each_step(written: Path) -> None:
-    said = seen(
+    message = seen(
         written,
         HELP
         + """
@@ -200,14 +200,14 @@ def test_the_slider_shows_the_samples_of_each_step(written: Path) -> None:
         return [found, new Set(all("#grids img").map(one => one.src.startsWith("data:image/webp"))).size];
     """,
     )
-    found, kinds = said
+    found, kinds = message
     assert [one[0] for one in found] == ["0", "10", "20"]
     assert found[1][1] == ["<gan>, step 10", "wgan, step 10"]
     assert kinds == 1
 
 
 def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> None:
-    said: dict[str, Any] = seen(
+    message: dict[str, Any] = seen(
         written,
         HELP
         + """
@@ -224,23 +224,23 @@ def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> Non
     """,
     )
     shown = ["run", "family", "trainings", "best step", "training time", "MLflow", "fid pixels"]
-    assert said["before"] == shown
-    assert said["after"] == [*shown, "seed", "model.lr"], "the group is the page's own"
-    assert said["cells"][4:] == ["5.0 min", "run", "8.00 ± 1.00 (0.10)", "0, 1, 2", "0.1"]
-    assert [one.rpartition("/")[2] for one in said["links"]] == [
+    assert message["before"] == shown
+    assert message["after"] == [*shown, "seed", "model.lr"], "the group is the page's own"
+    assert message["cells"][4:] == ["5.0 min", "run", "8.00 ± 1.00 (0.10)", "0, 1, 2", "0.1"]
+    assert [one.rpartition("/")[2] for one in message["links"]] == [
         "%3Cgan%3E",
         "%3Cgan%3E",
         "%3Cgan%3E-seed1",
         "%3Cgan%3E-seed2",
         "wgan",
     ]
-    (warning,) = said["warning"]
+    (warning,) = message["warning"]
     assert warning.startswith("Warning: only 60 test images: precision and recall say little")
-    assert said["tried"][:2] == [
+    assert message["tried"][:2] == [
         ["wgan", "clip=0.02", "9.00", "lofty-cove", "run"],
         ["wgan", "clip=0.2", "30.0", "lofty-cove", "run"],
     ]
-    assert said["outside"] == []
+    assert message["outside"] == []
 
 
 def test_a_telephone_scrolls_the_table_and_nothing_else(written: Path) -> None:
@@ -273,5 +273,5 @@ def test_a_curve_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seconds", "said"), [(None, ""), (0.4, "0 s"), (119.0, "119 s"), (330.0, "5.5 min"), (9000.0, "2.5 h")]
 )
-def test_times_are_said_as_people_say_them(seconds: float | None, said: str) -> None:
-    assert duration(seconds) == said
+def test_times_are_said_as_people_say_them(seconds: float | None, message: str) -> None:
+    assert duration(seconds) == message

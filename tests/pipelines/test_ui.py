@@ -193,8 +193,8 @@ def test_who_may_not_keep_a_view_gets_the_order_alone(
 
 
 def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
-    command, said = ui_command(), tmp_path / "said"
-    with started(command, tmp_path, said) as ui:
+    command, message = ui_command(), tmp_path / "said"
+    with started(command, tmp_path, message) as ui:
         family = psutil.Process(ui.pid).children(recursive=True)
         assert len(family) > 1
         another = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -214,12 +214,12 @@ def test_in_a_browser_scores_stand_before_what_was_recorded_while_training(
     group = experiment_id(store, "digits")
     for start, name in enumerate(("gan", "wgan")):
         measured_run(store, group, name, start, "test/fid_pixels", "validation/fid_pixels", "gradient_norm/generator")
-    said = tmp_path / "said"
-    with started(ui_command(), tmp_path, said) as ui:
-        while "digits, compared: " not in said.read_text():
+    message = tmp_path / "said"
+    with started(ui_command(), tmp_path, message) as ui:
+        while "digits, compared: " not in message.read_text():
             assert ui.poll() is None
             time.sleep(0.2)
-        text = shown(said.read_text().split("digits, compared: ")[1].split()[0], tmp_path)
+        text = shown(message.read_text().split("digits, compared: ")[1].split()[0], tmp_path)
     sections = re.findall(r"(Scores|Validation|Losses|Gradient norms|Model metrics)\s*\(\d+\)", text)
     assert sections[:3] == ["Scores", "Validation", "Gradient norms"]
 
@@ -232,24 +232,24 @@ def ui_command() -> list[str]:
 
 
 @contextmanager
-def started(command: list[str], folder: Path, said: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def started(command: list[str], folder: Path, message: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The command, once its server answers; what it says is in a file."""
-    with said.open("w") as out:
+    with message.open("w") as out:
         ui = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=out, stderr=out)
     try:
-        assert b"MLflow" in page(ui, f"http://127.0.0.1:{command[-1]}/", said)
+        assert b"MLflow" in page(ui, f"http://127.0.0.1:{command[-1]}/", message)
         yield ui
     finally:
         ui.send_signal(signal.SIGTERM)
         ui.wait(timeout=60)
 
 
-def page(ui: subprocess.Popen[bytes], address: str, said: Path) -> bytes:
+def page(ui: subprocess.Popen[bytes], address: str, message: Path) -> bytes:
     """What the server answers, once it does."""
     end = time.monotonic() + 120
     while True:
-        assert ui.poll() is None, said.read_text()
-        assert time.monotonic() < end, said.read_text()
+        assert ui.poll() is None, message.read_text()
+        assert time.monotonic() < end, message.read_text()
         try:
             with urlopen(address, timeout=10) as answer:
                 return bytes(answer.read())
