@@ -29,8 +29,9 @@ DECIDES_NOTHING = frozenset(
         # They record, and tell runs apart by all of this; checkpoints are verified too.
         "gen.training": ("checkpoint", "identity", "journal", "profiling"),
         "pipelines.sweeps": ("progress",),
-        "pipelines.tracking": ("moved", "provenance", "store", "tracker"),
+        "pipelines.tracking": ("moved", "names", "notes", "provenance", "store", "stored", "tracker"),
         # They start, watch and end processes.
+        "pipelines": ("cli",),
         "pipelines.runtime": (
             *("above", "background", "cluster", "command", "fit", "jobs", "mailbox", "progress", "stage", "worker"),
         ),

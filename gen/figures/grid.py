@@ -56,6 +56,13 @@ def scatter(points: Float[Tensor, "n 2"], colour: str = "#1f5fbf") -> Image.Imag
     return picture
 
 
+def webp(image: Image.Image) -> bytes:
+    """The picture as a small file's bytes, a little blurred: for the many of a training."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()
+
+
 def png(image: Image.Image) -> bytes:
     """The picture as a PNG file's bytes."""
     buffer = io.BytesIO()

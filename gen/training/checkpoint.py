@@ -1,6 +1,7 @@
 """Checkpoints that survive a kill at any moment: written in full, then vouched for by a manifest.
 
     <storage>/<run>-<identity>/run.json              which attempt this is, and whether it ended
+                               grids/samples-00000500.webp   what it drew after 500 steps
                                step_00000500/state.pt
                                step_00000500/manifest.json   sha256 of state.pt; written last
 
@@ -18,7 +19,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ from gen.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+GRIDS = "grids"
+"""Folder of the pictures of a run's samples, among its checkpoints and in what it leaves."""
 UNITS = ("B", "kB", "MB", "GB", "TB")
 MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 """What it raises to use content of another kind."""
@@ -221,6 +224,19 @@ class Checkpoints:
             stream.write(content)
         if self.local:
             self.fs.move(target, path)
+
+    def grids(self) -> Iterator[tuple[str, bytes]]:
+        """The pictures of the run's samples that were kept, by their file names. Raises Unreadable."""
+        selector = pyarrow.fs.FileSelector(f"{self.root}/{GRIDS}", allow_not_found=True)
+        for info in self.fs.get_file_info(selector):
+            content = self._read(f"{GRIDS}/{info.base_name}") if info.base_name.endswith(".webp") else None
+            if content:
+                yield info.base_name, content
+
+    def put_grid(self, step: int, name: str, content: bytes) -> None:
+        """Keep a picture, unless that fails: it is worth no run, and a checkpoint that fails will say why."""
+        with suppress(OSError):
+            self.put(f"{GRIDS}/{name}-{step:08d}.webp", content)
 
     def has(self, name: str) -> bool:
         """Whether the run has a file of that name."""

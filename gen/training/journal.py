@@ -13,7 +13,7 @@ from gen.abilities import Inference, Samples
 from gen.conditions import sheet
 from gen.config.params import Logging
 from gen.family import Batch, Losses
-from gen.figures.grid import alternating
+from gen.figures.grid import alternating, grid, webp
 from gen.training.checkpoint import Checkpoints
 from gen.training.profiling import Profiler
 from gen.training.scores import Score, improves
@@ -200,9 +200,11 @@ class Journal:
         return self.held_out_batches[rows]
 
     def log_images(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
-        """To the callback, and kept for checkpoints to carry."""
+        """To the callback, and kept: the newest by checkpoints, and a small picture of each beside them."""
         images = images.float().cpu()
         self.last_images[name] = (self.loop.steps_done, images)
+        if self.checkpoints is not None:
+            self.checkpoints.put_grid(self.loop.steps_done, name, webp(grid(images)))
         self.callback.grid(self.loop.steps_done, images, name)
 
     def score_checkpoint(self) -> None:

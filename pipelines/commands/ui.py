@@ -11,26 +11,26 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import pandas as pd
-
 from gen.config.extractors import ROUNDED
 from gen.errors import InputError
-from pipelines.stages.compare import ranked_by
-from pipelines.tracking.store import connect, embedded, groups, share_view, sweep_trials, tracking_uri
+from pipelines.reports.lead import ranked_by
+from pipelines.tracking.names import BESIDE, VALIDATION, now, of_test
+from pipelines.tracking.store import connect, embedded, tracking_uri
+from pipelines.tracking.stored import colour_runs, groups, share_view, sweep_trials
 
 HOST = "127.0.0.1"
-VALIDATION = "validation/"
 RUNS = "experiments/{}/runs?workflowType=machine_learning"
 COMPARED = ("mode_variation", "fid_", "kid_", "precision", "recall")
 """Metrics that have a column and a chart, in this order."""
-BESIDE = ("_sd_trainings", "_floor")
+COLUMNS = ("sd_trainings", "floor")
 """What else of a metric has a column: its spread over trainings, and its value for real data."""
-SPREADS = (*BESIDE, "_sd_draws", "_mean_trainings")
+SECTIONS = {"Validation": VALIDATION, "Losses": "loss/", "Gradient norms": "gradient_norm/"}
+"""Below the scores, charts of what is recorded while training."""
 MOST_COMPARED = 30
 """Runs in the charts: a view has to fit into one tag."""
 
@@ -72,20 +72,27 @@ def pages() -> dict[str, str]:
             asked = {"runs": json.dumps(trials), "experiments": json.dumps([group.experiment])}
             found[f"{group.name}, compared"] = f"compare-runs?{urlencode(asked, quote_via=quote)}"
         elif rank:
-            newest = [run for run, measured in group.newest.items() if rank in measured][:MOST_COMPARED]
-            if share_view(store, group.experiment, "gen-compare", charts_view(rank, metrics, newest)):
+            newest = group.newest(rank)[:MOST_COMPARED]
+            colour_runs(store, [*newest, *group.others(newest)][:MOST_COMPARED])
+            curves = sorted({metric for run in newest for metric in run.metrics})
+            view = charts_view(rank, metrics, curves, [run.run_id for run in newest])
+            if share_view(store, group.experiment, "gen-compare", view):
                 found[f"{group.name}, compared"] = f"{address}&compareRunsMode=CHART&viewStateShareKey=gen-compare"
     return found
 
 
 def scores(measured: Sequence[str]) -> tuple[str, list[str]]:
-    """The metric that ranks runs, "" without one, and those shown beside it; while none is evaluated, of validation."""
+    """The metric that ranks runs, "" without one, and those shown beside it.
+
+    They are of the test split, by the names of older versions where there are no others; while no run is evaluated,
+    of validation.
+    """
     scored = {name.removeprefix(VALIDATION) for name in measured if name.startswith(VALIDATION)}
-    for part in ("", VALIDATION):
+    for part in (of_test(""), "", VALIDATION):
         names = [name.removeprefix(part) for name in measured if name.startswith(part)]
-        plain = [name for name in names if "/" not in name and not name.endswith(SPREADS)]
+        plain = [name for name in names if "/" not in name and not name.endswith(BESIDE)]
         plain.sort(key=lambda name: not scored & {name, name + ROUNDED})  # the first extractor's, which scores training
-        if rank := ranked_by(pd.DataFrame(columns=plain)):
+        if rank := ranked_by(plain):
             shown = [name for start in COMPARED for name in plain if name.startswith(start) and "subset" not in name]
             return part + rank, [part + name for name in dict.fromkeys([rank, *shown])]
     return "", []
@@ -102,32 +109,33 @@ def column(metric: str) -> str:
 
 
 def table_view(rank: str, metrics: Sequence[str], measured: Sequence[str]) -> dict[str, Any]:
-    """The runs page as a table, the best run first, with a column for each metric and for what belongs to it."""
-    columns = [name + more for name in metrics for more in ("", *BESIDE) if name + more in measured]
+    """The runs page as a table, the best run first, with a column for each metric and for what belongs to it.
+
+    Metrics that some run has by an older version's name have columns of that name, too.
+    """
+    wanted = [one for name in metrics for one in (name, *(of_test(bare(name), more) for more in COLUMNS))]
+    columns = [one for name in wanted for one in measured if name in (one, now(one))]
     return {
         "orderByKey": column(rank),
         "orderByAsc": True,
-        "selectedColumns": [column(name) for name in columns],
+        "selectedColumns": [column(name) for name in dict.fromkeys(columns)],
     }
 
 
-def charts_view(rank: str, metrics: Sequence[str], runs: Sequence[str]) -> dict[str, Any]:
-    """The runs page as charts of these runs: a bar chart for each metric, above MLflow's own sections."""
-    section = "scores"
-    charts = [
-        {
-            "uuid": metric,
-            "type": "BAR",
-            "metricKey": metric,
-            "displayName": metric,
-            "metricSectionId": section,
-            "runsCountToCompare": MOST_COMPARED,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for metric in metrics
+def bare(metric: str) -> str:
+    """Without its group."""
+    return metric.rpartition("/")[2]
+
+
+def charts_view(rank: str, metrics: Sequence[str], curves: Sequence[str], runs: Sequence[str]) -> dict[str, Any]:
+    """The runs page as charts of these runs: a bar for each metric, then the curves, above MLflow's own sections."""
+    charts = [chart("Scores", metric, {"type": "BAR"}) for metric in metrics]
+    line = {"type": "LINE", "xAxisKey": "step"}
+    charts += [chart(name, one, line) for name, part in SECTIONS.items() for one in curves if one.startswith(part)]
+    sections = [
+        {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False}
+        for name in dict.fromkeys(one["metricSectionId"] for one in charts)
     ]
-    shown = {"uuid": section, "name": "Scores", "display": True, "isReordered": False, "deleted": False}
     return {
         "orderByKey": column(rank),
         "orderByAsc": True,
@@ -135,8 +143,22 @@ def charts_view(rank: str, metrics: Sequence[str], runs: Sequence[str]) -> dict[
         "selectedColumns": [column(rank)],
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": charts,
-        "compareRunSections": [shown],
+        "compareRunSections": sections,
         "isAccordionReordered": True,
+    }
+
+
+def chart(section: str, metric: str, kind: Mapping[str, str]) -> dict[str, Any]:
+    """One chart, as MLflow keeps it."""
+    return {
+        "uuid": metric,
+        "metricKey": metric,
+        "displayName": metric,
+        "metricSectionId": section,
+        "runsCountToCompare": MOST_COMPARED,
+        "deleted": False,
+        "isGenerated": False,
+        **kind,
     }
 
 

@@ -1,11 +1,15 @@
 """Whether a number is smaller than another by more than chance: the rule of comparisons and of sweeps."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
 from pipelines.reports.results import Floor
+
+SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
+"""What chooses checkpoints and orders comparisons: the first of these that there is."""
 
 
 class Standing(NamedTuple):
@@ -25,6 +29,12 @@ class Verdict(NamedTuple):
     """Those that are not told apart from it."""
     message: str
     """A sentence for people, with the reason."""
+
+
+def ranked_by(metrics: Iterable[str]) -> str:
+    """What orders runs: of a mixture the variation of its modes, else the first extractor's FID; "" without."""
+    names = list(metrics)
+    return next((name for start in SCORES for name in names if name.startswith(start)), "")
 
 
 def apart(better: Standing, worse: Standing, floor: Standing | None) -> bool:

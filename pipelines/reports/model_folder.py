@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from gen import export as exporting
 from gen.abilities import Inference, Samples
 from gen.conditions import SHOWN, draw, sheet
-from gen.config.params import Run
+from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
 from gen.family import Batch, Noise
 from gen.figures.grid import alternating, grid, png
 from gen.settings import Settings, check
-from gen.training.checkpoint import Checkpoints
+from gen.training.checkpoint import GRIDS, Checkpoints
 from gen.training.journal import PAIRS, SPLIT
 from gen.training.loop import data_spec, finished_family
 
@@ -57,6 +58,10 @@ class Trained(Settings, extra="ignore"):
     """Whether its weights are an average over steps."""
     dataset: Origin
     """It was trained on this."""
+    hyperparameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Those of its run, flat; empty in models of older versions."""
+    seconds: float | None = None
+    """How long it was trained, with its scores, however often it was interrupted; None in models of older versions."""
 
 
 def trainings(folder: Path) -> list[Path]:
@@ -101,7 +106,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
     The folder holds weights.safetensors, conditions.safetensors, model.json and grid.png; the same in `last`;
-    metrics.json and curves/<loss>.csv.
+    metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
 
     Args:
         folder: to write to; it is returned.
@@ -119,7 +124,15 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
     write_curves(folder / "curves", last["history"])
     (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
-    notes = {"run": name, "identity": checkpoints.identity, "attempt": attempt}
+    write_grids(folder / GRIDS, checkpoints)
+    seconds = last["history"][-1].get("seconds") if last["history"] else None
+    notes = {
+        "run": name,
+        "identity": checkpoints.identity,
+        "attempt": attempt,
+        "hyperparameters": flat(run.model_dump()),
+        "seconds": seconds,
+    }
     write_model(folder / "last", run, dataset, last, notes)
     write_model(folder, run, dataset, best or last, notes)
     return folder
@@ -160,6 +173,14 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         averaged=run.ema is not None,
         **notes,
     )
+
+
+def write_grids(folder: Path, checkpoints: Checkpoints) -> None:
+    """The pictures that were drawn in training: <name>-<step>.webp."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, content in checkpoints.grids():
+        (folder / name).write_bytes(content)
 
 
 def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -1,11 +1,10 @@
-"""The page of a comparison: one HTML file with its pictures inside."""
+"""The page of a comparison: one HTML file with its pictures, its chart and its scripts inside."""
 
 import base64
 import html
 import io
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,17 +12,39 @@ from PIL import Image
 
 from gen.errors import InputError
 from gen.evaluators import number_of, numbers
+from pipelines.reports.curves import Curves
 from pipelines.reports.lead import Verdict
-from pipelines.reports.page_template import PAGE
-from pipelines.reports.results import Evaluation
+from pipelines.reports.page_curves import chart
+from pipelines.reports.page_experiments import experiments
+from pipelines.reports.page_grids import grids
+from pipelines.reports.page_table import TrainingRow, html_table
+from pipelines.reports.page_template import PAGE, as_script, marks
+from pipelines.reports.results import Evaluation, few_images
 from pipelines.reports.tables import published
+from pipelines.tracking.tracked import Tracked
 
+OPENED = (
+    "&#9656; opens the trainings of a run with several seeds: their rows, curves and samples. The links to MLflow work "
+    "while <code>make ui</code> serves it (on its usual port)."
+)
 SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
     "reconstructions.png": "Test images, each with its reconstruction to the right of it",
     "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainings:
+    """What the page shows of a run's trainings, that of the first seed first."""
+
+    rows: Sequence[TrainingRow]
+    """Of the table."""
+    folders: Mapping[str, Path]
+    """Of their models, by the trainings' names."""
+    curves: Mapping[str, Curves]
+    """By the trainings' names."""
 
 
 def page(
@@ -33,7 +54,9 @@ def page(
     *,
     leading: Verdict,
     protocols: Mapping[str, Evaluation],
-    out: Path,
+    trainings: Mapping[str, Trainings],
+    tried: Sequence[Tracked],
+    samples: bytes,
 ) -> str:
     """One self-contained HTML page.
 
@@ -43,32 +66,48 @@ def page(
         table: a row for each run, the smallest `rank` first, as people read it; perhaps one more, of real images.
         leading: who leads, if anybody.
         protocols: how each run was evaluated.
-        out: the folder of the comparison, with its pictures.
+        trainings: of each run.
+        tried: MLflow's other runs of the group.
+        samples: the picture of samples from the same noise.
     """
-    runs, home = [run for run in table.index if run in protocols], Path("models") / group
+    runs = [run for run in table.index if run in protocols]
+    protocol = protocols[runs[0]]
+    folders = {run: trainings[run].folders for run in runs}
+    few = few_images(protocol.real_images)
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{html.escape(leading.message)}</b> {html.escape(how(protocols))}</p>",
-        f"<div class=scroll>{html_table(table, runs, leading.leader)}</div>",
-        "<details><summary>Columns and runs</summary>"
-        "<p class=tools id=columns></p><p class=tools id=which></p></details>",
+        f"<p class=warning><b>Warning</b>: {html.escape(few)}.</p>" if few else "",
+        f"<div class=scroll>{html_table(table, {run: trainings[run].rows for run in runs}, leading.leader)}</div>",
+        "<details><summary>Columns, hyperparameters and runs</summary><p class=tools id=columns></p>"
+        "<p class=tools id=settings></p><p class=tools id=which></p></details>",
+        f"<p class=tools>{OPENED}</p>",
         f"<details><summary>What the numbers say</summary>{legend(table.columns)}</details>",
         "<h2>Samples from the same noise</h2>",
-        image((out / "samples.png").read_bytes()),
+        image(samples),
         "<h2>More of each run</h2>",
-        figures([(run, whole_picture(home / run / "grid.png", f"train@{run}")) for run in runs]),
-        "<h2>Score of each checkpoint</h2>",
-        image((out / "curves.png").read_bytes()),
+        figures(
+            (run, training, whole_picture(folder / "grid.png", f"train@{run}"))
+            for run in runs
+            for training, folder in folders[run].items()
+        ),
     ]
+    curves = chart({run: trainings[run].curves for run in runs}, protocol.score_floor)
+    parts += ["<h2>Scores and losses while training</h2>", curves.body]
+    scripts = [curves.script]
+    if moving := grids(folders):
+        parts += ["<h2>Samples while training</h2>", moving.body]
+        scripts.append(moving.script)
+    if others := experiments(rank, tried, runs):
+        parts += ["<h2>Experiments</h2>", others.body]
     for sheet in SHEETS:
         found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
-        shown = [(run, path) for run, path in found if path.exists()]
-        if shown:
-            pictures = [(run, whole_picture(path, f"evaluate@{run}")) for run, path in shown]
+        if shown := [(run, path) for run, path in found if path.exists()]:
+            pictures = ((run, run, whole_picture(path, f"evaluate@{run}")) for run, path in shown)
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
     papers = published()
-    papers = papers[papers["dataset"] == protocols[runs[0]].dataset]
+    papers = papers[papers["dataset"] == protocol.dataset]
     if len(papers):
         parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
         for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
@@ -76,7 +115,7 @@ def page(
             parts.append(f"<h3>{title}</h3>" + rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
     says = {column: meaning(column.replace(" ", "_")) for column in table.columns}
     return PAGE.substitute(
-        title=html.escape(group), body="\n".join(parts), says=json.dumps(says).replace("<", "\\u003c")
+        title=html.escape(group), body="\n".join(parts), says=as_script(says), scripts="\n".join(scripts)
     )
 
 
@@ -121,20 +160,11 @@ def floor(protocol: Evaluation) -> str:
     )
 
 
-def html_table(table: pd.DataFrame, runs: Sequence[str], leader: str | None) -> str:
-    """The table, each row of a run marked by its name; the last row, of real data, is of none."""
-    rows = table.rename(index={leader: f"{leader} (leads)"}).to_html(border=0, table_id="runs")
-    for run in runs:
-        named = f"<th>{html.escape(run)}{' (leads)' if run == leader else ''}</th>"
-        rows = re.sub(rf"<tr>(\s*{re.escape(named)})", rf'<tr data-run="{html.escape(run)}">\1', rows)
-    return rows
-
-
-def figures(pictures: Iterable[tuple[str, bytes]]) -> str:
-    """A picture of each run, side by side."""
+def figures(pictures: Iterable[tuple[str, str, bytes]]) -> str:
+    """Pictures side by side: of which run and which training, and the picture."""
     shown = [
-        f'<figure data-run="{html.escape(run)}">{image(png)}<figcaption>{html.escape(run)}</figcaption></figure>'
-        for run, png in pictures
+        f"<figure {marks(run, training != run)}>{image(png)}<figcaption>{html.escape(training)}</figcaption></figure>"
+        for run, training, png in pictures
     ]
     return f"<div class=row>{''.join(shown)}</div>"
 

@@ -11,6 +11,9 @@ from gen.errors import InputError
 from gen.settings import Settings, check
 from pipelines.reports.model_folder import weights_digest
 
+FEW = 100
+"""Test images; with fewer a warning is given."""
+
 
 class Written(Settings, extra="ignore", strict=True):
     """JSON of a stage, as far as it is read again."""
@@ -78,6 +81,8 @@ class Training(Written):
     """Of initialisation, order of data, and noise."""
     step: int
     """The checkpoint that was measured."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Means over draws."""
 
 
 class Evaluation(Protocol):
@@ -107,6 +112,16 @@ class Evaluation(Protocol):
 
 
 P = TypeVar("P", bound=Protocol)
+
+
+def few_images(real_images: int) -> str:
+    """What is to be said of numbers against so many test images; "" of enough."""
+    if real_images >= FEW:
+        return ""
+    return (
+        f"only {real_images} test images: precision and recall say little (of few, noise too can have a precision of "
+        "1.00), and other numbers not much"
+    )
 
 
 def results(folder: Path, stage: str, kind: type[P], models: Sequence[Path]) -> tuple[dict[str, Number], P]:

@@ -23,7 +23,6 @@ from matplotlib.figure import Figure
 from gen import export as exporting
 from gen.abilities import Samples
 from gen.conditions import draw, spread
-from gen.config.extractors import ROUNDED
 from gen.config.load import load_params
 from gen.data.folder import lock, whole
 from gen.errors import InputError
@@ -32,17 +31,18 @@ from gen.family import Noise, family_module
 from gen.figures.grid import grid
 from gen.figures.sheets import figure_png
 from gen.settings import nearest
-from pipelines.reports.lead import verdict
-from pipelines.reports.model_folder import Trained, trained, trainings
-from pipelines.reports.page import page
-from pipelines.reports.results import Evaluation, Number, Protocol, results
+from pipelines.reports.curves import picture, read_curves
+from pipelines.reports.lead import ranked_by, verdict
+from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings
+from pipelines.reports.page import Trainings, page
+from pipelines.reports.page_table import TrainingRow
+from pipelines.reports.results import Evaluation, Protocol, results
 from pipelines.reports.tables import beginning, markdown, with_spreads
+from pipelines.tracking.tracked import Tracked, tracked
 
 HOME = Path("comparisons")
 SAMPLES, POINTS = 16, 2000
 """How many of a run are shown."""
-SCORES = ("mode_variation", "fid_", "sliced_wasserstein")
-"""What chooses checkpoints and orders the table: the first of these that there is."""
 EQUAL = {"dataset", "split", "real_images", "samples", "seeds"}
 """What two evaluations that are compared have in common, besides their extractors and references."""
 FLOOR = "held-out real data"
@@ -72,7 +72,7 @@ def measured(group: str, runs: Sequence[str]) -> tuple[pd.DataFrame, dict[str, E
         if shared(protocols[run]) != shared(protocols[runs[0]]):
             raise InputError(f"{home / run}: evaluated otherwise than {runs[0]}; run dvc repro evaluate@{run}")
     table = pd.DataFrame.from_dict(rows, orient="index")
-    rank = ranked_by(table)
+    rank = ranked_by(table.columns)
     for run in runs:
         model = family_module(trained(group, run)[1].family).Model
         if rank not in rows[run] and (issubclass(model, Samples) or not rank):
@@ -85,11 +85,6 @@ def shared(protocol: Evaluation) -> dict[str, Any]:
     """What has to be equal for two evaluations to be compared."""
     extractors = {name: about.reference_sha256 for name, about in protocol.extractors.items()}
     return protocol.model_dump(include=EQUAL) | {"extractors": extractors}
-
-
-def ranked_by(table: pd.DataFrame) -> str:
-    """What orders the table: of a mixture the variation of its modes, else the first extractor's FID; "" without."""
-    return next((metric for start in SCORES for metric in table.columns if metric.startswith(start)), "")
 
 
 def means(table: pd.DataFrame) -> list[str]:
@@ -153,29 +148,6 @@ def sample_sheet(group: str, runs: list[str], points: bool) -> bytes:
     return figure_png(figure, dpi=100)
 
 
-def curves(group: str, runs: list[str], floor: Mapping[str, Number]) -> bytes:
-    """The score of each run's checkpoints against its steps, above the floor: the score of real data, ± its sd."""
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    name = ""
-    for run in runs:
-        told = {path.stem: path for path in sorted((Path("models") / group / run / "curves").glob("*.csv"))}
-        scores = [one for start in SCORES for one in told if one.startswith(start)]
-        if scores:
-            name = scores[0]
-            try:
-                curve = pd.read_csv(told[name])
-                axes.plot(curve["step"], curve[name], marker=".", label=run)
-            except (ValueError, KeyError):
-                raise InputError(f"{told[name]}: damaged; run dvc repro -s -f train@{run}") from None
-    if real := floor.get(name.removesuffix(ROUNDED)):
-        axes.axhspan(real.mean - real.sd_draws, real.mean + real.sd_draws, color="grey", alpha=0.3, label="real data")
-    axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    return figure_png(figure, dpi=100)
-
-
 def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     """Write the comparison of the runs of a group into `out`; returns the table people read.
 
@@ -185,7 +157,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     table, protocols = measured(group, names)
     runs = list(table.index)
     models = {run: trained(group, run)[1] for run in runs}
-    rank = ranked_by(table)
+    rank = ranked_by(table.columns)
     floor = protocols[runs[0]].floor
     table.to_csv(out / "table.csv", index_label="run")
     shown = readable(table, models, protocols)
@@ -193,15 +165,47 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     table[[rank]].dropna().rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
     all_means = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
     (out / "metrics.json").write_text(json.dumps(all_means, indent=1) + "\n", encoding="utf-8")
-    (out / "samples.png").write_bytes(sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1)))
-    (out / "curves.png").write_bytes(curves(group, runs, protocols[runs[0]].score_floor))
+    samples = sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1))
+    (out / "samples.png").write_bytes(samples)
+    tried = tracked(group)
+    found = {run: trainings_of(group, run, protocols[run], tried) for run in runs}
+    firsts = {run: one.curves[run] for run, one in found.items()}
+    (out / "curves.png").write_bytes(picture(firsts, protocols[runs[0]].score_floor))
     real = floor.get(rank)
     ranked = table[table[rank].notna()]
     leading = verdict(ranked, rank, real if real and real.images == protocols[runs[0]].samples else None)
-    (out / "index.html").write_text(
-        page(group, rank, shown, leading=leading, protocols=protocols, out=out), encoding="utf-8"
+    shown_here = {row.address for one in found.values() for row in one.rows}
+    others = [one for one in tried if one.address not in shown_here]
+    written = page(
+        group, rank, shown, leading=leading, protocols=protocols, trainings=found, tried=others, samples=samples
     )
+    (out / "index.html").write_text(written, encoding="utf-8")
     return shown
+
+
+def trainings_of(group: str, run: str, protocol: Evaluation, tried: Sequence[Tracked]) -> Trainings:
+    """What the page shows of a run's trainings. Raises InputError where a file of theirs is damaged."""
+    folders = {
+        run if i == 0 else f"{run}-seed{one.seed}": folder
+        for i, (folder, one) in enumerate(zip(trainings(Path("models") / group / run), protocol.trainings, strict=True))
+    }
+    rows = []
+    for one, (name, folder) in zip(protocol.trainings, folders.items(), strict=True):
+        model = read_model_json(folder, run)
+        rows.append(
+            TrainingRow(
+                name=name,
+                seed=one.seed,
+                step=one.step,
+                metrics=one.metrics,
+                settings=model.hyperparameters,
+                seconds=model.seconds,
+                address=next((each.address for each in tried if each.attempt == model.attempt), ""),
+            )
+        )
+    return Trainings(
+        rows=rows, folders=folders, curves={name: read_curves(folder, run) for name, folder in folders.items()}
+    )
 
 
 def main(group: str, path: Path) -> None:

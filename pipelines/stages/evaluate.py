@@ -27,6 +27,7 @@ from gen.figures.sheets import beside_neighbours, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
+from pipelines.reports.results import few_images
 from pipelines.reports.tables import with_spreads
 from pipelines.runtime.extraction import extract
 
@@ -36,8 +37,6 @@ PANEL = 12
 NEIGHBOURS = 5
 SEARCHED = 1000
 """Samples among which those nearest to a training image are looked for, to be shown."""
-FEW = 100
-"""Test images; with fewer a warning is given."""
 PAIRED = 64
 """Test images shown beside their reconstructions, and over which their error is taken:"""
 INFERRED = 1000
@@ -237,11 +236,8 @@ def main(name: str, path: Path) -> None:
     with lock(out), whole(out) as partial:
         measured, found = evaluate(params, name, partial)
     tell_mlflow(run, name, measured, found, out)
-    if (rows := open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)) < FEW:
-        print(
-            f"warning: {name}: only {rows} test images: precision and recall say little (of few, noise too can have a "
-            f"precision of 1.00), and other numbers not much; raise datasets.{run.dataset}.test, or give more images"
-        )
+    if few := few_images(open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)):
+        print(f"warning: {name}: {few}; raise datasets.{run.dataset}.test, or give more images")
     for metric, one in measured.items():
         print(f"{name}: {metric} {with_spreads(*one)}")
 
@@ -250,16 +246,18 @@ def tell_mlflow(
     run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
 ) -> None:
     """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
+    from pipelines.tracking.names import of_test
     from pipelines.tracking.store import add_to_run
 
     protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
-    floor = {f"{metric}_floor": one["mean"] for metric, one in protocol["floor"].items()}
+    floor = {of_test(metric, "floor"): one["mean"] for metric, one in protocol["floor"].items()}
     for i, (model, training) in enumerate(
         zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
     ):
         numbers: dict[str, float] = dict(floor)
         for metric, one in found[i].items():
-            numbers |= {metric: one.mean, f"{metric}_sd_draws": one.sd}
+            numbers |= {of_test(metric): one.mean, of_test(metric, "sd_draws"): one.sd}
             if i == 0 and (spread := measured[metric].sd_trainings) is not None:
-                numbers |= {f"{metric}_mean_trainings": measured[metric].mean, f"{metric}_sd_trainings": spread}
+                numbers[of_test(metric, "mean_trainings")] = measured[metric].mean
+                numbers[of_test(metric, "sd_trainings")] = spread
         add_to_run(run.group, training, read_model_json(model, name).attempt, numbers, out)

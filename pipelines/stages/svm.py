@@ -132,10 +132,11 @@ def main(name: str, path: Path) -> None:
     out = Path("evaluations") / group / "svm" / name
     with lock(out), whole(out) as partial:
         metrics = classify(params, name, partial)
+    from pipelines.tracking.names import of_test
     from pipelines.tracking.store import add_to_run
 
     _, model = trained(group, name)
-    numbers = {metric: one["mean"] for metric, one in metrics.items()}
-    numbers |= {f"{metric}_sd_draws": one["sd_draws"] for metric, one in metrics.items()}
+    numbers = {of_test(metric): one["mean"] for metric, one in metrics.items()}
+    numbers |= {of_test(metric, "sd_draws"): one["sd_draws"] for metric, one in metrics.items()}
     add_to_run(group, name, model.attempt, numbers, out)
     print((out / "report.md").read_text(encoding="utf-8"))

@@ -54,7 +54,9 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
             done.append(
                 train_once(params, training, single, inputs, change=change, folder=place, fresh=fresh, stop=stop)
             )
-    (folder / SEEDS).mkdir(exist_ok=True)  # DVC wants to find it also when there are none
+    (folder / SEEDS).mkdir(exist_ok=True)
+    seeds = [single.seed for single in run.trainings(name).values()]
+    (folder / SEEDS / "seeds.json").write_text(f"{json.dumps(seeds)}\n", encoding="utf-8")  # DVC warns of empty folders
     for checkpoints in done:  # last: until then, starting again goes on from here
         checkpoints.end(run.steps, "finished", scoring_digest(params, run, inputs[1]))
 

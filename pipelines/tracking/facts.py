@@ -10,6 +10,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFL
 
 from gen.config.params import Run
 from gen.data.dataset import Dataset
+from pipelines.tracking.notes import RUN
 from pipelines.tracking.provenance import provenance
 
 
@@ -76,9 +77,9 @@ def note(facts: Facts) -> str:
             "its tables and figures are among its artifacts."
         )
     return (
-        f"One training of the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
-        "Metrics that begin with validation/ score its checkpoints on the validation split; FID, KID, precision and "
-        "recall are those of its best checkpoint on the test split, and <metric>_floor is that of held-out real data. "
+        f"{RUN}the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
+        "Metrics that begin with validation/ score its checkpoints on the validation split; those with test/ are of "
+        "its best checkpoint on the test split, and test_floor/ has the same of held-out real data. "
         "Losses of different families cannot be compared."
     )
 

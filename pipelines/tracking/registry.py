@@ -12,6 +12,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from gen import export
 from gen.abilities import Samples
 from pipelines.reports.model_folder import weights_digest
+from pipelines.tracking.notes import describe_run
 from pipelines.tracking.store import tracking_uri
 
 BEST = "best"
@@ -44,6 +45,8 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
     weights = weights_digest(folder)
     if store.get_run(run_id).data.tags.get(REGISTERED) == weights:
         return  # exported again: no new version
+    store.log_artifact(run_id, str(folder / "grid.png"))
+    describe_run(store, run_id, {})
     if not isinstance(export.load(folder), Samples):  # it cannot be served
         store.log_artifacts(run_id, str(folder), "model")
         return
@@ -62,8 +65,7 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
             input_example=pd.DataFrame(example),
             registered_model_name=name,
         )
-        for file in ("grid.png", "metrics.json"):
-            mlflow.log_artifact(str(folder / file))
+        mlflow.log_artifact(str(folder / "metrics.json"))
     version = str(logged.registered_model_version)
     store.update_registered_model(name, HOW_TO_SERVE.format(name=name))
     for tag, value in (("change", change), ("dvc_experiment", experiment)):

@@ -1,36 +1,42 @@
-"""The MLflow store: where it is, and what is added to it or asked of it when no run is in progress.
+"""The MLflow store: where it is, and what is added to it when no run is in progress.
 
 Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artifacts of the checkout.
 """
 
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from gen.secrets import masked
+from pipelines.reports.tables import beginning
 from pipelines.runtime.above import home
 from pipelines.tracking.moved import follow
+from pipelines.tracking.names import renamed
+from pipelines.tracking.notes import GROUP, describe_group, describe_run
 
 HOME = Path("tracking")
+COMPARISON = "comparison"
+"""Tag of a run: of which group it is the comparison."""
 COMPARE_NOTE = (
     "The comparison of all evaluated runs of this group. Open index.html among its artifacts: one page with the table, "
     "samples and curves. It has no metrics of its own."
 )
 """Description of the run that keeps a comparison."""
+COMPARISONS = "comparisons"
+"""The experiment of those runs: in a group's own, one would stand in the legend of every chart, and have no curve."""
 
 
 def experiment_note(name: str) -> str:
     """Description of the experiment that has a group's runs, or a sweep's trials."""
+    if name == COMPARISONS:
+        return "The comparison of each group, under its name: one page, index.html, among the run's artifacts."
     if name.startswith("sweep-"):
         return (
             f"The sweep {name.removeprefix('sweep-')}. Below a sweep's run stand its trials, one for each setting "
@@ -38,9 +44,10 @@ def experiment_note(name: str) -> str:
             "and settings whose lead is within the spread of their seeds are not told apart."
         )
     return (
-        f"Runs of the group {name}: models of the same data, evaluated by the same protocol. Lower FID, KID and "
-        "mode_variation are better, and higher precision and recall; <metric>_floor is that of held-out real data, "
-        "and <metric>_sd_trainings the spread over trainings. The run `compare` has the table among its artifacts."
+        f"{GROUP}{name}: models of the same data, evaluated by the same protocol. Metrics that begin with validation/ "
+        "are of checkpoints, those with test/ of the exported models. Lower FID, KID and mode_variation are better, "
+        "and higher precision and recall; test_floor/ has the same of held-out real data, and test_sd_trainings/ the "
+        f"spread over trainings. The run {name} of the experiment {COMPARISONS} has the page that compares them."
     )
 
 
@@ -112,65 +119,25 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
         run_id = found[0].info.run_id
         store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
         store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
+        describe_run(store, run_id, {**renamed(found[0].data.metrics), **metrics})
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
         warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """What an experiment has."""
-
-    name: str
-    experiment: str
-    metrics: list[str]
-    """Names, of all its runs, sorted."""
-    newest: dict[str, set[str]]
-    """By its id the newest run of each name, with the names of its metrics; the newest first."""
-
-
-def groups(store: MlflowClient) -> Iterator[Group]:
-    """All experiments but MLflow's own."""
-    for found in store.search_experiments():
-        if found.name != "Default":
-            runs = store.search_runs([found.experiment_id])  # the newest first
-            names = [run.info.run_name for run in runs]
-            yield Group(
-                name=found.name,
-                experiment=found.experiment_id,
-                metrics=sorted({metric for run in runs for metric in run.data.metrics}),
-                newest={
-                    run.info.run_id: set(run.data.metrics)
-                    for i, run in enumerate(runs)
-                    if run.info.run_name not in names[:i]
-                },
-            )
-
-
-def sweep_trials(experiment: str) -> list[str]:
-    """The runs of the trials of the newest sweep in an experiment; none where there is no sweep."""
-    runs = connect().search_runs([experiment])  # the newest first
-    parents = [run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
-    return [run.info.run_id for run in runs if parents and run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parents[0]]
-
-
-def share_view(store: MlflowClient, experiment: str, key: str, view: Mapping[str, Any]) -> bool:
-    """Keep a view of MLflow's runs page in the experiment, for addresses that name its key; False when refused."""
-    try:
-        store.set_experiment_tag(experiment, f"mlflow.sharedViewState.{key}", json.dumps(view, separators=(",", ":")))
-    except MlflowException:  # who may only read
-        return False
-    return True
-
-
 def add_comparison(group: str, folder: Path) -> None:
-    """Keep the comparison of a group as the files of its run `compare`, of which there is one."""
+    """Keep the comparison of a group as the files of a run, of which there is one, and describe the group by it."""
     try:
         store = connect()
         experiment = experiment_id(store, group)
-        found = store.search_runs([experiment], "tags.comparison = 'true'")
-        tags = {"comparison": "true", MLFLOW_RUN_NOTE: COMPARE_NOTE}
-        run = found[0] if found else store.create_run(experiment, run_name="compare", tags=tags)
+        for earlier in store.search_runs([experiment], f"tags.{COMPARISON} = 'true'"):  # an older version's
+            store.delete_run(earlier.info.run_id)
+        comparisons = experiment_id(store, COMPARISONS)
+        found = store.search_runs([comparisons], f"tags.{COMPARISON} = '{group}'")
+        tags = {COMPARISON: group, MLFLOW_RUN_NOTE: COMPARE_NOTE}
+        run = found[0] if found else store.create_run(comparisons, run_name=group, tags=tags)
         store.log_artifacts(run.info.run_id, str(folder))
         store.set_terminated(run.info.run_id, "FINISHED")
+        table = (folder / "table.md").read_text(encoding="utf-8")
+        describe_group(store, experiment, experiment_note(group), run.info.run_id, beginning(table))
     except Exception as error:
         warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")

@@ -75,6 +75,7 @@ class Checkout(Workplace):
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "is empty" not in done.stderr, "DVC warns of folders that are"
         return done.stdout
 
     def repro(self, *words: str) -> list[str]:
@@ -169,6 +170,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "grid.png",
             "metrics.json",
             "curves",
+            "grids",
             "last",
             "seeds",
         }
@@ -270,6 +272,13 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         for curve in ("generator", "discriminator", "critic", "sliced_wasserstein"):
             assert f"curves/{curve}.csv" in page or f"curves::{curve}.csv" in page, curve
         shutil.rmtree(checkout.folder / "plots")
+        assert checkout.here("evaluate", "ring_gan").returncode == 0
+    with checkout.edited():
+        assert checkout.here("compare", "toys").returncode == 0
+        page = (checkout.folder / "comparisons" / "toys" / "index.html").read_text()
+        assert re.search(r"<td>ring_gan</td><td>lr=0.003</td><td>[\d.]+</td><td>faster</td>", page)
+        assert f"/runs/{newest.info.run_id}?" in page
+        assert f"/runs/{before_it.info.run_id}?" in page, "that of the table's row"
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from gen.family import DataSpec
 from gen.figures.grid import grid, png
 from gen.training.loop import data_spec, initial_family
 from pipelines.reports.page import legend
+from pipelines.reports.tables import number
 from pipelines.runtime import extraction
 from pipelines.stages.code import roots
 from pipelines.tracking import store
@@ -260,7 +261,7 @@ def test_what_a_stage_runs_is_in_its_digest(stage: str, of: str, compared: Workp
     with executed() as ran:
         done = compared.here(stage, of)
     assert done.returncode == 0, done.stderr
-    assert {name for module, name in ran if module == f"pipelines.{stage}"} > {"main"}
+    assert {name for module, name in ran if module == f"pipelines.stages.{stage}"} > {"main"}
     assert uncounted(ran - checked, *roots()[stage], "gen.families.ali", "gen.families.dcgan") == set()
 
 
@@ -291,8 +292,13 @@ def test_trainings_of_a_run_are_one_row_with_both_spreads(compared: Workplace) -
         assert found["mean"] == pytest.approx(np.mean(each))
         assert found["sd_trainings"] == pytest.approx(np.std(each, ddof=1))
         page = (compared.folder / "comparisons" / "tiny" / "index.html").read_text()
+        ranked = (compared.folder / "comparisons" / "tiny" / "ranking.csv").read_text().split()[1:]
         assert "± is the standard deviation over trainings with different seeds; in brackets" in page
         assert re.search(r"\d ± [\d.]+ \([\d.]+\)", page)
+        assert re.findall(r'<tr data-run="(\w+)" data-further class=hidden><th>([\w-]+)<', page) == [
+            (run, training) for run in (line.split(",")[0] for line in ranked) for training in (run, f"{run}-seed4")
+        ]
+        assert f"<td>seed 4</td><td>0</td><td></td><td></td><td>{number(each[1], math.nan)}</td>" in page
         assert "was trained with one seed" not in page
     finally:
         for run in ("ali", "dcgan"):

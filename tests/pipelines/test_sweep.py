@@ -29,7 +29,7 @@ from pipelines.runtime.jobs import open_inputs
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.trial import history
 from pipelines.sweeps.watch import Halving
-from pipelines.tracking.store import sweep_trials
+from pipelines.tracking.stored import sweep_trials
 from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run
 
 STEPS, EVERY = 300, 50

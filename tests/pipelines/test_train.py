@@ -66,7 +66,13 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
     )
     curves = {f"curves/{name}.csv" for name in (*losses, *scores)}
     exported = {"weights.safetensors", "conditions.safetensors", "model.json", "grid.png"}
-    assert left == exported | {f"last/{name}" for name in exported} | {"metrics.json"} | curves
+    grids = {f"grids/samples-{step:08d}.webp" for step in (0, 400)}
+    assert (
+        left == exported | {f"last/{name}" for name in exported} | {"metrics.json", "seeds/seeds.json"} | curves | grids
+    )
+    described = json.loads((model / "model.json").read_text())
+    assert (described["hyperparameters"]["batch"], described["hyperparameters"]["compute.workers"]) == (32, 2)
+    assert 0 < described["seconds"] < 300
     assert json.loads((model / "last" / "model.json").read_text())["step"] == 400
     assert json.loads((model / "metrics.json").read_text())["images_seen"] == 400 * 2 * 32
     curve = pd.read_csv(model / "curves" / "generator.csv")
@@ -150,6 +156,8 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     assert [run.info.status for run in runs] == ["FINISHED"]
     steps = [metric.step for metric in store.get_metric_history(runs[0].info.run_id, "loss/generator")]
     assert steps == list(range(50, LONG + 1, 50))
+    grids = sorted(path.name for path in (workplace.folder / "models" / "toys" / "ring" / "grids").iterdir())
+    assert grids == [f"samples-{step:08d}.webp" for step in range(0, LONG + 1, 1000)]
 
     written = {path: path.stat().st_mtime_ns for path in workplace.folder.glob("storage/ring-*/step_*/state.pt")}
     again = workplace.run("train", "ring")  # finished, but perhaps not taken over by DVC: exported again
@@ -233,6 +241,8 @@ def test_each_seed_is_a_training_and_a_kill_in_the_second_leaves_the_first(workp
     second = workplace.folder / "models" / "toys" / "ring" / "seeds" / "4"
     assert hashlib.sha256((second / "weights.safetensors").read_bytes()).hexdigest() != before
     assert json.loads((second / "model.json").read_text())["run"] == "ring-seed4"
+    assert json.loads((second.parent / "seeds.json").read_text()) == [3, 4]
+    assert len(list((second / "grids").iterdir())) == 2
     runs = {run.info.run_name: run for run in tracked(workplace.folder)[1]}
     assert len(tracked(workplace.folder)[1]) == 2
     assert {name: run.data.tags["seed"] for name, run in runs.items()} == {"ring": "3", "ring-seed4": "4"}

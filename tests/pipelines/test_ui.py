@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,8 +22,14 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from pipelines.commands.ui import MOST_COMPARED, pages
+from pipelines.reports.colours import palette
+from pipelines.tracking.store import connect, experiment_id
+from pipelines.tracking.stored import COLOUR
+from tests.browser import shown
 
 CHECKOUT = Path(__file__).parents[2]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+ENVIRONMENT["PYTHONPATH"] = str(CHECKOUT)
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the
     scored = ("validation/fid_inception_bfloat16", "loss/generator")
     measured_run(store, group, "gan", 1000, *numbers, *scored)
     newest = [measured_run(store, group, name, 2000 + i, *numbers, *scored) for i, name in enumerate(("gan", "wgan"))]
-    measured_run(store, group, "compare", 3000)
+    measured_run(store, group, "gan", 3000, *scored)  # still being trained: it hides none that was evaluated
     found = pages()
     assert found["faces"] == f"experiments/{group}/runs?workflowType=machine_learning&viewStateShareKey=gen-table"
     table, charts = (view(store, group, found[name]) for name in ("faces", "faces, compared"))
@@ -100,15 +109,17 @@ def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the
         "metrics.`precision_inception`",
         "metrics.`recall_inception`",
     ]
-    assert [one["metricKey"] for one in charts["compareRunCharts"]] == [
-        "fid_inception",
-        "fid_classifier",
-        "kid_inception",
-        "precision_inception",
-        "recall_inception",
+    assert [(one["metricSectionId"], one["metricKey"]) for one in charts["compareRunCharts"]] == [
+        ("Scores", "fid_inception"),
+        ("Scores", "fid_classifier"),
+        ("Scores", "kid_inception"),
+        ("Scores", "precision_inception"),
+        ("Scores", "recall_inception"),
+        ("Validation", "validation/fid_inception_bfloat16"),
+        ("Losses", "loss/generator"),
     ]
-    (section,) = charts["compareRunSections"]
-    assert {one["metricSectionId"] for one in charts["compareRunCharts"]} == {section["uuid"]}
+    sections = [one["uuid"] for one in charts["compareRunSections"]]
+    assert sections == ["Scores", "Validation", "Losses"]
     shown = store.search_runs([group], charts["searchFilter"])
     assert sorted(run.info.run_id for run in shown) == sorted(newest)
 
@@ -119,6 +130,41 @@ def test_a_mixture_goes_by_the_variation_of_its_modes(store: MlflowClient, tmp_p
     shown = view(store, group, pages()["mixture9"])
     assert shown["orderByKey"] == "metrics.`mode_variation`"
     assert shown["selectedColumns"] == ["metrics.`mode_variation`", "metrics.`fid_coordinates`"]
+
+
+def test_metrics_of_the_test_split_are_a_group_and_older_names_stand_beside_them(
+    store: MlflowClient, tmp_path: Path
+) -> None:
+    group = experiment(store, "digits", tmp_path)
+    measured_run(store, group, "old", 1000, "fid_pixels", "fid_pixels_floor", "seconds")
+    new = measured_run(
+        store, group, "new", 2000, "test/fid_pixels", "test_floor/fid_pixels", "test_sd_draws/fid_pixels"
+    )
+    found = pages()
+    table, charts = (view(store, group, found[name]) for name in ("digits", "digits, compared"))
+    assert table["orderByKey"] == "metrics.`test/fid_pixels`"
+    names = ("fid_pixels", "test/fid_pixels", "fid_pixels_floor", "test_floor/fid_pixels")
+    assert table["selectedColumns"] == [f"metrics.`{name}`" for name in names]
+    assert [one["metricKey"] for one in charts["compareRunCharts"]] == ["test/fid_pixels"]
+    assert [run.info.run_id for run in store.search_runs([group], charts["searchFilter"])] == [new]
+
+
+def test_every_run_that_is_compared_has_a_colour_of_its_own(store: MlflowClient, tmp_path: Path) -> None:
+    group = experiment(store, "digits", tmp_path)
+    chosen = palette(1)[0]
+    runs = [measured_run(store, group, f"run{i}", 1000 + i, "test/fid_pixels") for i in range(14)]
+    runs.append(measured_run(store, group, "unmeasured", 3000))
+    store.set_tag(runs[5], COLOUR, chosen)  # in MLflow's pages, by somebody
+
+    def colours() -> list[str]:
+        return [store.get_run(run).data.tags[COLOUR] for run in runs]
+
+    pages()
+    found = colours()
+    assert found[5] == chosen
+    assert len(set(found)) == len(runs)
+    pages()
+    assert colours() == found, "they stay"
 
 
 def test_as_many_runs_as_are_compared_fit_into_a_view(store: MlflowClient, tmp_path: Path) -> None:
@@ -147,25 +193,55 @@ def test_who_may_not_keep_a_view_gets_the_order_alone(
 
 
 def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [str(Path(sys.executable).with_name("gen")), "ui", "--port", port]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    message = tmp_path / "said"
-    with message.open("w") as out:
-        ui = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out)
-    try:
-        assert b"MLflow" in page(ui, f"http://127.0.0.1:{port}/", message)
+    command, message = ui_command(), tmp_path / "said"
+    with started(command, tmp_path, message) as ui:
         family = psutil.Process(ui.pid).children(recursive=True)
         assert len(family) > 1
-        another = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        another = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert (another.returncode, another.stdout) == (1, "")
-        assert another.stderr.startswith(f"error: port {port}: Address already in use; choose another: ")
+        assert another.stderr.startswith(f"error: port {command[-1]}: Address already in use; choose another: ")
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+@pytest.mark.slow
+def test_in_a_browser_scores_stand_before_what_was_recorded_while_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own order is that of the alphabet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    store = connect()
+    group = experiment_id(store, "digits")
+    for start, name in enumerate(("gan", "wgan")):
+        measured_run(store, group, name, start, "test/fid_pixels", "validation/fid_pixels", "gradient_norm/generator")
+    message = tmp_path / "said"
+    with started(ui_command(), tmp_path, message) as ui:
+        while "digits, compared: " not in message.read_text():
+            assert ui.poll() is None
+            time.sleep(0.2)
+        text = shown(message.read_text().split("digits, compared: ")[1].split()[0], tmp_path)
+    sections = re.findall(r"(Scores|Validation|Losses|Gradient norms|Model metrics)\s*\(\d+\)", text)
+    assert sections[:3] == ["Scores", "Validation", "Gradient norms"]
+
+
+def ui_command() -> list[str]:
+    """`gen ui` on a free port, which is its last word."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return [str(Path(sys.executable).with_name("gen")), "ui", "--port", str(probe.getsockname()[1])]
+
+
+@contextmanager
+def started(command: list[str], folder: Path, message: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command, once its server answers; what it says is in a file."""
+    with message.open("w") as out:
+        ui = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=out, stderr=out)
+    try:
+        assert b"MLflow" in page(ui, f"http://127.0.0.1:{command[-1]}/", message)
+        yield ui
     finally:
         ui.send_signal(signal.SIGTERM)
         ui.wait(timeout=60)
-    assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def page(ui: subprocess.Popen[bytes], address: str, message: Path) -> bytes:

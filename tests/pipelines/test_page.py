@@ -1,0 +1,277 @@
+"""The page of a comparison in a real browser."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from gen.figures.grid import grid, png, webp
+from pipelines.reports.curves import Curves, read_curves
+from pipelines.reports.lead import Verdict
+from pipelines.reports.page import Trainings, page
+from pipelines.reports.page_curves import MOST_POINTS, thinned
+from pipelines.reports.page_grids import MOST, some
+from pipelines.reports.page_table import TrainingRow, duration
+from pipelines.reports.results import Evaluation
+from pipelines.tracking.tracked import Tracked
+from tests.browser import seen
+
+ADDRESS = "http://127.0.0.1:5000/#/experiments/1/runs/"
+COUNTS = {
+    "precision_recall_memorisation": 60,
+    "kernel_subsets": 5,
+    "kernel_subset": 60,
+    "training_images": 500,
+}
+
+
+def evaluation(seeds: list[int], real_images: int = 60) -> Evaluation:
+    extractor = {"sha256": "", "reference_sha256": "a", "singular_covariance": False, "counts": COUNTS}
+    floor = {"fid_pixels": {"mean": 2.0, "sd_draws": 0.5, "images": 300}}
+    return Evaluation.model_validate(
+        {
+            "weights_sha256": ["a" for _ in seeds],
+            "trainings": [{"seed": seed, "step": 20, "metrics": {"fid_pixels": 7.0 + seed}} for seed in seeds],
+            "dataset": "digits",
+            "split": "test",
+            "real_images": real_images,
+            "samples": 300,
+            "seeds": 2,
+            "averaged_weights": True,
+            "extractors": {"pixels": extractor},
+            "floor": floor,
+            "score_floor": floor,
+        }
+    )
+
+
+def curve(values: dict[int, float]) -> Curves:
+    frame = pd.DataFrame({"step": list(values), "value": list(values.values())})
+    return {"generator": frame.assign(value=-frame["value"]), "fid_pixels": frame}
+
+
+def trainings(folder: Path, run: str, seeds: list[int], lr: float) -> Trainings:
+    """Those of a run, with pictures after 0, 10 and 20 steps: ever lighter ones."""
+    folders, rows, curves = {}, [], {}
+    for i, seed in enumerate(seeds):
+        name = run if i == 0 else f"{run}-seed{seed}"
+        folders[name] = folder / name
+        (folder / name / "grids").mkdir(parents=True)
+        for step in (0, 10, 20):
+            image = grid(torch.full((4, 1, 16, 16), step / 20 - 0.9))
+            (folder / name / "grids" / f"samples-{step:08d}.webp").write_bytes(webp(image))
+        (folder / name / "grid.png").write_bytes(png(image))
+        rows.append(
+            TrainingRow(
+                name=name,
+                seed=seed,
+                step=20,
+                metrics={"fid_pixels": 7.0 + seed},
+                settings={"seed": seed, "group": "tiny", "model.lr": lr},
+                seconds=100.0,
+                address=f"{ADDRESS}{name}",
+            )
+        )
+        curves[name] = curve({10: 90.0 + seed, 20: 7.0 + seed})
+    return Trainings(rows=rows, folders=folders, curves=curves)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    table = pd.DataFrame(
+        {
+            "family": ["gan", "wgan", "real"],
+            "trainings": ["3", "1", ""],
+            "best step": ["20; 20; 20", "20", ""],
+            "fid pixels": ["8.00 ± 1.00 (0.10)", "12.0 (0.1)", "2.00 (0.50)"],
+        },
+        index=["<gan>", "wgan", "held-out real data"],
+    )
+    tried = [
+        Tracked(
+            training="wgan",
+            attempt="b",
+            address=f"{ADDRESS}tried",
+            change=change,
+            dvc_experiment="lofty-cove",
+            metrics={"test/fid_pixels": score} if score else {},
+        )
+        for change, score in (("clip=0.2", 30.0), ("clip=0.02", 9.0), ("clip=2", None), ("", 11.0))
+    ]
+    text = page(
+        "tiny",
+        "fid_pixels",
+        table,
+        leading=Verdict(None, [], "No run leads."),
+        protocols={"<gan>": evaluation([0, 1, 2]), "wgan": evaluation([0])},
+        trainings={
+            "<gan>": trainings(tmp_path, "<gan>", [0, 1, 2], 0.1),
+            "wgan": trainings(tmp_path, "wgan", [0], 0.2),
+        },
+        tried=tried,
+        samples=png(grid(torch.zeros(4, 1, 16, 16))),
+    )
+    path = tmp_path / "index.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+HELP = """
+const all = css => [...document.querySelectorAll(css)];
+const texts = css => all(css).filter(one => one.checkVisibility()).map(one => one.textContent.trim());
+const tick = text => all("label").find(one => one.textContent.trim() === text).querySelector("input").click();
+"""
+
+
+def test_trainings_open_beneath_their_run_and_are_hidden_with_it(written: Path) -> None:
+    message = seen(
+        written,
+        HELP
+        + """
+        const state = () => ({rows: texts("#runs tbody th"), lines: texts("#lines span"),
+          figures: texts("#grids figcaption").length, paths: all("#chart path").length});
+        const closed = state();
+        document.querySelector("#runs button").click();
+        const open = state();
+        all("#runs thead th").find(head => head.textContent === "fid pixels").click();
+        all("#runs thead th").find(head => head.textContent === "fid pixels").click();
+        const sorted = texts("#runs tbody th");
+        tick("<gan>");
+        return {closed, open, sorted, hidden: state()};
+    """,
+    )
+    assert message["closed"] == {
+        "rows": ["▸<gan>", "wgan", "held-out real data"],
+        "lines": ["<gan>", "wgan"],
+        "figures": 2,
+        "paths": 2,
+    }
+    further = ["<gan>", "<gan>-seed1", "<gan>-seed2"]
+    assert message["open"]["rows"] == ["▾<gan>", *further, "wgan", "held-out real data"]
+    assert (message["open"]["lines"], message["open"]["figures"]) == ([*further, "wgan"], 4)
+    assert message["sorted"] == ["wgan", "▾<gan>", *further, "held-out real data"], "trainings stay with their run"
+    assert message["hidden"] == {"rows": ["wgan", "held-out real data"], "lines": ["wgan"], "figures": 1, "paths": 1}
+
+
+def test_the_chart_says_what_is_under_the_mouse(written: Path) -> None:
+    message = seen(
+        written,
+        HELP
+        + """
+        const svg = document.querySelector("#chart svg"), box = svg.getBoundingClientRect();
+        const at = share => {
+          const clientX = box.left + box.width * share, clientY = box.top + 50;
+          svg.dispatchEvent(new MouseEvent("mousemove", {clientX, clientY}));
+          return texts("#near div");
+        };
+        const early = at(0.4), late = at(0.95), colours = all("#chart path").map(one => one.getAttribute("stroke"));
+        svg.dispatchEvent(new MouseEvent("mouseleave"));
+        const away = texts("#near div"), floor = texts("#chart text").includes("real data");
+        const choice = document.getElementById("curve");
+        const curves = [...choice.options].map(one => one.text);
+        choice.value = "generator";
+        choice.dispatchEvent(new Event("change"));
+        return {early, late, away, floor, curves, colours, negative: at(0.95)};
+    """,
+    )
+    assert message["early"] == ["<gan>: 90 at step 10", "wgan: 90 at step 10"]
+    assert message["late"] == ["<gan>: 7 at step 20", "wgan: 7 at step 20"]
+    assert message["away"] == []
+    assert message["floor"]
+    assert message["curves"] == ["fid pixels", "generator"], "the score comes first"
+    assert len(set(message["colours"])) == 2
+    assert message["negative"] == ["<gan>: -7 at step 20", "wgan: -7 at step 20"]
+
+
+def test_the_slider_shows_the_samples_of_each_step(written: Path) -> None:
+    message = seen(
+        written,
+        HELP
+        + """
+        const slider = document.getElementById("step"), found = [];
+        for (const value of [0, 1, 2]) {
+          slider.value = value;
+          slider.dispatchEvent(new Event("input"));
+          found.push([document.querySelector("output").textContent, texts("#grids figcaption"),
+            all("#grids img")[0].src.slice(0, 30), all("#grids img")[0].src.length]);
+        }
+        return [found, new Set(all("#grids img").map(one => one.src.startsWith("data:image/webp"))).size];
+    """,
+    )
+    found, kinds = message
+    assert [one[0] for one in found] == ["0", "10", "20"]
+    assert found[1][1] == ["<gan>, step 10", "wgan, step 10"]
+    assert kinds == 1
+
+
+def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> None:
+    message: dict[str, Any] = seen(
+        written,
+        HELP
+        + """
+        const heads = () => texts("#runs thead th");
+        document.querySelector("details").open = true;
+        const before = heads();
+        tick("all hyperparameters");
+        const after = heads();
+        const row = all("#runs tbody tr")[0];
+        return {before, after, cells: [...row.cells].map(one => one.textContent.trim()),
+          links: all("#runs a").map(one => one.href), warning: texts(".warning"),
+          tried: all("table:not(#runs) tbody tr").map(one => [...one.cells].map(cell => cell.textContent)),
+          outside: all("img, script, link").map(one => one.src || one.href || "").filter(one => /^http/.test(one))};
+    """,
+    )
+    shown = ["run", "family", "trainings", "best step", "training time", "MLflow", "fid pixels"]
+    assert message["before"] == shown
+    assert message["after"] == [*shown, "seed", "model.lr"], "the group is the page's own"
+    assert message["cells"][4:] == ["5.0 min", "run", "8.00 ± 1.00 (0.10)", "0, 1, 2", "0.1"]
+    assert [one.rpartition("/")[2] for one in message["links"]] == [
+        "%3Cgan%3E",
+        "%3Cgan%3E",
+        "%3Cgan%3E-seed1",
+        "%3Cgan%3E-seed2",
+        "wgan",
+    ]
+    (warning,) = message["warning"]
+    assert warning.startswith("Warning: only 60 test images: precision and recall say little")
+    assert message["tried"][:2] == [
+        ["wgan", "clip=0.02", "9.00", "lofty-cove", "run"],
+        ["wgan", "clip=0.2", "30.0", "lofty-cove", "run"],
+    ]
+    assert message["outside"] == []
+
+
+def test_a_telephone_scrolls_the_table_and_nothing_else(written: Path) -> None:
+    width = seen(written, "return [document.documentElement.scrollWidth, innerWidth];", size=(500, 900))
+    assert width[0] <= width[1]
+
+
+def test_of_many_points_and_pictures_some_are_shown() -> None:
+    long = pd.DataFrame({"step": range(1, 5002), "value": [1 / 3] * 5001})
+    kept = thinned(long)
+    assert len(kept) <= MOST_POINTS + 1
+    assert (kept[0], kept[-1]) == ([1, 0.3333], [5001, 0.3333])
+    assert thinned(long[:0]) == []
+    steps = some(range(0, 1000, 10))
+    assert (len(steps), steps[0], steps[-1]) == (MOST, 0, 990)
+    assert some([0, 5]) == [0, 5]
+
+
+def test_a_curve_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "curves").mkdir()
+    path = tmp_path / "curves" / "generator.csv"
+    path.write_text("step,generator\n1,2.5\n")
+    assert read_curves(tmp_path, "gan")["generator"].to_numpy().tolist() == [[1.0, 2.5]]
+    for text in ("", "step,other\n1,2\n", "step,generator\n1,inf\n", "step,generator\nx,1\n"):
+        path.write_text(text)
+        with pytest.raises(Exception, match=r"generator.csv: damaged; run dvc repro -s -f train@gan"):
+            read_curves(tmp_path, "gan")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (0.4, "0 s"), (119.0, "119 s"), (330.0, "5.5 min"), (9000.0, "2.5 h")]
+)
+def test_times_are_said_as_people_say_them(seconds: float | None, message: str) -> None:
+    assert duration(seconds) == message
