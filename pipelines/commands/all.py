@@ -19,7 +19,7 @@ MOST = 8
 LOOK_SECONDS = 0.2
 OF_DVC = (
     *("> ", "Generating lock file", "Updating lock file", "To track", "\tgit add", "To enable", "\tdvc config"),
-    *("Use `dvc push`", "WARNING: "),
+    *("Use `dvc push`", "Data and pipelines are up to date", "WARNING: "),
 )
 """How lines begin that DVC prints about every stage."""
 
@@ -104,7 +104,7 @@ class Build:
         """Build them. Returns those that were not up to date. Raises InputError when one failed."""
         running: dict[Future[int], list[str]] = {}
         failed: list[str] = []
-        with self.ended_together(), ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(jobs) as pool, self.ended_together():
             while running or (self.waiting and not failed):
                 while not failed and len(running) < jobs and (chain := self.next_chain()):
                     running[pool.submit(self.reproduce, chain)] = chain
