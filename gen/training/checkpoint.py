@@ -9,6 +9,7 @@ half-written newest one nor a damaged one is ever continued from: the newest tha
 an outage or for want of a right, may well be whole: that is an error, and nothing is deleted.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -34,6 +35,12 @@ logger = logging.getLogger(__name__)
 UNITS = ("B", "kB", "MB", "GB", "TB")
 MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 """What it raises to use content of another kind."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk with no room left, which trying again does not mend."""
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+"""A storage that may soon answer again."""
 
 
 class Unreadable(OSError):
@@ -179,6 +186,7 @@ class Checkpoints:
 
         Raises:
             InputError: storage is full or not writable; what was there before stays.
+            OSError: of a kind that may pass: an outage, say.
         """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
@@ -189,6 +197,8 @@ class Checkpoints:
             self.put(f"{_name(step)}/state.pt", blob)
             self.put(f"{_name(step)}/manifest.json", json.dumps(self._manifest(step, blob)).encode())
         except OSError as error:
+            if error.errno in PASSING:
+                raise
             remedy = "free space or move cluster.storage"
             raise InputError(f"{self.root}: cannot save step {step} ({error}); {remedy}") from None
         for old in self.steps()[:-keep]:
