@@ -20,6 +20,7 @@ import pandas as pd
 
 from gen.config.extractors import ROUNDED
 from gen.errors import InputError
+from gen.secrets import masked
 from pipelines.stages.compare import ranked_by
 from pipelines.tracking.store import connect, embedded, groups, share_view, sweep_trials, tracking_uri
 
@@ -43,7 +44,7 @@ def main(port: int) -> None:
             show(f"http://{HOST}:{port}")
             server.wait()
     else:
-        show(tracking_uri())
+        show(masked(tracking_uri()))
 
 
 def show(base: str) -> None:
