@@ -32,7 +32,19 @@ DECIDES_NOTHING = frozenset(
         "pipelines.tracking": ("moved", "provenance", "store", "tracker"),
         # They start, watch and end processes.
         "pipelines.runtime": (
-            *("above", "background", "cluster", "command", "fit", "jobs", "mailbox", "progress", "stage", "worker"),
+            *(
+                "above",
+                "background",
+                "cluster",
+                "command",
+                "fit",
+                "jobs",
+                "mailbox",
+                "patience",
+                "progress",
+                "stage",
+                "worker",
+            ),
         ),
     }.items()
     for module in modules
