@@ -27,6 +27,7 @@ from gen.figures.sheets import beside_neighbours, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
+from pipelines.reports.results import Evaluation, results
 from pipelines.reports.tables import with_spreads
 from pipelines.runtime.extraction import extract
 
@@ -252,11 +253,10 @@ def tell_mlflow(
     """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
     from pipelines.tracking.store import add_to_run
 
-    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
-    floor = {f"{metric}_floor": one["mean"] for metric, one in protocol["floor"].items()}
-    for i, (model, training) in enumerate(
-        zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
-    ):
+    models = trainings(trained(run.group, name)[0])
+    _, protocol = results(out, f"evaluate@{name}", Evaluation, models)
+    floor = {f"{metric}_floor": one.mean for metric, one in protocol.floor.items()}
+    for i, (model, training) in enumerate(zip(models, run.trainings(name), strict=True)):
         numbers: dict[str, float] = dict(floor)
         for metric, one in found[i].items():
             numbers |= {metric: one.mean, f"{metric}_sd_draws": one.sd}
