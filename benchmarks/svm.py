@@ -168,15 +168,15 @@ def linear_svc(job: Job) -> Fit:
         warnings.simplefilter("ignore", ConvergenceWarning)
         svc = LinearSVC(C=job.C, random_state=0).fit(x, y)
     scored = features[job.scored]
-    said = [svc.predict(scored[first : first + 1000]) for first in range(0, len(scored), 1000)]
+    message = [svc.predict(scored[first : first + 1000]) for first in range(0, len(scored), 1000)]
     seconds = time.perf_counter() - begin
-    return Fit(seconds, 100 * float((np.concatenate(said) != labels[job.scored]).mean()))
+    return Fit(seconds, 100 * float((np.concatenate(message) != labels[job.scored]).mean()))
 
 
 def same_fits(pool: Labelled, test: Labelled, draws: list[Tensor], C: float) -> list[float]:
     """Our test errors, of the sets that the reference was timed with."""
-    said = [predict(fit(*pool.at(labelled), CLASSES, [C]), test.features)[0] for labelled in draws]
-    return error_percents(torch.stack(said), test.labels)
+    message = [predict(fit(*pool.at(labelled), CLASSES, [C]), test.features)[0] for labelled in draws]
+    return error_percents(torch.stack(message), test.labels)
 
 
 if __name__ == "__main__":

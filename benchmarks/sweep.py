@@ -38,7 +38,7 @@ SWEEP: dict[str, Any] = {
     "points": None,
     "budget": None,
     "scheduler": "none",
-    "grace": None,
+    "grace_period": None,
     "concurrency": SLOTS,
 }
 RANDOM: dict[str, Any] = {
@@ -57,7 +57,7 @@ RANDOM: dict[str, Any] = {
 SWEEPS = {
     "overhead": SWEEP,
     "none": RANDOM,
-    "asha": {**RANDOM, "scheduler": "asha", "grace": 100},
+    "asha": {**RANDOM, "scheduler": "asha", "grace_period": 100},
 }
 
 

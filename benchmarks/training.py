@@ -30,7 +30,7 @@ from gen.data.dataset import Dataset
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.families.dcgan import Model
-from gen.training.journal import Journal, Silent
+from gen.training.journal import Journal, NullCallback
 from gen.training.loop import Loop, initial_family
 from gen.training.scores import Coordinates
 from gen.training.train import pick_device
@@ -60,7 +60,7 @@ def run_of(threads: int) -> Run:
             "batch": BATCH,
             "ema": DECAY,
             "warm_start": None,
-            "compute": {**compute, "compile": False, "microbatches": 1},
+            "compute": {**compute, "compile": False, "grad_accum_steps": 1},
             "model": {"latent": LATENT, "width": 64, "k": 1, "lr": LR, "beta1": BETAS[0]},
         }
     )
@@ -68,9 +68,9 @@ def run_of(threads: int) -> Run:
 
 def our_loop(run: Run, dataset: Dataset, device: torch.device) -> Callable[[], None]:
     loop = Loop(run, initial_family(run, dataset).to(device), dataset)
-    journal = Journal(loop, LOGGING, Silent(), None, Coordinates())
+    journal = Journal(loop, LOGGING, NullCallback(), None, Coordinates())
     journal.open()
-    return lambda: journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
+    return lambda: journal.after_step(loop.step(measure=journal.should_log(loop.steps_done + 1)))
 
 
 class Bare:
@@ -171,11 +171,11 @@ def start_up(environment: dict[str, str]) -> float:
         text=True,
     )
     assert stage.stdout is not None
-    said = next((line for line in stage.stdout if ": step " in line), "")
+    message = next((line for line in stage.stdout if ": step " in line), "")
     seconds = time.perf_counter() - begin
     stage.terminate()
     stage.communicate()
-    assert said, "the stage ended before its first step"
+    assert message, "the stage ended before its first step"
     return seconds
 
 

@@ -31,8 +31,8 @@ def raised_in(error: BaseException, file: Path) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    said = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-    return f"{type(error).__name__}: {said[:LONGEST]}" if said else type(error).__name__
+    message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {message[:LONGEST]}" if message else type(error).__name__
 
 
 def _short(file: str) -> str:

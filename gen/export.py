@@ -50,8 +50,8 @@ def save(
     try:
         _write(folder, family, condition, {"family": name, "model": dict(settings), **_listed(data), **notes})
     except (OSError, SafetensorError) as error:  # safetensors has a type of its own for a disk that is full
-        said = str(error).splitlines()[0]
-        raise InputError(f"{folder}: the model cannot be written ({said}); make room there and repeat") from None
+        message = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the model cannot be written ({message}); make room there and repeat") from None
 
 
 def _listed(data: DataSpec) -> dict[str, Any]:

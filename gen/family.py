@@ -138,7 +138,7 @@ def nothing(losses: Losses) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
+class OptimizerStep:
     """What one loss of an Update moves, and how."""
 
     params: Sequence[nn.Parameter]
@@ -157,13 +157,13 @@ class Update:
 
     name: str
     loss: Callable[[Batch, Noise], Losses]
-    moves: Mapping[str, Move]
+    optimizer_steps: Mapping[str, OptimizerStep]
     """Name of a loss -> what it moves."""
-    data: bool = True
+    uses_batch: bool = True
     """Whether the loss looks at the batch; when it does not, it gets a batch of no rows, and no data count as seen."""
     repeat: int | Callable[[int], int] = 1
     """How often within a step, each time with fresh data and noise: k, n_critic, or a function of the step."""
-    after: Callable[[Losses], None] = nothing
+    post_step: Callable[[Losses], None] = nothing
     """Called after the moves, without gradients, with the losses averaged over workers: clipping, say."""
 
     def repeats(self, step: int) -> int:

@@ -30,7 +30,7 @@ COMPUTE = {
     "precision": "float32",
     "channels_last": False,
     "compile": False,
-    "microbatches": 1,
+    "grad_accum_steps": 1,
 }
 ADAM = {"lr": 2.0e-4, "beta1": 0.5}
 CONVOLUTIONAL = {"latent": 64, "width": 32, "depth": None}
@@ -124,7 +124,7 @@ def train(
     rehearse(run, dataset, run.family)
     logging = QUIET.model_copy(update={"metrics_every": every})
     try:
-        family = train_family(run, dataset, logging=logging, observer=Told(callback))
+        family = train_family(run, dataset, logging=logging, callback=Told(callback))
     except Diverged as error:
         raise InputError(f"{run.family}: diverged: {error}; lower the learning rate") from None
     spec = data_spec(run, dataset)

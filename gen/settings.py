@@ -60,14 +60,14 @@ def check(kind: type[S], values: object, where: str) -> S:
         if problem["type"] == "missing":
             meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
             raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
-        said = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{place}: {said[:1].lower()}{said[1:]}{_got(problem['input'], said)}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place}: {message[:1].lower()}{message[1:]}{_got(problem['input'], message)}") from None
 
 
-def _got(value: object, said: str) -> str:
+def _got(value: object, message: str) -> str:
     """What was found; of a whole section the fields that `said` speaks of."""
     if isinstance(value, dict):
-        value = {name: each for name, each in value.items() if name in re.findall(r"\w+", said)}
+        value = {name: each for name, each in value.items() if name in re.findall(r"\w+", message)}
     return "" if value == {} else f"; got {value!r}"
 
 

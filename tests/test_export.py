@@ -37,10 +37,10 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     process = multiprocessing.get_context("forkserver").Process(target=write_on_a_full_disk, args=(tmp_path,))
     process.start()
     process.join()
-    said = (tmp_path / "said").read_text()
-    assert said.startswith(f"{tmp_path}/model: the model cannot be written (")
-    assert said.endswith("make room there and repeat")
-    assert "\n" not in said
+    message = (tmp_path / "said").read_text()
+    assert message.startswith(f"{tmp_path}/model: the model cannot be written (")
+    assert message.endswith("make room there and repeat")
+    assert "\n" not in message
     assert not (tmp_path / "model" / "model.json").exists()
 
 

@@ -73,6 +73,6 @@ def test_storages_and_trackings_passwords_are_in_no_line(
     assert "s3cret" not in str(raised.value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://ann:s3cret@x")
     store.add_to_run("group", "run", "attempt", {}, tmp_path)
-    said = capsys.readouterr().out
-    assert "warning: MLflow at foo://***@x lacks" in said
-    assert "s3cret" not in said
+    message = capsys.readouterr().out
+    assert "warning: MLflow at foo://***@x lacks" in message
+    assert "s3cret" not in message

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from gen.config.params import Params, Run
-from gen.config.sweep import SHARED, Value, apply_overrides, label, looks
+from gen.config.sweep import SHARED, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
 from gen.family import DataSpec, ImageShape, check_family, family_module, load_family
@@ -31,15 +31,15 @@ def check_names(params: Params, where: str) -> None:
         if name not in params.datasets:
             raise InputError(f"{where}: reference.{name}: unknown data set; {nearest(name, params.datasets)}")
         if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
-            said = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
-            raise InputError(f"{where}: reference.{name}.score_every: {said}")
+            message = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
+            raise InputError(f"{where}: reference.{name}.score_every: {message}")
     for name, entry in params.svm.items():
         if name not in params.runs:
             raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
         run = params.runs[name]
         if (entry.dataset, entry.group) != (run.dataset, run.group):
-            said = f"dataset and group are those of the run, {run.dataset} and {run.group}"
-            raise InputError(f"{where}: svm.{name}: {said}")
+            message = f"dataset and group are those of the run, {run.dataset} and {run.group}"
+            raise InputError(f"{where}: svm.{name}: {message}")
 
 
 def check_run_names(params: Params, where: str) -> None:
@@ -60,10 +60,10 @@ def check_extractors(params: Params, where: str) -> None:
         points = load_source(source).describe(section).dtype == "float32"
         for extractor in entry.extractors:
             if points != (extractor == "coordinates"):
-                said = "is for images, these are points; use coordinates"
+                message = "is for images, these are points; use coordinates"
                 if not points:
-                    said = "are of points, these are images; use classifier, pixels or an inception"
-                raise InputError(f"{where}: reference.{name}.extractors: {extractor} {said}")
+                    message = "are of points, these are images; use classifier, pixels or an inception"
+                raise InputError(f"{where}: reference.{name}.extractors: {extractor} {message}")
 
 
 def check_groups(params: Params, where: str) -> None:
@@ -90,13 +90,13 @@ def check_sweeps(params: Params, where: str) -> None:
             raise InputError(f"{place}.run: unknown run {sweep.run!r}; {nearest(sweep.run, params.runs)}")
         run = params.runs[sweep.run]
         if (sweep.dataset, sweep.family) != (run.dataset, run.family):
-            said = f"dataset and family are those of the run, {run.dataset} and {run.family}"
-            raise InputError(f"{place}: {said}")
+            message = f"dataset and family are those of the run, {run.dataset} and {run.family}"
+            raise InputError(f"{place}: {message}")
         judges = params.reference[run.dataset].extractors
-        told = [metric for judge in judges for metric in looks(judge)]
+        told = [metric for judge in judges for metric in validation_scores(judge)]
         if sweep.metric.startswith("validation/") and sweep.metric not in told:
-            said = f"nothing that the extractors of reference.{run.dataset} tell"
-            raise InputError(f"{place}.metric: {sweep.metric}: {said}; known: {', '.join(told)}")
+            message = f"nothing that the extractors of reference.{run.dataset} tell"
+            raise InputError(f"{place}.metric: {sweep.metric}: {message}; known: {', '.join(told)}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
         if shared := set(sweep.space) & set(SHARED):
@@ -132,8 +132,8 @@ def trial_run(params: Params, name: str, values: Mapping[str, Value], seed: int,
 def check_folder(name: str, where: str) -> None:
     """A name can be a folder, also with what is put behind it (a seed, an identity). Raises InputError."""
     if len(name) > LONGEST_NAME:
-        said = f"a name of {len(name)} letters; use {LONGEST_NAME} at most"
-        raise InputError(f"{where.replace(name, name[:20])}...: {said}")
+        message = f"a name of {len(name)} letters; use {LONGEST_NAME} at most"
+        raise InputError(f"{where.replace(name, name[:20])}...: {message}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise InputError(f"{' '.join(where.split())}: not a name for a folder; use letters, digits, - and _")
 
@@ -158,11 +158,11 @@ def check_run(run: Run, params: Params, where: str) -> Run:
         raise InputError(f"{where}.dataset: reference.{run.dataset} is missing; it says how its models are judged")
     if run.size != (size := params.reference[run.dataset].size):
         raise InputError(f"{where}.size: {run.size}, reference.{run.dataset}.size is {size}; they are compared: equal")
-    parts = run.compute.workers * run.compute.microbatches
+    parts = run.compute.workers * run.compute.grad_accum_steps
     if run.batch % parts:
         raise InputError(
             f"{where}.batch: {run.batch} cannot be cut evenly over {run.compute.workers} workers x "
-            f"{run.compute.microbatches} microbatches; use a multiple of {parts}"
+            f"{run.compute.grad_accum_steps} microbatches; use a multiple of {parts}"
         )
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
 

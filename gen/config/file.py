@@ -38,8 +38,8 @@ class _NamesOnce(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (name := (key.tag, key.value)) in seen:
-                    said = f"{key.value!r} stands in this section already; give it another name"
-                    raise ConstructorError(None, None, said, key.start_mark)
+                    message = f"{key.value!r} stands in this section already; give it another name"
+                    raise ConstructorError(None, None, message, key.start_mark)
                 seen.add(name)
         return node
 

@@ -67,7 +67,7 @@ class Compute(Settings):
     """Memory layout of images and convolutions; faster for wide ones on recent GPUs and CPUs."""
     compile: bool
     """torch.compile the networks, but never through a gradient penalty."""
-    microbatches: int = Field(gt=0)
+    grad_accum_steps: int = Field(gt=0)
     """Parts into which each worker's share of a batch is cut to save memory; gradients are accumulated."""
 
 

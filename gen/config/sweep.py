@@ -148,7 +148,7 @@ class Sweep(Settings):
     """Steps of all trials together after which no further point is begun; null: no limit."""
     scheduler: Literal["none", "asha"]
     """asha (Li 2020, arXiv:1810.05934) ends the worse half of the trials at grace, 2 grace, 4 grace steps and so on."""
-    grace: int | None = Field(gt=0)
+    grace_period: int | None = Field(gt=0)
     """Steps that asha gives every trial; null for none."""
     concurrency: int = Field(gt=0)
     """Trials at once, as far as the cluster has CPUs or GPUs; a Ray of the sweep's own takes as many as that needs."""
@@ -166,11 +166,11 @@ class Sweep(Settings):
             raise ValueError("points is null for grid, and a number for random and tpe")
         if self.search == "grid" and any(axis.values is None for axis in self.space.values()):
             raise ValueError("a grid needs values for every hyperparameter; ranges are for random and tpe")
-        if (self.scheduler == "asha") != (self.grace is not None):
+        if (self.scheduler == "asha") != (self.grace_period is not None):
             raise ValueError("grace is a number for asha, and null for none")
-        if self.grace is not None and self.grace >= self.steps:
+        if self.grace_period is not None and self.grace_period >= self.steps:
             raise ValueError("grace is less than steps: asha ends nothing early otherwise")
-        if self.steps % self.evaluate_every or (self.grace or 0) % self.evaluate_every:
+        if self.steps % self.evaluate_every or (self.grace_period or 0) % self.evaluate_every:
             raise ValueError("steps and grace are multiples of evaluate_every")
         return self
 
@@ -218,7 +218,7 @@ def _flow(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).splitlines()[0]
 
 
-def looks(extractor: str) -> list[str]:
+def validation_scores(extractor: str) -> list[str]:
     """What training tells of the validation split by an extractor (gen/training/scores.py); modes only of mixtures."""
     if extractor == "coordinates":
         return ["validation/sliced_wasserstein", *OF_MIXTURES]

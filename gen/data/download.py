@@ -58,8 +58,8 @@ def download(url: str, part: Path) -> None:
     have = part.stat().st_size
     if not have:
         part.unlink()
-    said = f"{have:,} bytes are kept in {part}, and the next run goes on from there" if have else "check the network"
-    raise InputError(f"{url}: not to be had ({reason}); {said}")
+    message = f"{have:,} bytes are kept in {part}, and the next run goes on from there" if have else "check the network"
+    raise InputError(f"{url}: not to be had ({reason}); {message}")
 
 
 def _continue(url: str, part: Path) -> bool:

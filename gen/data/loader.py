@@ -50,26 +50,26 @@ class Loader:
         size: int | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         resident: bool | None = None,
     ) -> None:
-        if batch < 1 or batch % world:
-            raise InputError(f"batch: {batch} rows for {world} workers; give a positive multiple of {world}")
+        if batch < 1 or batch % world_size:
+            raise InputError(f"batch: {batch} rows for {world_size} workers; give a positive multiple of {world_size}")
         shards = dataset.shards(split)
         order = Order([shard.rows for shard in shards], seed)
         if order.rows == 0:
             raise InputError(f"{dataset.folder}: split {split!r} is empty")
         self.rows = order.rows
-        self.batch, self.rank, self.world = batch, rank, world
+        self.batch, self.rank, self.world_size = batch, rank, world_size
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
         self.shape = padded(dataset, size)
         self._range = (dataset.scale, 0.0) if dataset.dtype.kind == "f" else (127.5, 1.0)
         raw = torch.float32 if dataset.dtype.kind == "f" else torch.uint8
         if resident is None:
             needed = self.rows * self.shape.channels * self.shape.height * self.shape.width * raw.itemsize
-            resident = needed <= RESIDENT_SHARE * free_bytes(self.device, world)
+            resident = needed <= RESIDENT_SHARE * free_bytes(self.device, world_size)
         self.resident = resident
         self._source: Resident | Streamed
         if resident:
@@ -90,10 +90,10 @@ class Loader:
         while at < end:
             section = self._source.section(at)
             stop = min(end, section.start + len(section.order))
-            first = at + (self.rank - (at - start)) % self.world
+            first = at + (self.rank - (at - start)) % self.world_size
             if first < stop:
                 parts.append(
-                    section.store.take(section.order[first - section.start : stop - section.start : self.world])
+                    section.store.take(section.order[first - section.start : stop - section.start : self.world_size])
                 )
             at = stop
         raw = parts[0] if len(parts) == 1 else _join(parts)
@@ -134,13 +134,13 @@ def padded(dataset: Dataset, size: int | None) -> ImageShape:
     return ImageShape(shape.channels, size, size)
 
 
-def free_bytes(device: torch.device, world: int) -> int:
+def free_bytes(device: torch.device, world_size: int) -> int:
     """Free memory of the device, for this worker: main memory is shared by `world` workers."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return int(psutil.virtual_memory().available) // world
+    return int(psutil.virtual_memory().available) // world_size
 
 
 def _join(parts: list[Batch]) -> Batch:

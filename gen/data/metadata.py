@@ -45,8 +45,8 @@ def orientation(blocks: Sequence[bytes]) -> int:
         if 1 <= (found := _exif(block)) <= 8:
             return found
     for block in blocks:
-        if said := XMP.search(block):
-            return int(said[1])
+        if message := XMP.search(block):
+            return int(message[1])
     return 1
 
 

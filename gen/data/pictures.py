@@ -76,8 +76,8 @@ def decode(blob: bytes, where: str, background: Colour | None = None, most: int 
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{where}: a decompression bomb ({error}); remove it or give a smaller picture") from None
     except Exception as error:  # decoders raise whatever a stranger's bytes lead them to
-        said = str(error).split("\n")[0].split(" <")[0]
-        raise InputError(f"{where}: not a whole picture ({said}); expected one of {', '.join(FORMATS)}") from None
+        message = str(error).split("\n")[0].split(" <")[0]
+        raise InputError(f"{where}: not a whole picture ({message}); expected one of {', '.join(FORMATS)}") from None
     blocks = stripped.blocks or [picture.info[name] for name in ("exif", "xmp") if name in picture.info]
     turn = TURNS.get(orientation(blocks))
     return opaque if turn is None else opaque.transpose(turn)

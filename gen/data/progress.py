@@ -21,13 +21,13 @@ def progress(what: str, unit: str, total: int | None = None, start: int = 0) -> 
 
             yield move
         return
-    done, said = start, time.monotonic()
+    done, message = start, time.monotonic()
 
     def add(more: int) -> None:
-        nonlocal done, said
+        nonlocal done, message
         done += more
-        if time.monotonic() - said > SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+        if time.monotonic() - message > SECONDS_BETWEEN_LINES:
+            message = time.monotonic()
             print(f"{what}: {done:,}{f' of {total:,}' if total else ''} {unit}", file=sys.stderr, flush=True)
 
     yield add

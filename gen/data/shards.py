@@ -90,8 +90,8 @@ def decode(blob: bytes | memoryview, where: str) -> Rows:
             {name: table.column(name).to_numpy() for name in extras},
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
-        said = str(error).split("\n")[0]
-        raise InputError(f"{where}: not a shard of images ({said})") from None
+        message = str(error).split("\n")[0]
+        raise InputError(f"{where}: not a shard of images ({message})") from None
 
 
 def digest(blob: bytes | memoryview) -> str:
@@ -124,8 +124,8 @@ def extras(path: Path, remedy: str) -> dict[str, "np.dtype[Any]"]:
         schema = pq.read_schema(path)
         return {name: np.dtype(schema.field(name).type.to_pandas_dtype()) for name in _extras(schema)}
     except pa.ArrowException as error:
-        said = str(error).split("\n")[0]
-        raise InputError(f"{path}: not a shard of images ({said}); {remedy}") from None
+        message = str(error).split("\n")[0]
+        raise InputError(f"{path}: not a shard of images ({message}); {remedy}") from None
 
 
 def _extras(schema: pa.Schema) -> list[str]:

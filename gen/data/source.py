@@ -87,8 +87,8 @@ def check_chunk(chunk: Chunk, description: Description, classes: int, where: str
     lengths = {"images": len(chunk.images), "labels": len(chunk.labels), "ids": len(chunk.ids)}
     lengths |= {name: len(values) for name, values in chunk.extras.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{rows} {name}" for name, rows in lengths.items())
-        raise InputError(f"{where}: {said}; one of each for every row")
+        message = ", ".join(f"{rows} {name}" for name, rows in lengths.items())
+        raise InputError(f"{where}: {message}; one of each for every row")
     if classes and len(chunk.labels) and not 0 <= chunk.labels.min() <= chunk.labels.max() < classes:
         low, high = chunk.labels.min(), chunk.labels.max()
         raise InputError(f"{where}: labels from {low} to {high}; the {classes} classes are 0 to {classes - 1}")

@@ -56,7 +56,7 @@ PIECE = 1000
 """Most images of a piece of work."""
 
 
-class Described(Settings, extra="ignore", strict=True):
+class Metadata(Settings, extra="ignore", strict=True):
     """What reference.json has to say, besides notes."""
 
     format: Literal[1]
@@ -157,11 +157,11 @@ def check_judge(dataset: Dataset, extractors: Collection[str]) -> None:
             fields = [key for key in fields if split == "train" or key.startswith(split)] or [split]
             named = " and ".join(f"datasets.{dataset.name}.{field}" for field in fields)
             change = "lower" if split == "train" else "raise"
-            said = f"{rows} images, at least {least} are needed to judge models; {change} {named}"
-            raise InputError(f"{dataset.name}: split {split!r} has {said}, or give more images")
+            message = f"{rows} images, at least {least} are needed to judge models; {change} {named}"
+            raise InputError(f"{dataset.name}: split {split!r} has {message}, or give more images")
     if "classifier" in extractors and len(dataset.classes) < 2:
-        said = f"{dataset.name} has {len(dataset.classes) or 'none'}; use inception_bilinear or pixels"
-        raise InputError(f"reference.{dataset.name}.extractors: a classifier needs two classes, {said}")
+        message = f"{dataset.name} has {len(dataset.classes) or 'none'}; use inception_bilinear or pixels"
+        raise InputError(f"reference.{dataset.name}.extractors: a classifier needs two classes, {message}")
 
 
 def write_reference(
@@ -247,7 +247,7 @@ def open_reference(folder: Path) -> Reference:
     path, remedy = folder / DESCRIPTION, _remedy(folder)
     try:
         described = json.loads(path.read_bytes())
-        check(Described, described, str(path))
+        check(Metadata, described, str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; {remedy}") from None
     except InputError as error:

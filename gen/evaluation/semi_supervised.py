@@ -168,8 +168,8 @@ def nearest_neighbours(
     _, *draws = draw(pool.labels, classes, rule, protocol, seed)
     sets = [pool.at(rows) for rows in draws[: protocol.neighbour_draws]]
     nearby = [known.labels[nearest(test.features, known.features, protocol.neighbours).indices] for known in sets]
-    said = [one_hot(labels, classes).sum(dim=1).argmax(dim=1) for labels in nearby]
-    return _summary(error_percents(torch.stack(said), test.labels))
+    message = [one_hot(labels, classes).sum(dim=1).argmax(dim=1) for labels in nearby]
+    return _summary(error_percents(torch.stack(message), test.labels))
 
 
 def draw(
@@ -200,9 +200,9 @@ def draw(
     return torch.stack(sets)
 
 
-def error_percents(said: Int[Tensor, "m n"], labels: Int[Tensor, " n"]) -> list[float]:
+def error_percents(message: Int[Tensor, "m n"], labels: Int[Tensor, " n"]) -> list[float]:
     """How many of each of the m lists of classes are wrong."""
-    wrong: list[float] = (100 * (said != labels).double().mean(dim=1)).tolist()
+    wrong: list[float] = (100 * (message != labels).double().mean(dim=1)).tolist()
     return wrong
 
 

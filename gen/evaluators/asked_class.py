@@ -31,8 +31,8 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
             condition = subject.sampler.condition(rows)
             assert condition is not None
             assert condition.labels is not None
-            said = reference.extract(subject.sampler.draw(seed, rows, subject.samples)).logits.argmax(dim=1)
-            right += int((said == condition.labels).sum())
+            message = reference.extract(subject.sampler.draw(seed, rows, subject.samples)).logits.argmax(dim=1)
+            right += int((message == condition.labels).sum())
         found[f"asked_class_{reference.name}"] = right / subject.samples
     return found
 

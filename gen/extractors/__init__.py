@@ -74,8 +74,8 @@ class InceptionExtractor(nn.Module):
         """Raises InputError for images outside [-1, 1], or with other than one or three channels."""
         check_images(images, None)
         with exact():
-            said = self.model(self.resize(levels(images)))
-        return Extracted(said.pooled, said.unbiased_logits)
+            message = self.model(self.resize(levels(images)))
+        return Extracted(message.pooled, message.unbiased_logits)
 
 
 class CoordinateExtractor(nn.Module):

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.nets.mlp import Encoder, Generator
 from gen.nets.precision import at_least_float32
 from gen.optimizers import adam
@@ -47,8 +47,8 @@ class Model(nn.Module):
 
     def updates(self) -> Sequence[Update]:
         """One, of both networks."""
-        move = Move(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
-        return [Update(name="reconstruction", loss=self.loss, moves={"reconstruction": move})]
+        move = OptimizerStep(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
+        return [Update(name="reconstruction", loss=self.loss, optimizer_steps={"reconstruction": move})]
 
     def loss(self, batch: Batch, noise: Noise) -> Losses:
         """E ||x - decode(encode(x))||^2, the sum over an image's values."""

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.adversarial import discriminator_loss, probabilities
 from gen.nets.forms import inference_networks_for
 from gen.optimizers import adam
@@ -68,13 +68,13 @@ class Model(nn.Module):
     def updates(self) -> Sequence[Update]:
         """One, with two moves."""
         betas = (self.config.beta1, 0.999)
-        discriminator = Move(
+        discriminator = OptimizerStep(
             params=list(self.discriminator.parameters()), optimizer=adam(self.config.discriminator_lr, betas)
         )
         both = [*self.encoder.parameters(), *self.generator.parameters()]
-        generator = Move(params=both, optimizer=adam(self.config.lr, betas), ema=True)
-        moves = {"discriminator": discriminator, "generator": generator}
-        return [Update(name="both", loss=self.losses, moves=moves)]
+        generator = OptimizerStep(params=both, optimizer=adam(self.config.lr, betas), ema=True)
+        optimizer_steps = {"discriminator": discriminator, "generator": generator}
+        return [Update(name="both", loss=self.losses, optimizer_steps=optimizer_steps)]
 
     def losses(self, batch: Batch, noise: Noise) -> Losses:
         """The two lines above; `generator` stands for E and G together."""

@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.errors import InputError
-from gen.family import Batch, Condition, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, Condition, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.adversarial import discriminator_loss, non_saturating, probabilities
 from gen.nets.conditional import Discriminator, Generator
 from gen.optimizers import adam
@@ -62,11 +62,13 @@ class Model(nn.Module):
     def updates(self) -> Sequence[Update]:
         """One step of D, then one of G, which needs the batch for its labels."""
         optimizer = adam(self.config.lr, (self.config.beta1, 0.999))
-        discriminator = Move(params=list(self.discriminator.parameters()), optimizer=optimizer)
-        generator = Move(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
+        discriminator = OptimizerStep(params=list(self.discriminator.parameters()), optimizer=optimizer)
+        generator = OptimizerStep(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
         return [
-            Update(name="discriminator", loss=self.discriminator_loss, moves={"discriminator": discriminator}),
-            Update(name="generator", loss=self.generator_loss, moves={"generator": generator}),
+            Update(
+                name="discriminator", loss=self.discriminator_loss, optimizer_steps={"discriminator": discriminator}
+            ),
+            Update(name="generator", loss=self.generator_loss, optimizer_steps={"generator": generator}),
         ]
 
     def discriminator_loss(self, batch: Batch, noise: Noise) -> Losses:

@@ -28,7 +28,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.adversarial import discriminator_loss, non_saturating, probabilities
 from gen.nets.convolutional import Discriminator, Generator
 from gen.optimizers import adam
@@ -63,20 +63,20 @@ class Model(nn.Module):
     def updates(self) -> Sequence[Update]:
         """k discriminator steps, then the generator's."""
         optimizer = adam(self.config.lr, (self.config.beta1, 0.999))
-        discriminator = Move(params=list(self.discriminator.parameters()), optimizer=optimizer)
-        generator = Move(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
+        discriminator = OptimizerStep(params=list(self.discriminator.parameters()), optimizer=optimizer)
+        generator = OptimizerStep(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
         return [
             Update(
                 name="discriminator",
                 loss=self.discriminator_loss,
-                moves={"discriminator": discriminator},
+                optimizer_steps={"discriminator": discriminator},
                 repeat=self.config.k,
             ),
             Update(
                 name="generator",
-                data=False,
+                uses_batch=False,
                 loss=self.generator_loss,
-                moves={"generator": generator},
+                optimizer_steps={"generator": generator},
             ),
         ]
 

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, ImageShape, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, ImageShape, Losses, Noise, OptimizerStep, Update
 from gen.losses.likelihood import bernoulli, discretized_logistic, gaussian
 from gen.nets.mlp import Encoder
 from gen.nets.precision import at_least_float32
@@ -63,8 +63,8 @@ class Model(nn.Module):
 
     def updates(self) -> Sequence[Update]:
         """One, of both networks."""
-        move = Move(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
-        return [Update(name="bound", loss=self.loss, moves={"negative_bound": move})]
+        move = OptimizerStep(params=list(self.parameters()), optimizer=adam(self.config.lr, (0.9, 0.999)), ema=True)
+        return [Update(name="bound", loss=self.loss, optimizer_steps={"negative_bound": move})]
 
     def loss(self, batch: Batch, noise: Noise) -> Losses:
         """L, and its two terms to look at, in nats an image."""

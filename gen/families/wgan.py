@@ -26,7 +26,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.adversarial import lipschitz_quotient
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import rmsprop
@@ -68,16 +68,18 @@ class Model(nn.Module):
         """The critic's steps, each with its clipping, then the generator's."""
         weights = list(self.critic.parameters())
         optimizer = rmsprop(self.config.lr)
-        generator = Move(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
+        generator = OptimizerStep(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
         return [
             Update(
                 name="critic",
                 loss=self.critic_loss,
-                moves={"critic": Move(params=weights, optimizer=optimizer)},
+                optimizer_steps={"critic": OptimizerStep(params=weights, optimizer=optimizer)},
                 repeat=self.critic_steps,
-                after=lambda losses: clip(weights, self.config.clip),
+                post_step=lambda losses: clip(weights, self.config.clip),
             ),
-            Update(name="generator", loss=self.generator_loss, data=False, moves={"generator": generator}),
+            Update(
+                name="generator", loss=self.generator_loss, uses_batch=False, optimizer_steps={"generator": generator}
+            ),
         ]
 
     def critic_steps(self, step: int) -> int:

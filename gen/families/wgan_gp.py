@@ -29,7 +29,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.adversarial import gradient_penalty, lipschitz_quotient
 from gen.nets.forms import discriminator_for, generator_for
 from gen.optimizers import adam
@@ -75,11 +75,15 @@ class Model(nn.Module):
     def updates(self) -> Sequence[Update]:
         """n_critic critic steps, then the generator's."""
         optimizer = adam(self.config.lr, (self.config.beta1, self.config.beta2))
-        critic = Move(params=list(self.critic.parameters()), optimizer=optimizer)
-        generator = Move(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
+        critic = OptimizerStep(params=list(self.critic.parameters()), optimizer=optimizer)
+        generator = OptimizerStep(params=list(self.generator.parameters()), optimizer=optimizer, ema=True)
         return [
-            Update(name="critic", loss=self.critic_loss, moves={"critic": critic}, repeat=self.config.n_critic),
-            Update(name="generator", loss=self.generator_loss, data=False, moves={"generator": generator}),
+            Update(
+                name="critic", loss=self.critic_loss, optimizer_steps={"critic": critic}, repeat=self.config.n_critic
+            ),
+            Update(
+                name="generator", loss=self.generator_loss, uses_batch=False, optimizer_steps={"generator": generator}
+            ),
         ]
 
     def critic_loss(self, batch: Batch, noise: Noise) -> Losses:
@@ -90,9 +94,9 @@ class Model(nn.Module):
         distance = real.mean() - fake.mean()
         penalty = gradient_penalty(self.critic, batch.images, generated, noise.uniform(1, 1, 1))
         loss = self.config.penalty_weight * penalty - distance
-        said = {"wasserstein": distance.detach(), "penalty": penalty.detach()}
+        message = {"wasserstein": distance.detach(), "penalty": penalty.detach()}
         quotient = lipschitz_quotient(batch.images, generated, real, fake)
-        return {"critic": loss, **said, "lipschitz_quotient": quotient}
+        return {"critic": loss, **message, "lipschitz_quotient": quotient}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> Losses:
         """-D(G(z))."""

@@ -93,8 +93,8 @@ def predict(machines: Machines, features: Float[Tensor, "n d"]) -> Int[Tensor, "
     weights = machines.weights.movedim(1, 0).reshape(d, m * k).to(features)
     intercepts = machines.intercepts.flatten().to(features)
     parts = torch.split(features, ROWS)
-    said = [torch.addmm(intercepts, rows, weights).reshape(-1, m, k).argmax(2) for rows in parts]
-    return torch.cat(said).T
+    message = [torch.addmm(intercepts, rows, weights).reshape(-1, m, k).argmax(2) for rows in parts]
+    return torch.cat(message).T
 
 
 def check_rows(features: Float[Tensor, "n d"], labels: Int[Tensor, " n_labels"], classes: int, where: str) -> None:

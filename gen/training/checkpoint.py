@@ -65,9 +65,9 @@ class Checkpoints:
         try:
             self.fs, root = pyarrow.fs.FileSystem.from_uri(storage if remote else str(Path(storage).absolute()))
         except pyarrow.ArrowException as error:
-            said = str(error).splitlines()[0]
+            message = str(error).splitlines()[0]
             remedy = "give a folder, or a URL as s3://bucket/folder"
-            raise InputError(f"cluster.storage: {storage}: {said}; {remedy}") from None
+            raise InputError(f"cluster.storage: {storage}: {message}; {remedy}") from None
         self.root = f"{root.rstrip('/')}/{run}-{identity[:16]}"
         self.local = not remote or storage.startswith("file://")
         self.run = run
@@ -169,9 +169,9 @@ class Checkpoints:
         except (InputError, torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except MISFITS as error:
-            said = (str(error).strip().splitlines() or [""])[0]
+            message = (str(error).strip().splitlines() or [""])[0]
             raise InputError(
-                f"{self.root}/{_name(step)}: whole, but not a checkpoint of this run ({type(error).__name__}: {said}); "
+                f"{self.root}/{_name(step)}: whole, but not a checkpoint of this run ({type(error).__name__}: {message}); "
                 "move that folder away to go on from the one before"
             ) from None
 
@@ -249,9 +249,9 @@ class Checkpoints:
             raise self._unreadable(f"{self.root}/{name}", error) from None
 
     def _unreadable(self, path: str, error: OSError) -> Unreadable:
-        said = str(error).splitlines()[0]
+        message = str(error).splitlines()[0]
         remedy = "make it readable again, and repeat the command"
-        return Unreadable(f"cluster.storage: {path}: cannot be read ({said}); nothing was deleted; {remedy}")
+        return Unreadable(f"cluster.storage: {path}: cannot be read ({message}); nothing was deleted; {remedy}")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """One JSON file of the run; None when it is missing or damaged. Raises Unreadable."""

@@ -61,8 +61,10 @@ def moving_average(run: Run, family: Family, updates: Sequence[Update]) -> Movin
     """
     if run.ema is None:
         return MovingAverage([], 0.0)
-    moves = [move for update in updates for move in update.moves.values() if move.ema]
-    chosen: dict[int, Tensor] = {id(param): param for move in moves for param in move.params}  # once, in any move
+    optimizer_steps = [move for update in updates for move in update.optimizer_steps.values() if move.ema]
+    chosen: dict[int, Tensor] = {
+        id(param): param for move in optimizer_steps for param in move.params
+    }  # once, in any move
     networks = [network for _, network in family.named_children() if any(id(p) in chosen for p in network.parameters())]
     statistics = [s for network in networks for layer in batch_norms(network) for s in running(layer)]
     return MovingAverage([*chosen.values(), *statistics], run.ema)

@@ -31,7 +31,7 @@ class Diverged(Exception):
 
 
 @runtime_checkable
-class Observer(Protocol):
+class Callback(Protocol):
     """Whoever watches a run. Called on the first worker only; a slow observer slows the run."""
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -51,7 +51,7 @@ class Observer(Protocol):
         ...
 
 
-class Silent:
+class NullCallback:
     """The observer that does nothing."""
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -69,11 +69,11 @@ class Journal:
     """Keeps the record of one run: `open` before the first step, `keep` after each."""
 
     def __init__(
-        self, loop: "Loop", logging: Logging, observer: Observer, checkpoints: Checkpoints | None, score: Score
+        self, loop: "Loop", logging: Logging, callback: Callback, checkpoints: Checkpoints | None, score: Score
     ) -> None:
         self.loop = loop
         self.logging = logging
-        self.observer = observer
+        self.callback = callback
         self.checkpoints = checkpoints
         self.score = score
         self.scoring_seconds = 0.0
@@ -82,9 +82,9 @@ class Journal:
         self.stopped = False
         self.best: tuple[int, float] | None = None
         self.history: list[dict[str, float]] = []
-        self.shown: dict[str, tuple[int, Tensor]] = {}
+        self.last_images: dict[str, tuple[int, Tensor]] = {}
         """The images told last, by name, and after how many steps."""
-        self.held: dict[int, Batch] = {}
+        self.held_out_batches: dict[int, Batch] = {}
         """Validation images that are shown, by how many."""
         self.profiler = Profiler(logging.profile_steps)
 
@@ -99,113 +99,113 @@ class Journal:
         if self.checkpoints is not None and state is not None:
             with self.checkpoints.understood(state["steps_done"]):
                 self.restore(state)
-            self.retell()
-        elif self.checkpoints is not None and self.loop.workers.first:
+            self.replay_history()
+        elif self.checkpoints is not None and self.loop.workers.is_rank_zero:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
         self.loop.check_agreement()
-        if self.checkpoints is not None and self.loop.workers.first:
+        if self.checkpoints is not None and self.loop.workers.is_rank_zero:
             self.checkpoints.drop_after(self.loop.steps_done)
         if state is None:
-            self.show_grid()
+            self.log_grid()
         self.opened = self.clock = time.monotonic()
         self.recorded = (self.loop.steps_done, self.loop.batches_used)
 
     def restore(self, state: dict[str, Any]) -> None:
         """What `save` has put into a checkpoint."""
-        best, judge, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
-        shown = state.pop("shown", {})  # an older version's checkpoints have none
-        self.shown = {name: (step, images.cpu()) for name, (step, images) in shown.items()}
-        self.best = best if judge == self.score.digest else None  # another judge's values do not compare
+        best, score_checkpoint, self.history = state.pop("best"), state.pop("judge"), state.pop("history")
+        last_images = state.pop("shown", {})  # an older version's checkpoints have none
+        self.last_images = {name: (step, images.cpu()) for name, (step, images) in last_images.items()}
+        self.best = best if score_checkpoint == self.score.digest else None  # another judge's values do not compare
         self.loop.restore(state)
         self.seconds_before = self.history[-1].get("seconds", 0.0) if self.history else 0.0
 
-    def retell(self) -> None:
+    def replay_history(self) -> None:
         """Tell the observer what it was told before: a process that was killed may not have passed all of it on."""
-        if self.loop.workers.first:
+        if self.loop.workers.is_rank_zero:
             for row in self.history:
-                self.observer.metrics(int(row["step"]), {name: v for name, v in row.items() if name != "step"})
-            for name, (step, images) in self.shown.items():
-                self.observer.grid(step, images, name)
+                self.callback.metrics(int(row["step"]), {name: v for name, v in row.items() if name != "step"})
+            for name, (step, images) in self.last_images.items():
+                self.callback.grid(step, images, name)
 
-    def due(self, step: int, every: int) -> bool:
+    def is_due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens after `step`."""
         return step % every == 0 or step == self.loop.run.steps
 
-    def measures(self, step: int) -> bool:
+    def should_log(self, step: int) -> bool:
         """Whether step number `step` is one of those that are recorded: before a grid or a checkpoint, always."""
         logging = self.logging
-        return any(self.due(step, n) for n in (logging.metrics_every, logging.grid_every, logging.checkpoint_every))
+        return any(self.is_due(step, n) for n in (logging.metrics_every, logging.grid_every, logging.checkpoint_every))
 
-    def keep(self, losses: Losses) -> None:
+    def after_step(self, losses: Losses) -> None:
         """All that is due after a step. Raises Diverged."""
         step = self.loop.steps_done
-        self.profiler.step(self.loop.workers.first, self.checkpoints)
-        if not self.measures(step):
+        self.profiler.step(self.loop.workers.is_rank_zero, self.checkpoints)
+        if not self.should_log(step):
             return
-        self.record(losses)
-        if self.due(step, self.logging.grid_every):
-            self.show_grid()
-        if self.due(step, self.logging.checkpoint_every) and self.due(step, self.score.every):
-            self.judge()
-        asked = self.loop.workers.first and self.observer.stop()
+        self.log_step(losses)
+        if self.is_due(step, self.logging.grid_every):
+            self.log_grid()
+        if self.is_due(step, self.logging.checkpoint_every) and self.is_due(step, self.score.every):
+            self.score_checkpoint()
+        asked = self.loop.workers.is_rank_zero and self.callback.stop()
         self.stopped = step < self.loop.run.steps and self.loop.workers.any(asked, self.loop.device)
-        if self.stopped or self.due(step, self.logging.checkpoint_every):
+        if self.stopped or self.is_due(step, self.logging.checkpoint_every):
             self.save()
         if self.stopped or step == self.loop.run.steps:
             self.profiler.close(self.checkpoints)
 
-    def record(self, losses: Losses) -> None:
+    def log_step(self, losses: Losses) -> None:
         """Check that all is finite, and tell the observer. The same on every worker."""
         loop = self.loop
         values = torch.stack([loss.float() for loss in losses.values()]).tolist()
-        said = {f"loss/{name}": value for name, value in zip(losses, values, strict=True)}
-        for name, value in said.items():
+        message = {f"loss/{name}": value for name, value in zip(losses, values, strict=True)}
+        for name, value in message.items():
             if not math.isfinite(value):
                 raise Diverged(f"{name} is {value} at step {loop.steps_done}")
         if not loop.finite():
             raise Diverged(f"a weight is not finite at step {loop.steps_done}")
-        said |= {f"gradient_norm/{name}": float(norm) for name, norm in loop.norms.items()}
+        message |= {f"gradient_norm/{name}": float(norm) for name, norm in loop.norms.items()}
         now, (steps, batches) = time.monotonic(), self.recorded
-        said["steps_per_second"] = (loop.steps_done - steps) / (now - self.clock)
-        said["images_per_second"] = (loop.batches_used - batches) * loop.run.batch / (now - self.clock)
-        said["images_seen"] = loop.batches_used * loop.run.batch
+        message["steps_per_second"] = (loop.steps_done - steps) / (now - self.clock)
+        message["images_per_second"] = (loop.batches_used - batches) * loop.run.batch / (now - self.clock)
+        message["images_seen"] = loop.batches_used * loop.run.batch
         self.clock, self.recorded = now, (loop.steps_done, loop.batches_used)
-        if loop.workers.first:
-            self.tell(said)
+        if loop.workers.is_rank_zero:
+            self.log_metrics(message)
 
-    def tell(self, values: Mapping[str, float]) -> None:
+    def log_metrics(self, values: Mapping[str, float]) -> None:
         """To the observer, and into the history that checkpoints carry; with the seconds of training so far."""
-        told = {**values, "seconds": self.seconds_before + time.monotonic() - self.opened}
-        self.history.append({"step": self.loop.steps_done, **told})
-        self.observer.metrics(self.loop.steps_done, told)
+        values = {**values, "seconds": self.seconds_before + time.monotonic() - self.opened}
+        self.history.append({"step": self.loop.steps_done, **values})
+        self.callback.metrics(self.loop.steps_done, values)
 
-    def show_grid(self) -> None:
+    def log_grid(self) -> None:
         """Samples of the run's fixed noise, to the observer; and reconstructions, of a family with an encoder."""
         loop = self.loop
-        if not loop.workers.first:
+        if not loop.workers.is_rank_zero:
             return
         if isinstance(loop.family, Samples):
             rows, condition = sheet(loop.family, loop.data, self.held_out)
-            self.show("samples", loop.sample("grid", rows=rows, condition=condition))
+            self.log_images("samples", loop.sample("grid", rows=rows, condition=condition))
         if isinstance(loop.family, Inference) and loop.dataset.rows.get(SPLIT):
-            held = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images
+            held_out_batches = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images
             with loop.evaluating():
-                made = loop.family.decode(loop.family.encode(held))
-            self.show("reconstructions", alternating(held, made))
+                made = loop.family.decode(loop.family.encode(held_out_batches))
+            self.log_images("reconstructions", alternating(held_out_batches, made))
 
     def held_out(self, rows: int) -> Batch:
         """Rows of the validation split, read once."""
-        if rows not in self.held:
-            self.held[rows] = self.loop.held_out(SPLIT, rows)
-        return self.held[rows]
+        if rows not in self.held_out_batches:
+            self.held_out_batches[rows] = self.loop.held_out(SPLIT, rows)
+        return self.held_out_batches[rows]
 
-    def show(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
+    def log_images(self, name: str, images: Float[Tensor, "n c h w"]) -> None:
         """To the observer, and kept for checkpoints to carry."""
         images = images.float().cpu()
-        self.shown[name] = (self.loop.steps_done, images)
-        self.observer.grid(self.loop.steps_done, images, name)
+        self.last_images[name] = (self.loop.steps_done, images)
+        self.callback.grid(self.loop.steps_done, images, name)
 
-    def judge(self) -> None:
+    def score_checkpoint(self) -> None:
         """Score the checkpoint that is about to be written; the one with the smallest score is the best.
 
         What share of the time since the run was opened went into scores is told too.
@@ -223,15 +223,17 @@ class Journal:
         if improves(value, self.best and self.best[1]):
             self.best = (self.loop.steps_done, value)
         share = self.scoring_seconds / (now - self.opened)
-        self.tell({f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share})
+        self.log_metrics(
+            {f"validation/{name}": value for name, value in measured.items()} | {"scoring_share_of_time": share}
+        )
 
     def save(self) -> None:
         """A checkpoint that `open` goes on from; the first worker writes it, and every worker calls this."""
         if self.checkpoints is None:
             return
         state = self.loop.state()
-        if self.loop.workers.first:
-            mine = {"best": self.best, "judge": self.score.digest, "history": self.history, "shown": self.shown}
+        if self.loop.workers.is_rank_zero:
+            mine = {"best": self.best, "judge": self.score.digest, "history": self.history, "shown": self.last_images}
             state |= mine
             best = self.best[0] if self.best else None
             self.checkpoints.save(self.loop.steps_done, state, self.logging.keep_checkpoints, best)

@@ -22,8 +22,8 @@ from gen.family import (
     Family,
     ImageShape,
     Losses,
-    Move,
     Noise,
+    OptimizerStep,
     Update,
     constant,
     load_family,
@@ -31,7 +31,7 @@ from gen.family import (
 )
 from gen.memory import memories
 from gen.training.ema import moving_average
-from gen.training.workers import ALONE, Workers
+from gen.training.workers import SINGLE_PROCESS, Workers
 
 if TYPE_CHECKING:
     from gen.config.params import Run
@@ -58,7 +58,12 @@ class Loop:
     """A family, its optimizers and its place in the data: all that a step changes."""
 
     def __init__(
-        self, run: "Run", family: Family, dataset: Dataset, workers: Workers = ALONE, dtype: torch.dtype = torch.float32
+        self,
+        run: "Run",
+        family: Family,
+        dataset: Dataset,
+        workers: Workers = SINGLE_PROCESS,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.run = run
         self.family = family.train()
@@ -76,8 +81,12 @@ class Loop:
         if run.compute.compile:
             compile_networks(family)
         self.updates = list(family.updates())
-        self.moves = [(update, name, move) for update in self.updates for name, move in update.moves.items()]
-        self.optimizers = {(update.name, name): move.optimizer(list(move.params)) for update, name, move in self.moves}
+        self.optimizer_steps = [
+            (update, name, move) for update in self.updates for name, move in update.optimizer_steps.items()
+        ]
+        self.optimizers = {
+            (update.name, name): move.optimizer(list(move.params)) for update, name, move in self.optimizer_steps
+        }
         self.average = moving_average(run, family, self.updates)
         # Averaged with the gradients, so that every worker always holds the same family.
         self.statistics = statistics(family)
@@ -98,7 +107,7 @@ class Loop:
             size=self.run.size,
             device=self.device,
             rank=0 if alone else self.workers.rank,
-            world=1 if alone else self.workers.world,
+            world_size=1 if alone else self.workers.world_size,
             dtype=self.dtype,
             channels_last=self.run.compute.channels_last,
         )
@@ -109,44 +118,44 @@ class Loop:
         Returns:
             The losses of all updates, averaged over workers.
         """
-        said: dict[str, Tensor] = {}
+        message: dict[str, Tensor] = {}
         if isinstance(self.family, Phased):
             self.family.begin(self.steps_done)
         for update in self.updates:
             for repetition in range(update.repeats(self.steps_done)):
-                said.update(self.make(update, repetition, measure))
+                message.update(self.run_update(update, repetition, measure))
         self.average.update(self.steps_done)
         self.steps_done += 1
-        return said
+        return message
 
-    def make(self, update: Update, repetition: int, measure: bool) -> Losses:
+    def run_update(self, update: Update, repetition: int, measure: bool) -> Losses:
         """One update: one forward, all gradients taken, then every move made."""
-        batch = self.loader[self.batches_used] if update.data else self.nothing
-        self.batches_used += update.data
+        batch = self.loader[self.batches_used] if update.uses_batch else self.nothing
+        self.batches_used += update.uses_batch
         losses, gradients = self.gradients(update, batch, repetition)
         found = [gradient for each in gradients.values() for gradient in each if gradient is not None]
         self.workers.average([*found, *losses.values(), *self.statistics])
-        for name, move in update.moves.items():
+        for name, move in update.optimizer_steps.items():
             if measure or move.max_norm is not None:
                 self.norms[name] = clip(gradients[name], move.max_norm)
             apply(move, gradients[name], self.optimizers[update.name, name], self.steps_done)
         with torch.no_grad():
-            update.after(losses)
+            update.post_step(losses)
         return losses
 
     def gradients(
         self, update: Update, batch: Batch, repetition: int
     ) -> tuple[dict[str, Tensor], dict[str, list[Tensor | None]]]:
         """Losses and gradients by name, each the mean over this worker's microbatches."""
-        parts = self.run.compute.microbatches
+        parts = self.run.compute.grad_accum_steps
         losses: dict[str, Tensor] = {}
         gradients: dict[str, list[Tensor | None]] = {}
         for part in range(parts):
             noise, rows = self.noise(update, repetition, part)
             with self.autocast():
                 some = update.loss(batch.rows(rows) if parts > 1 else batch, noise)
-            for position, (name, move) in enumerate(update.moves.items()):
-                again = position + 1 < len(update.moves)
+            for position, (name, move) in enumerate(update.optimizer_steps.items()):
+                again = position + 1 < len(update.optimizer_steps)
                 taken = torch.autograd.grad(some[name], list(move.params), retain_graph=again, allow_unused=True)
                 gradients[name] = add(gradients.get(name), taken, 1 / parts)
             for name, loss in some.items():
@@ -156,10 +165,10 @@ class Loop:
 
     def noise(self, update: Update, repetition: int, part: int) -> tuple[Noise, slice]:
         """The noise of one microbatch, and its rows within this worker's share of the batch."""
-        rank, world, total = self.workers.rank, self.workers.world, self.run.batch
-        share = total // world // self.run.compute.microbatches
+        rank, world_size, total = self.workers.rank, self.workers.world_size, self.run.batch
+        share = total // world_size // self.run.compute.grad_accum_steps
         rows = slice(part * share, (part + 1) * share)
-        take = slice(rank + world * rows.start, min(rank + world * rows.stop, total), world)
+        take = slice(rank + world_size * rows.start, min(rank + world_size * rows.stop, total), world_size)
         key = (self.run.seed, "train", self.steps_done, update.name, repetition)
         seed_torch(seed_of(*key, rank, part), self.device)
         return Noise(*key, rows=total, take=take, device=self.device, dtype=self.dtype), rows
@@ -283,7 +292,7 @@ def clip(gradients: list[Tensor | None], max_norm: float | None) -> Tensor:
     return norm
 
 
-def apply(move: Move, gradients: list[Tensor | None], optimizer: torch.optim.Optimizer, step: int) -> None:
+def apply(move: OptimizerStep, gradients: list[Tensor | None], optimizer: torch.optim.Optimizer, step: int) -> None:
     """Make one move: the optimizer sees these gradients and no others."""
     if move.schedule is not constant:
         for group in optimizer.param_groups:

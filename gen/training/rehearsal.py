@@ -38,7 +38,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     Raises:
         InputError: the family's networks, losses or samples do not fit the run or the data; the cause is named.
     """
-    rows = run.batch // run.compute.workers // run.compute.microbatches
+    rows = run.batch // run.compute.workers // run.compute.grad_accum_steps
     spec = data_spec(run, dataset)
     extras = {name: torch.from_numpy(np.zeros(1, dtype)) for name, dtype in dataset.extras.items()}
     failed: Exception | None = None
@@ -52,8 +52,8 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
         except Exception as error:
             failed = error
     assert failed is not None
-    said = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
-    raise InputError(f"{where}: {said}: {blame(failed, family_file(run.family))}") from failed
+    message = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
+    raise InputError(f"{where}: {message}: {blame(failed, family_file(run.family))}") from failed
 
 
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
@@ -67,11 +67,11 @@ def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, dev
             memory.make_room(rows)
         for update in family.updates():
             noise = Noise("rehearsal", rows=rows, device=device)
-            losses = update.loss(batch if update.data else batch.rows(slice(0)), noise)
-            if missing := set(update.moves) - set(losses):
-                said = f"moves {', '.join(sorted(missing))}, its loss has {', '.join(losses)}"
-                raise InputError(f"{run.family}: update {update.name!r} {said}; name them alike")
-            for name, move in update.moves.items():
+            losses = update.loss(batch if update.uses_batch else batch.rows(slice(0)), noise)
+            if missing := set(update.optimizer_steps) - set(losses):
+                message = f"moves {', '.join(sorted(missing))}, its loss has {', '.join(losses)}"
+                raise InputError(f"{run.family}: update {update.name!r} {message}; name them alike")
+            for name, move in update.optimizer_steps.items():
                 torch.autograd.grad(losses[name], list(move.params), retain_graph=True, allow_unused=True)
         family.train(False)
         if not isinstance(family, Samples):

@@ -88,7 +88,7 @@ class Coordinates:
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
         """Of as many samples as there are validation rows, at most `samples`; the first worker does it alone."""
         rows = min(self.samples, loop.dataset.rows.get(SPLIT, 0))
-        if rows == 0 or not loop.workers.first:
+        if rows == 0 or not loop.workers.is_rank_zero:
             return {}
         if self.real is None:
             self.real = sliced_wasserstein.projections(loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1))
@@ -107,7 +107,7 @@ class OwnLoss:
     def __call__(self, loop: "Loop") -> Mapping[str, float]:
         """The first worker computes it alone."""
         rows = min(self.images, loop.dataset.rows.get(SPLIT, 0))
-        if rows == 0 or not loop.workers.first:
+        if rows == 0 or not loop.workers.is_rank_zero:
             return {}
         assert isinstance(loop.family, HeldOutLoss)
         batch, found = loop.held_out(SPLIT, rows), []
@@ -162,13 +162,13 @@ class LightFrechet:
         if SPLIT not in self.reference.moments:
             return {}
         workers = loop.workers
-        images = samples_to_score(loop, self.samples, slice(workers.rank, None, workers.world))
+        images = samples_to_score(loop, self.samples, slice(workers.rank, None, workers.world_size))
         if workers.any(not bool(images.isfinite().all()), loop.device):
             return {f"fid_{self.reference.name}": math.nan}  # the run has diverged, on all workers alike
         extract = self.reference.extract.to(loop.device)
         own = gather(torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)]))
         told = [workers.gather(tensor, loop.device) for tensor in (torch.tensor(own.samples), own.mean, own.scatter)]
-        if not workers.first:
+        if not workers.is_rank_zero:
             return {}
         parts = [Part(int(count), mean, scatter) for count, mean, scatter in zip(*told, strict=True)]
         return frechet_score(self.reference.name, self.reference.moments[SPLIT], moments(merge(parts)))

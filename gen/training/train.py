@@ -13,10 +13,10 @@ from gen.config.params import Logging, Run
 from gen.data.dataset import Dataset
 from gen.family import Family
 from gen.training.checkpoint import Checkpoints
-from gen.training.journal import Journal, Observer, Silent
+from gen.training.journal import Callback, Journal, NullCallback
 from gen.training.loop import Loop, initial_family
 from gen.training.scores import Score, score_of
-from gen.training.workers import ALONE, Workers
+from gen.training.workers import SINGLE_PROCESS, Workers
 
 QUIET = Logging(metrics_every=100, grid_every=10**9, checkpoint_every=10**9, keep_checkpoints=1, profile_steps=0)
 
@@ -35,10 +35,10 @@ def train(
     dataset: Dataset,
     *,
     logging: Logging = QUIET,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
     score: Score | None = None,
-    workers: Workers = ALONE,
+    workers: Workers = SINGLE_PROCESS,
     dtype: torch.dtype = torch.float32,
 ) -> Family:
     """Train the run to its last step, from its newest checkpoint if there is one.
@@ -53,9 +53,9 @@ def train(
     device = pick_device(run.compute.device)
     family = initial_family(run, dataset).to(device, dtype)
     loop = Loop(run, family, dataset, workers, dtype)
-    journal = Journal(loop, logging, observer or Silent(), checkpoints, score or score_of(type(family)))
+    journal = Journal(loop, logging, callback or NullCallback(), checkpoints, score or score_of(type(family)))
     journal.open()
     while loop.steps_done < run.steps and not journal.stopped:
-        journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
+        journal.after_step(loop.step(measure=journal.should_log(loop.steps_done + 1)))
     loop.average.swap()
     return family.to("cpu").train(False)

@@ -48,10 +48,8 @@ def add_entries(folder: Path, name: str | None, size: int, params: Path) -> str:
         raise InputError(str(error).replace(str(partial), str(params))) from None
     finally:
         partial.unlink(missing_ok=True)
-    said = f"{len(listed):,} pictures" + (f" of {len(classes)} classes" if classes else "")
-    return (
-        f"{params}: datasets.{name} ({said}), reference.{name} and runs.{run} are added\nnow: dvc repro evaluate@{run}"
-    )
+    message = f"{len(listed):,} pictures" + (f" of {len(classes)} classes" if classes else "")
+    return f"{params}: datasets.{name} ({message}), reference.{name} and runs.{run} are added\nnow: dvc repro evaluate@{run}"
 
 
 def dataset_entry(folder: Path, size: int) -> dict[str, Any]:

@@ -148,8 +148,8 @@ def check_free(port: int) -> None:
         try:
             one.bind((HOST, port))
         except (OSError, OverflowError) as error:
-            said = getattr(error, "strerror", None) or error
-            raise InputError(f"port {port}: {said}; choose another: make ui PORT=5001") from None
+            message = getattr(error, "strerror", None) or error
+            raise InputError(f"port {port}: {message}; choose another: make ui PORT=5001") from None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class Verdict(NamedTuple):
     """The first run, where it is apart from some other."""
     beside: list[str]
     """Those that are not told apart from it."""
-    said: str
+    message: str
     """A sentence for people, with the reason."""
 
 
@@ -54,11 +54,11 @@ def verdict(table: pd.DataFrame, rank: str, floor: Floor | None) -> Verdict:
         return Verdict(None, [], f"There is one run, so nothing to compare its {name} with.")
     if spreads.isna().any():
         once = "each run" if spreads.isna().all() else ", ".join(str(run) for run in table.index[spreads.isna()])
-        said = (
+        message = (
             f"No run is said to lead: {once} was trained with one seed, and how far another training would differ is "
             "not known. Give runs `seeds: 3` to find out."
         )
-        return Verdict(None, [], said)
+        return Verdict(None, [], message)
     runs = [Standing(float(mean), float(sd)) for mean, sd in zip(table[rank], spreads, strict=True)]
     real = Standing(floor.mean, floor.sd_draws) if floor else None
     chance = "the spread over trainings" + (" and that of the floor" if floor else "")

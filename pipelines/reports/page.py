@@ -49,7 +49,7 @@ def page(
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
-        f"<b>{html.escape(leading.said)}</b> {html.escape(how(protocols))}</p>",
+        f"<b>{html.escape(leading.message)}</b> {html.escape(how(protocols))}</p>",
         f"<div class=scroll>{html_table(table, runs, leading.leader)}</div>",
         "<details><summary>Columns and runs</summary>"
         "<p class=tools id=columns></p><p class=tools id=which></p></details>",
@@ -151,8 +151,8 @@ def meaning(metric: str) -> str:
 def legend(metrics: Iterable[str]) -> str:
     """What the numbers that are shown say, and which way is good: a list in HTML."""
     names = dict.fromkeys(name for metric in metrics if (name := number_of(metric.replace(" ", "_"))))
-    said = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
-    return f"<ul>{''.join(said)}</ul>"
+    message = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
+    return f"<ul>{''.join(message)}</ul>"
 
 
 def whole_picture(path: Path, stage: str) -> bytes:

@@ -124,12 +124,12 @@ def results(folder: Path, stage: str, kind: type[P], models: Sequence[Path]) -> 
     numbers, protocol = (read_json(folder / name, stage) for name in ("metrics.json", "protocol.json"))
     try:
         found = {metric: check(Number, one, f"{folder}/metrics.json.{metric}") for metric, one in numbers.items()}
-        said = check(kind, protocol, f"{folder}/protocol.json")
+        message = check(kind, protocol, f"{folder}/protocol.json")
     except InputError as error:
         raise InputError(f"{error}; run dvc repro -s -f {stage}") from None
-    if said.weights_sha256 != tuple(map(weights_digest, models)):
+    if message.weights_sha256 != tuple(map(weights_digest, models)):
         raise InputError(f"{folder}: of other weights than {models[0]} has; run dvc repro {stage}")
-    return found, said
+    return found, message
 
 
 def read_json(path: Path, stage: str) -> dict[str, Any]:

@@ -64,12 +64,12 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
             keep_token_private(Path.home() / ".ray" / "auth_token")
         _start(options, over)
     except Exception as error:  # Ray raises a plain one when its own processes are not up in time
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        message = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
-            raise InputError(f"Ray does not start on this machine: {said}") from None
+            raise InputError(f"Ray does not start on this machine: {message}") from None
         setting, without = ("cluster.address", "use null") if cluster.address else ("RAY_ADDRESS", "unset it")
         remedy = f"start Ray there, or {without} for one on this machine alone"
-        raise InputError(f"{setting}: no Ray at {address}: {said}; {remedy}") from None
+        raise InputError(f"{setting}: no Ray at {address}: {message}; {remedy}") from None
     try:
         yield
     finally:

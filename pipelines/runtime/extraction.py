@@ -109,8 +109,8 @@ def _shared(work: Callable[[Any], Any], jobs: list[Any], workers: int, where: Cl
                 raise error.cause from None
             raise
         except RayError as error:
-            said = str(error).strip().splitlines()[0]
-            raise InputError(f"a worker that extracts features was lost ({said}); use fewer workers") from None
+            message = str(error).strip().splitlines()[0]
+            raise InputError(f"a worker that extracts features was lost ({message}); use fewer workers") from None
 
 
 class _Worker:

@@ -117,14 +117,14 @@ class Together(Fit):
 
 def reason_of(error: Exception) -> str:
     """Why Ray Train gave up, in one line."""
-    said = str(error).strip() or type(error).__name__
-    if "OutOfMemoryError" in said or "low on memory" in said:
-        used = re.search(r"([\d.]+ ?[KMGT]?i?B)(?: used)? / ([\d.]+ ?[KMGT]?i?B)", said)
+    message = str(error).strip() or type(error).__name__
+    if "OutOfMemoryError" in message or "low on memory" in message:
+        used = re.search(r"([\d.]+ ?[KMGT]?i?B)(?: used)? / ([\d.]+ ?[KMGT]?i?B)", message)
         share = f" ({used[1]} of {used[2]} were in use)" if used else ""
         return (
             f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"
         )
-    return said.splitlines()[-1]
+    return message.splitlines()[-1]
 
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
@@ -142,10 +142,10 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
                 raise RayError(f"its {dead} has ended")
             events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
         except RayError as error:
-            said = f"Ray is gone ({str(error).splitlines()[0]})"
+            message = f"Ray is gone ({str(error).splitlines()[0]})"
             if stop.is_set():
-                return Ended("stopped", f"without its workers: {said}; what was saved before is kept")
-            return Ended("failed", f"{said}; start it again to go on from what was saved")
+                return Ended("stopped", f"without its workers: {message}; what was saved before is kept")
+            return Ended("failed", f"{message}; start it again to go on from what was saved")
         heard = heard or bool(events)
         if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
             print(f"{work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)

@@ -22,8 +22,8 @@ class Progress:
         """What comes of steps up to this one was told before: a run that goes on tells its past again."""
         self.last_line = time.monotonic()
         if begun:
-            said = "is exported again" if begun == steps else f"goes on from step {begun}/{steps}"
-            print(f"{name}: {said}", flush=True)
+            message = "is exported again" if begun == steps else f"goes on from step {begun}/{steps}"
+            print(f"{name}: {message}", flush=True)
         self.bar = bar(name, steps, "step")
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
@@ -36,16 +36,16 @@ class Progress:
         self.reached = step
         losses = {name.removeprefix("loss/"): value for name, value in values.items() if name.startswith("loss/")}
         left = (self.steps - step) / values["steps_per_second"]
-        said = f"{values['images_per_second']:.0f} images/s, {_few(losses)}, {left:.0f} s left"
+        message = f"{values['images_per_second']:.0f} images/s, {_few(losses)}, {left:.0f} s left"
         if self.bar is not None:
             self.bar.n = step
-            self.bar.set_postfix_str(said)
+            self.bar.set_postfix_str(message)
             return
         now = time.monotonic()
         if now - self.last_line < SECONDS_BETWEEN_LINES and step < self.steps:
             return
         self.last_line = now
-        print(f"{self.name}: step {step}/{self.steps}, {said}", flush=True)
+        print(f"{self.name}: step {step}/{self.steps}, {message}", flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

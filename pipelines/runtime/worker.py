@@ -20,10 +20,10 @@ from gen.evaluation.reference import open_reference
 from gen.family import family_file, family_module
 from gen.figures.grid import grid, png
 from gen.training.checkpoint import FULL, Checkpoints
-from gen.training.journal import Diverged, Observer
+from gen.training.journal import Callback, Diverged
 from gen.training.scores import Score, score_of
 from gen.training.train import train
-from gen.training.workers import ALONE, Workers
+from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime.mailbox import Ended, Grid, Metrics
 
 GIVEN_UP = ("refused", "diverged", "broken")
@@ -56,19 +56,22 @@ def work(config: dict[str, Job]) -> None:
     job = config["job"]
     context = get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size())
-    observer = MailboxObserver(job.mailbox)
-    ended = perform(job, observer, workers)
-    if workers.first or ended.outcome in ("refused", "broken"):  # the first may wait in vain for one that has given up
-        observer.ended(ended)
+    callback = MailboxCallback(job.mailbox)
+    ended = run_job(job, callback, workers)
+    if workers.is_rank_zero or ended.outcome in (
+        "refused",
+        "broken",
+    ):  # the first may wait in vain for one that has given up
+        callback.ended(ended)
 
 
 def work_alone(job: Job) -> None:
     """Train, as the only worker."""
-    observer = MailboxObserver(job.mailbox)
-    observer.ended(perform(job, observer, ALONE))
+    callback = MailboxCallback(job.mailbox)
+    callback.ended(run_job(job, callback, SINGLE_PROCESS))
 
 
-def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
+def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
     """Do the job, as one of its workers, and say how it went. A trial of a sweep is the same job in another process."""
     torch.set_num_threads(job.run.compute.threads)
     checkpoints = Checkpoints(job.storage, job.name, job.identity)
@@ -77,7 +80,7 @@ def perform(job: Job, observer: Observer, workers: Workers) -> Ended:
             job.run,
             open_dataset(job.data),
             logging=job.logging,
-            observer=observer,
+            callback=callback,
             checkpoints=checkpoints,
             score=score_for(job),
             workers=workers,
@@ -112,14 +115,14 @@ def can_pass(error: Exception, family: Path) -> bool:
 def broken(job: Job, error: Exception, checkpoints: Checkpoints) -> Ended:
     """What is said of an error in the job's own code; the whole traceback is kept beside the checkpoints."""
     whole = "".join(traceback.format_exception(error))
-    said = blame(error, family_file(job.run.family))
+    message = blame(error, family_file(job.run.family))
     if isinstance(error, torch.OutOfMemoryError):
-        said += f"; the GPU's memory ran out: {LESS_MEMORY}"
+        message += f"; the GPU's memory ran out: {LESS_MEMORY}"
     try:
         checkpoints.put(TRACEBACK, whole.encode())
     except OSError as failed:
-        return Ended("broken", f"{said}; its traceback cannot be kept: {failed}", whole)
-    return Ended("broken", f"{said}; whole traceback: {checkpoints.root}/{TRACEBACK}", whole)
+        return Ended("broken", f"{message}; its traceback cannot be kept: {failed}", whole)
+    return Ended("broken", f"{message}; whole traceback: {checkpoints.root}/{TRACEBACK}", whole)
 
 
 def score_for(job: Job) -> Score:
@@ -128,7 +131,7 @@ def score_for(job: Job) -> Score:
     return score_of(model, open_reference(job.reference), job.score_samples, job.score_every)
 
 
-class MailboxObserver:
+class MailboxCallback:
     """The worker's end: a gen.training.journal.Observer that never waits for the driver."""
 
     def __init__(self, handle: Any) -> None:

@@ -32,7 +32,7 @@ from pipelines.reports.tables import with_spreads
 from pipelines.runtime.extraction import extract
 
 HOME = Path("evaluations")
-SHEET = 12
+PANEL = 12
 """Samples that are shown beside their nearest training images, so many of them each:"""
 NEIGHBOURS = 5
 SEARCHED = 1000
@@ -57,8 +57,8 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
     section = params.reference[run.dataset]
     models = trainings(trained(run.group, name)[0])
     if len(models) != run.seeds:
-        said = f"has {len(models)} trainings, runs.{name}.seeds says {run.seeds}"
-        raise InputError(f"{models[0]}: {said}; run dvc repro train@{name}")
+        message = f"has {len(models)} trainings, runs.{name}.seeds says {run.seeds}"
+        raise InputError(f"{models[0]}: {message}; run dvc repro train@{name}")
     pictures = out / "pictures"
     pictures.mkdir()
     dataset = open_dataset(Path("data/prepared") / run.dataset)
@@ -71,11 +71,11 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
     sampling = issubclass(family_module(described[0].family).Model, Samples)
     with progress(name, "samples", section.samples * section.seeds * len(models) * sampling) as move:
         for model in models:
-            with concerning(model):
+            with error_context(model):
                 numbers = over_draws(params, run, model, references, move) if sampling else {}
                 found.append(numbers | of_the_model(export.load(model), run, dataset, section, references))
     family = export.load(models[0])
-    with concerning(models[0]):
+    with error_context(models[0]):
         draw_pictures(pictures, family, run, dataset=dataset, section=section, reference=references[0])
     measured = evaluation.over_trainings(found)
     notes: dict[str, Any] = {
@@ -128,15 +128,15 @@ def over_draws(
         move=move,
     )
     found: list[dict[str, float]] = []
-    for seed, said in enumerate(drawn):
+    for seed, message in enumerate(drawn):
         found.append({})
-        for one, reference in zip(said, references, strict=True):
+        for one, reference in zip(message, references, strict=True):
             found[seed] |= evaluators.of_samples(one, reference, seed)
     return evaluation.over_seeds(found)
 
 
 @contextmanager
-def concerning(model: Path) -> Iterator[None]:
+def error_context(model: Path) -> Iterator[None]:
     """What is wrong inside the block is wrong with this model."""
     try:
         yield
@@ -195,7 +195,7 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
     sampler = Sampler(family, dataset, run.size)
     drawn = [sampler.draw(0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
     features = torch.cat([reference.extract(part).features for part in drawn])
-    shown, near = closest(features, reference.features("train"), SHEET, NEIGHBOURS)
+    shown, near = closest(features, reference.features("train"), PANEL, NEIGHBOURS)
     wanted = set(near.flatten().tolist())
     found: dict[int, torch.Tensor] = {}
     start = 0
@@ -216,8 +216,8 @@ def check_same_data(name: str, described: Trained, reference: Reference, dataset
         "model": described.dataset.digest,
     }
     if len(set(digests.values())) > 1:
-        said = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
-        raise InputError(f"{name}: of different data ({said}); run dvc repro evaluate@{name}")
+        message = ", ".join(f"{what} {digest[:8]}" for what, digest in digests.items())
+        raise InputError(f"{name}: of different data ({message}); run dvc repro evaluate@{name}")
     made, seen = ("x".join(map(str, image)) for image in (described.image, reference.described["image"]))
     if made != seen:
         raise InputError(f"{name}: makes {made} images, {reference.folder} has {seen}; run dvc repro evaluate@{name}")

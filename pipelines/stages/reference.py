@@ -90,8 +90,8 @@ def look_at(
             move=move,
             share=share,
         )
-    said = "".join(f", {key.replace('_', ' ')} {value}" for key, value in notes.items())
-    print(f"{HOME / dataset.name / extractor}: {images:,} images{said}")
+    message = "".join(f", {key.replace('_', ' ')} {value}" for key, value in notes.items())
+    print(f"{HOME / dataset.name / extractor}: {images:,} images{message}")
 
 
 def main(name: str, path: Path) -> None:

@@ -21,7 +21,7 @@ from gen.config.consistency import trial_run
 from gen.config.extractors import scoring_extractor
 from gen.config.load import load_params
 from gen.config.params import Compute, Params
-from gen.config.sweep import OF_MIXTURES, label, looks
+from gen.config.sweep import OF_MIXTURES, label, validation_scores
 from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
@@ -52,7 +52,7 @@ def extractor_of(metric: str, extractors: Sequence[str]) -> str:
     told = {
         metric: scoring_extractor(extractor)
         for extractor in extractors
-        for metric in looks(extractor)
+        for metric in validation_scores(extractor)
         if "/fid_" in metric
     }
     return told.get(metric, SCORING)
@@ -68,8 +68,8 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     HOME.mkdir(exist_ok=True)  # or say now, not after hours, that nothing can be written there
     inputs = open_inputs(sweep.dataset, extractor_of(sweep.metric, params.reference[sweep.dataset].extractors))
     if sweep.metric in OF_MIXTURES and inputs[0].mixture is None:
-        said = f"{sweep.dataset} is no mixture of modes; use validation/sliced_wasserstein"
-        raise InputError(f"{path}: sweeps.{name}.metric: {sweep.metric}: {said}")
+        message = f"{sweep.dataset} is no mixture of modes; use validation/sliced_wasserstein"
+        raise InputError(f"{path}: sweeps.{name}.metric: {sweep.metric}: {message}")
     check_networks(params, name, inputs[0])
     reference = full_reference(*inputs)
     compute = trial_run(params, name, next(sweep.grid()), 0).compute

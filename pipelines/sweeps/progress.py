@@ -42,11 +42,11 @@ class SweepProgress:
         records = self.table.records.values()
         gone = sum(record.reached if self.budget else record.gone for record in records)
         best = self.table.best
-        said = [f"{len(records) - self.table.done} running"]
-        said += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []
+        message = [f"{len(records) - self.table.done} running"]
+        message += [f"best {best.best[1]:.4g} ({label(best.trial.values)})"] if best and best.best else []
         made = gone - self.recalled
-        said += [f"{(now - self.start) / made * max(0, self.whole - gone):.0f} s left"] if made > 0 else []
-        return ", ".join(said)
+        message += [f"{(now - self.start) / made * max(0, self.whole - gone):.0f} s left"] if made > 0 else []
+        return ", ".join(message)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -26,8 +26,8 @@ def check_report(name: str, table: Table) -> None:
     """There is something to report. Raises InputError when all trials diverged, or none has a value of the metric."""
     trials = table.trials()
     if (ends := set(trials["outcome"])) <= {"diverged", "failed"}:
-        said = f"all {len(trials)} trials {' or '.join(sorted(ends))}"
-        raise InputError(f"sweeps.{name}: {said}; MLflow has their losses (make ui)")
+        message = f"all {len(trials)} trials {' or '.join(sorted(ends))}"
+        raise InputError(f"sweeps.{name}: {message}; MLflow has their losses (make ui)")
     if trials["best"].isna().all():
         known = sorted(column for column in table.results().columns if "/" in column)
         raise InputError(f"sweeps.{name}.metric: no trial has {table.sweep.metric}; they report {', '.join(known)}")
@@ -63,7 +63,7 @@ def best_point(table: Table, params: Path, points: pd.DataFrame, verdict: Winner
     """best.yaml: the values by path, how good they are and how surely, how far it was trained, and how to adopt it."""
     sweep, first, floor = table.sweep, points.iloc[0], verdict.floor
     values = table.values(int(first["point"]))
-    said = {
+    message = {
         "run": sweep.run,
         "values": values,
         "metric": sweep.metric,
@@ -80,7 +80,7 @@ def best_point(table: Table, params: Path, points: pd.DataFrame, verdict: Winner
         "found_with": dict(sweep.changes),
         "adopt": adopt(sweep, params, values),
     }
-    return yaml.safe_dump(said, sort_keys=False, width=1000)
+    return yaml.safe_dump(message, sort_keys=False, width=1000)
 
 
 def described(mean: float, sd: float) -> dict[str, float | None]:

@@ -15,10 +15,10 @@ from ray import tune
 
 from gen.errors import InputError
 from gen.training.checkpoint import Checkpoints
-from gen.training.workers import ALONE
+from gen.training.workers import SINGLE_PROCESS
 from pipelines.runtime.fit import Together, follow
 from pipelines.runtime.mailbox import Ended, Mailbox
-from pipelines.runtime.worker import Job, perform
+from pipelines.runtime.worker import Job, run_job
 
 FAILURE = "failure.json"
 """Beside a trial's checkpoints: why it could not be trained, of a fault that trying again does not mend."""
@@ -47,7 +47,7 @@ def train_and_report(job: Job, checkpoints: Checkpoints, reports: "Reports", max
     """
     checkpoints.put(FAILURE, b"{}")  # of an earlier start of the sweep
     alone = job.run.compute.workers == 1
-    ended = perform(job, reports, ALONE) if alone else several(job, reports, max_failures)
+    ended = run_job(job, reports, SINGLE_PROCESS) if alone else several(job, reports, max_failures)
     match ended.outcome:
         case "finished" | "diverged":
             checkpoints.end(max(checkpoints.steps(), default=0), ended.outcome)

@@ -32,7 +32,7 @@ class Halving(ASHAScheduler):
             metric=sweep.metric,
             mode=sweep.mode,
             max_t=sweep.steps,
-            grace_period=sweep.grace or 1,
+            grace_period=sweep.grace_period or 1,
             reduction_factor=2,
         )
 
@@ -198,5 +198,5 @@ def told(values: Mapping[str, float]) -> str:
 def reason(trial: Any) -> str:
     """The last line of the error that ended a trial."""
     error = trial.get_error()
-    said = str(error).strip().splitlines()[-1] if error is not None else "its process was lost"
-    return said.rpartition("InputError: ")[2]
+    message = str(error).strip().splitlines()[-1] if error is not None else "its process was lost"
+    return message.rpartition("InputError: ")[2]

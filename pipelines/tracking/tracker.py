@@ -107,8 +107,8 @@ class Tracker:
         except BaseException as error:
             if not self.over:
                 asked = isinstance(error, KeyboardInterrupt | SystemExit)
-                said = " ".join(masked(str(error)).split())[:1000] or type(error).__name__
-                self.end("KILLED" if asked else "FAILED", outcome="interrupted" if asked else said)
+                message = " ".join(masked(str(error)).split())[:1000] or type(error).__name__
+                self.end("KILLED" if asked else "FAILED", outcome="interrupted" if asked else message)
                 self.close()
             raise
 

@@ -155,7 +155,7 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
             "n_critic=5.326 penalty_weight=0.01].model.n_critic: input should be a valid integer",
         ),
-        (lambda p: p["sweeps"]["ring8_joint"].update(grace=800), "grace is less than steps"),
+        (lambda p: p["sweeps"]["ring8_joint"].update(grace_period=800), "grace is less than steps"),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.lr": [0.1]}),
             "space.model.lr: expected a section with values, low, high",
@@ -184,7 +184,10 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
             "ring8_clip.metric: validation/fid_coordinate: nothing that the extractors of reference.ring8 tell; known",
         ),
-        (lambda p: p["sweeps"]["ring8_joint"].update(grace=None), "grace is a number for asha, and null for none"),
+        (
+            lambda p: p["sweeps"]["ring8_joint"].update(grace_period=None),
+            "grace is a number for asha, and null for none",
+        ),
         (
             lambda p: p["sweeps"]["ring8_joint"].update(evaluate_every=300),
             "multiples of evaluate_every; got {'evaluate_every': 300, 'grace': 200, 'steps': 800}",
@@ -245,7 +248,7 @@ RUN = "digits_dcgan"
     ],
 )
 def test_a_mistake_is_named_with_its_address_and_remedy(
-    params: dict[str, Any], edit: Edit, said: str, tmp_path: Path
+    params: dict[str, Any], edit: Edit, message: str, tmp_path: Path
 ) -> None:
     edit(params)
     file = tmp_path / "params.yaml"
@@ -253,7 +256,7 @@ def test_a_mistake_is_named_with_its_address_and_remedy(
     with pytest.raises(InputError) as error:
         load_params(file)
     line = str(error.value)
-    assert said in line
+    assert message in line
     assert str(file) in line
     assert "\n" not in line
 
@@ -273,9 +276,9 @@ def test_params_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     text = "# Größe der Bilder, naïve\n" + (ROOT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
-    said = "import gen, locale; print(locale.getencoding()); gen.load_params('params.yaml')"
+    message = "import gen, locale; print(locale.getencoding()); gen.load_params('params.yaml')"
     done = subprocess.run(
-        [sys.executable, "-c", said],
+        [sys.executable, "-c", message],
         cwd=tmp_path,
         env=os.environ | ascii_only,
         capture_output=True,
@@ -385,7 +388,7 @@ def test_flat() -> None:
         ("latent", 2**63, r"input should be less than 2\*\*63"),
     ],
 )
-def test_numbers_that_torch_does_not_have_are_refused(setting: str, value: float, said: str) -> None:
-    with pytest.raises(InputError, match=rf"^runs\.x\.model\.{setting}: {said}") as refused:
+def test_numbers_that_torch_does_not_have_are_refused(setting: str, value: float, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^runs\.x\.model\.{setting}: {message}") as refused:
         check_family("gan", small("gan")[0] | {setting: value}, "runs.x.model")
     assert "\n" not in str(refused.value)

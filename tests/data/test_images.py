@@ -131,10 +131,10 @@ def test_all_damaged_pictures_are_named_at_once(mine: Path) -> None:
         (mine / "red" / f"x{i:02}.jpg").write_bytes(b"damaged")
     with pytest.raises(InputError) as caught:
         build(section())
-    said = str(caught.value)
-    assert "\n" not in said
-    assert [f"x{i:02}" in said for i in range(30)] == [True] * 20 + [False] * 10
-    assert said.endswith("; and 10 more; mend or remove it in mine, then dvc repro -s -f fetch@raw")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [f"x{i:02}" in message for i in range(30)] == [True] * 20 + [False] * 10
+    assert message.endswith("; and 10 more; mend or remove it in mine, then dvc repro -s -f fetch@raw")
     assert not Path("own").exists()
 
 

@@ -55,13 +55,15 @@ def test_a_row_keeps_together(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("layout", [{}, {"size": 6, "channels_last": True}])
 @pytest.mark.parametrize(("world", "batch", "index"), [(1, 16, 5), (2, 34, 8), (3, 42, 7), (4, 8, 37), (5, 700, 3)])
-def test_ranks_together_are_one(dataset: Dataset, world: int, batch: int, index: int, layout: dict[str, Any]) -> None:
+def test_ranks_together_are_one(
+    dataset: Dataset, world_size: int, batch: int, index: int, layout: dict[str, Any]
+) -> None:
     """Rank r has rows r::N, streamed or resident, however memory is laid out, across windows and epochs."""
     size = layout.get("size")
     whole = Loader(dataset, "train", batch=batch, seed=5, size=size, resident=True)[index]
-    for rank in range(world):
-        part = Loader(dataset, "train", batch=batch, seed=5, rank=rank, world=world, resident=False, **layout)
-        assert equal(part[index], whole.rows(slice(rank, None, world)))
+    for rank in range(world_size):
+        part = Loader(dataset, "train", batch=batch, seed=5, rank=rank, world_size=world_size, resident=False, **layout)
+        assert equal(part[index], whole.rows(slice(rank, None, world_size)))
 
 
 def test_random_access_equals_sequential(dataset: Dataset) -> None:
@@ -136,7 +138,7 @@ def test_what_a_loader_cannot_do(dataset: Dataset) -> None:
     with pytest.raises(InputError, match="size: 2 is smaller than the 2x3 images of numbered; give 3 or more"):
         Loader(dataset, "train", batch=8, seed=0, size=2)
     with pytest.raises(InputError, match="batch: 8 rows for 3 workers; give a positive multiple of 3"):
-        Loader(dataset, "train", batch=8, seed=0, world=3)
+        Loader(dataset, "train", batch=8, seed=0, world_size=3)
     with pytest.raises(InputError, match="no split 'test'; it has train"):
         Loader(dataset, "test", batch=8, seed=0)
 

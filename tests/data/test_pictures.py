@@ -97,9 +97,9 @@ def test_every_orientation_in_every_format(kind: str, number: int) -> None:
 
 
 def test_exif_counts_before_xmp_and_nonsense_does_not() -> None:
-    said = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6))
-    same(png(NOISE, said, chunk(b"eXIf", tiff(3))), NOISE[::-1, ::-1])
-    same(png(NOISE, said, chunk(b"eXIf", tiff(77))), np.rot90(NOISE, -1))
+    message = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6))
+    same(png(NOISE, message, chunk(b"eXIf", tiff(3))), NOISE[::-1, ::-1])
+    same(png(NOISE, message, chunk(b"eXIf", tiff(77))), np.rot90(NOISE, -1))
     same(png(NOISE, chunk(b"eXIf", b"II*\0" + b"\xff" * 9), chunk(b"zTXt", b"Raw profile type exif\0\0nothing")), NOISE)
 
 

@@ -58,10 +58,10 @@ def stage(workplace: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
     started = []
 
     def start() -> subprocess.Popen[str]:
-        with Path("said").open("a") as said:
+        with Path("said").open("a") as message:
             process = subprocess.Popen(
                 COMMAND,
-                stderr=said,
+                stderr=message,
                 text=True,
                 env=ENVIRONMENT,
                 preexec_fn=hear_interrupts,  # noqa: PLW1509
@@ -251,7 +251,7 @@ def points(**changes: Any) -> Chunk:
         (points(images=np.full((3, 2, 1, 1), np.nan, np.float32)), "coordinates are finite"),
     ],
 )
-def test_a_source_that_yields_something_else_is_told(chunk: Chunk, said: str) -> None:
+def test_a_source_that_yields_something_else_is_told(chunk: Chunk, message: str) -> None:
     check_chunk(points(), POINTS, 2, "moons")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         check_chunk(chunk, POINTS, 2, "moons")

@@ -249,12 +249,12 @@ def test_a_damaged_description_is_named(folder: Path, text: str | None, tmp_path
         ({"sha256": {}}, r"statistics\.safetensors: missing or damaged"),
     ],
 )
-def test_an_edited_description_is_named(folder: Path, changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_an_edited_description_is_named(folder: Path, changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     copy = tmp_path / "digits" / "classifier"
     shutil.copytree(folder, copy)
     describe(copy, changes)
     (copy / "statistics.safetensors").unlink() if changes == {"sha256": {}} else None
-    with pytest.raises(InputError, match=rf"^\S*/{said}[^\n]*; run dvc repro -s -f reference@digits$"):
+    with pytest.raises(InputError, match=rf"^\S*/{message}[^\n]*; run dvc repro -s -f reference@digits$"):
         open_reference(copy).features("test")
 
 
@@ -284,16 +284,16 @@ def test_an_edited_file_that_has_its_sha256_is_named(
 
 
 def describe(folder: Path, changes: dict[str, Any]) -> None:
-    said = json.loads((folder / "reference.json").read_text())
-    (folder / "reference.json").write_text(json.dumps(said | changes))
+    message = json.loads((folder / "reference.json").read_text())
+    (folder / "reference.json").write_text(json.dumps(message | changes))
 
 
 def test_what_an_extractor_refuses(reference: Reference) -> None:
     good = torch.zeros(2, 1, 16, 16)
     broken = good.clone()
     broken[1, 0, 3, 3] = float("nan")
-    for bad, said in ((good[:, :, :8], "of shape 1x8x16"), (good + 2, r"values up to 2"), (broken, "not finite")):
-        with pytest.raises(InputError, match=said):
+    for bad, message in ((good[:, :, :8], "of shape 1x8x16"), (good + 2, r"values up to 2"), (broken, "not finite")):
+        with pytest.raises(InputError, match=message):
             reference.extract(bad)
     for extract in (CoordinateExtractor(), PixelExtractor(ImageShape(3, 16, 16))):
         with pytest.raises(InputError, match="of shape 1x16x16"):
@@ -318,17 +318,17 @@ def test_a_classifier_needs_its_own_shape(datasets: dict[str, Dataset]) -> None:
 def test_a_split_of_no_images(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "digits" / "classifier"
     shutil.copytree(folder, copy)
-    said = json.loads((copy / "reference.json").read_text())
-    (copy / "reference.json").write_text(json.dumps(said | {"rows": {"train": 1300, "validation": 200, "test": 0}}))
+    message = json.loads((copy / "reference.json").read_text())
+    (copy / "reference.json").write_text(json.dumps(message | {"rows": {"train": 1300, "validation": 200, "test": 0}}))
     with pytest.raises(InputError, match="digits: split 'test' has fewer than 2 images"):
         open_reference(copy).features("test")
 
 
 def test_what_reference_json_says(reference: Reference, folder: Path) -> None:
-    said = json.loads((folder / "reference.json").read_text())
-    assert said["extractor"] == reference.name == "classifier"
-    assert said["rows"] == {"train": 1300, "validation": 200, "test": 297}
-    assert said["test_accuracy"] == 0.9
+    message = json.loads((folder / "reference.json").read_text())
+    assert message["extractor"] == reference.name == "classifier"
+    assert message["rows"] == {"train": 1300, "validation": 200, "test": 297}
+    assert message["test_accuracy"] == 0.9
     assert moments(gather(reference.features("test"))).samples == 297
 
 

@@ -58,11 +58,11 @@ def random_weights() -> dict[str, Tensor]:
 def main(folder: Path, weights: Path, images: Path, output: Path) -> None:
     extract = network(folder, weights)
     resize = port(folder, "interpolate_compat_tensorflow").interpolate_bilinear_2d_like_tensorflow1x
-    said = []
+    message = []
     for batch in torch.load(images):
         resized = resize(batch.float(), size=(299, 299), align_corners=False)
-        said.append((resized, *(extract(batch) if batch.shape[1] == 3 else ())))
-    torch.save(said, output)
+        message.append((resized, *(extract(batch) if batch.shape[1] == 3 else ())))
+    torch.save(message, output)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def published(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[t
     torch.save([pixels(*shape) for shape in SHAPES], folder / "images.pt")
     paths = [folder, weights, folder / "images.pt", folder / "said.pt"]
     subprocess.run([sys.executable, "-m", "tests.extractors.port", *paths], cwd=ROOT, check=True)
-    said: list[tuple[Tensor, ...]] = torch.load(folder / "said.pt")
-    return said
+    message: list[tuple[Tensor, ...]] = torch.load(folder / "said.pt")
+    return message
 
 
 @torch.inference_mode()
@@ -190,13 +190,13 @@ def test_other_weight_files_are_refused_unread(weights: Path, tmp_path: Path, mo
     truncated.write_bytes(weights.read_bytes()[:1000])
     with other.open("wb") as file:
         file.truncate(inception.WEIGHTS_BYTES)
-    said = {
+    message = {
         missing: "no Inception weights",
         tmp_path: "no Inception weights",
         truncated: "1,000 bytes",
         other: "sha256",
     }
-    for path, reason in said.items():
+    for path, reason in message.items():
         with pytest.raises(InputError) as refusal:
             load_inception(path)
         message = str(refusal.value)

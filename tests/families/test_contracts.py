@@ -86,13 +86,13 @@ def test_losses_are_finite_scalars_of_full_precision(name: str, image: ImageShap
     for update in family.updates():
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             losses = update.loss(batch(image), Noise(update.name, rows=ROWS))
-        assert set(update.moves) <= set(losses)
+        assert set(update.optimizer_steps) <= set(losses)
         for loss in losses.values():
             assert loss.shape == ()
             assert loss.dtype == torch.float32
             assert loss.isfinite()
         minimised = {name for name, loss in losses.items() if loss.requires_grad}
-        assert minimised == set(update.moves), "a loss that is only looked at should be detached"
+        assert minimised == set(update.optimizer_steps), "a loss that is only looked at should be detached"
 
 
 @every_form
@@ -101,15 +101,15 @@ def test_every_loss_moves_its_parameters_and_no_others(name: str, image: ImageSh
     for update in family.updates():
         before = parameters(family)
         gradients = {
-            loss: torch.autograd.grad(value, list(update.moves[loss].params), retain_graph=True)
+            loss: torch.autograd.grad(value, list(update.optimizer_steps[loss].params), retain_graph=True)
             for loss, value in update.loss(batch(image), Noise(update.name, rows=ROWS)).items()
-            if loss in update.moves
+            if loss in update.optimizer_steps
         }
         assert all(gradient.isfinite().all() for each in gradients.values() for gradient in each)
         assert all(sum(float(gradient.abs().sum()) for gradient in each) > 0 for each in gradients.values())
         make(update, image)
         moved = {name for name, param in family.named_parameters() if not torch.equal(param, before[name])}
-        mine = {id(param) for move in update.moves.values() for param in move.params}
+        mine = {id(param) for move in update.optimizer_steps.values() for param in move.params}
         named = {name for name, param in family.named_parameters() if id(param) in mine}
         assert moved <= named
         assert len(moved) > len(named) / 2
@@ -118,7 +118,9 @@ def test_every_loss_moves_its_parameters_and_no_others(name: str, image: ImageSh
 @every_form
 def test_moves_own_every_parameter_once(name: str, image: ImageShape) -> None:
     family = build(name, image)
-    owned = [id(param) for update in family.updates() for move in update.moves.values() for param in move.params]
+    owned = [
+        id(param) for update in family.updates() for move in update.optimizer_steps.values() for param in move.params
+    ]
     assert sorted(owned) == sorted(id(param) for _, param in family.named_parameters())
 
 
@@ -231,7 +233,7 @@ def parameters(family: Family) -> dict[str, Tensor]:
 def make(update: Update, image: ImageShape) -> None:
     """Make one update, as the loop does."""
     losses = update.loss(batch(image), Noise("make", rows=ROWS))
-    for name, move in update.moves.items():
+    for name, move in update.optimizer_steps.items():
         optimizer = move.optimizer(move.params)
         for param, gradient in zip(
             move.params, torch.autograd.grad(losses[name], list(move.params), retain_graph=True), strict=True
@@ -240,4 +242,4 @@ def make(update: Update, image: ImageShape) -> None:
         optimizer.step()
         optimizer.zero_grad()
     with torch.no_grad():
-        update.after(losses)
+        update.post_step(losses)

@@ -11,8 +11,8 @@ from tests.families.small import IMAGES, POINTS, build, small
 
 def losses(family: Family, update: int, batch: Batch | None = None) -> dict[str, float]:
     batch = batch or Batch(Noise("x", rows=8).uniform(*POINTS), torch.zeros(8, dtype=torch.int64))
-    said = family.updates()[update].loss(batch, Noise("z", rows=8))
-    return {name: loss.item() for name, loss in said.items()}
+    message = family.updates()[update].loss(batch, Noise("z", rows=8))
+    return {name: loss.item() for name, loss in message.items()}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,10 @@ def test_the_opponent_moves_first_and_as_often_as_asked(name: str, setting: str)
     opponent, generator = build(name, **{setting: 3}).updates()
     assert [opponent.repeats(step) for step in range(3)] == [3, 3, 3]
     assert generator.repeats(0) == 1
-    assert [move.ema for move in (*opponent.moves.values(), *generator.moves.values())] == [False, True]
+    assert [move.ema for move in (*opponent.optimizer_steps.values(), *generator.optimizer_steps.values())] == [
+        False,
+        True,
+    ]
 
 
 def test_gan_s_two_losses_differ_by_the_mean_logit() -> None:
@@ -82,8 +85,8 @@ def test_wgan_s_critic_warms_up_as_in_the_published_code() -> None:
 
 
 def test_wgan_gp_s_loss_is_the_sum_of_its_parts() -> None:
-    said = losses(build("wgan_gp", POINTS, penalty_weight=7.0), 0)
-    assert said["critic"] == pytest.approx(7 * said["penalty"] - said["wasserstein"], rel=1e-5)
+    message = losses(build("wgan_gp", POINTS, penalty_weight=7.0), 0)
+    assert message["critic"] == pytest.approx(7 * message["penalty"] - message["wasserstein"], rel=1e-5)
 
 
 def test_wgan_gp_refuses_batch_norm() -> None:
@@ -125,19 +128,19 @@ def distance(family: Family, mode: torch.Tensor) -> float:
 def train(family: Family, mode: torch.Tensor, steps: int, rows: int = 64) -> None:
     """The loop of gen.training.loop, bare."""
     updates = family.updates()
-    moves = [(update, name, move) for update in updates for name, move in update.moves.items()]
-    optimizers = {name: move.optimizer(move.params) for _, name, move in moves}
+    optimizer_steps = [(update, name, move) for update in updates for name, move in update.optimizer_steps.items()]
+    optimizers = {name: move.optimizer(move.params) for _, name, move in optimizer_steps}
     for step in range(steps):
         for update in updates:
             for repetition in range(update.repeats(step)):
                 key = (step, update.name, repetition)
                 points = mode + 0.05 * Noise("data", *key, rows=rows).normal(2)
                 batch = Batch(points[:, :, None, None], torch.zeros(rows, dtype=torch.int64))
-                said = update.loss(batch, Noise(*key, rows=rows))
-                for name, move in update.moves.items():
-                    gradients = torch.autograd.grad(said[name], list(move.params))
+                message = update.loss(batch, Noise(*key, rows=rows))
+                for name, move in update.optimizer_steps.items():
+                    gradients = torch.autograd.grad(message[name], list(move.params))
                     for param, gradient in zip(move.params, gradients, strict=True):
                         param.grad = gradient
                     optimizers[name].step()
                 with torch.no_grad():
-                    update.after(said)
+                    update.post_step(message)

@@ -83,12 +83,12 @@ def test_losses_by_hand(name: str) -> None:
             return torch.where(torch.isclose(images, decode(z)).flatten(1).all(1), -1.0, 2.0)
 
     family.discriminator = Sure()
-    said = update.loss(batch, Noise("z", rows=8))
+    message = update.loss(batch, Noise("z", rows=8))
     softplus = {x: math.log1p(math.exp(x)) for x in (-2, -1, 1, 2)}
-    assert said["discriminator"].item() == pytest.approx(softplus[-2] + softplus[-1], rel=1e-6)
-    assert said["generator"].item() == pytest.approx(softplus[2] + softplus[1], rel=1e-6)
-    assert set(update.moves) == {"discriminator", "generator"}
-    assert [move.ema for move in update.moves.values()] == [False, True]
+    assert message["discriminator"].item() == pytest.approx(softplus[-2] + softplus[-1], rel=1e-6)
+    assert message["generator"].item() == pytest.approx(softplus[2] + softplus[1], rel=1e-6)
+    assert set(update.optimizer_steps) == {"discriminator", "generator"}
+    assert [move.ema for move in update.optimizer_steps.values()] == [False, True]
 
 
 def test_only_ali_draws_noise_for_its_encodings() -> None:
@@ -123,7 +123,7 @@ def test_learns_to_invert_itself(name: str) -> None:
     family = build(name, POINTS, width=64, dropout=0.0, lr=2e-4, discriminator_lr=2e-3, latent=2).train()
     assert isinstance(family, Inference)
     (update,) = family.updates()
-    optimizers = {key: move.optimizer(move.params) for key, move in update.moves.items()}
+    optimizers = {key: move.optimizer(move.params) for key, move in update.optimizer_steps.items()}
     held = Batch(0.3 * Noise("held", rows=500).normal(2)[:, :, None, None], torch.zeros(500, dtype=torch.int64)).images
 
     def error() -> float:
@@ -136,12 +136,12 @@ def test_learns_to_invert_itself(name: str) -> None:
     before = error()
     for step in range(1500):
         points = 0.3 * Noise("data", step, rows=128).normal(2)[:, :, None, None]
-        said = update.loss(Batch(points, torch.zeros(128, dtype=torch.int64)), Noise("z", step, rows=128))
+        message = update.loss(Batch(points, torch.zeros(128, dtype=torch.int64)), Noise("z", step, rows=128))
         gradients = {
-            key: torch.autograd.grad(said[key], list(move.params), retain_graph=True)
-            for key, move in update.moves.items()
+            key: torch.autograd.grad(message[key], list(move.params), retain_graph=True)
+            for key, move in update.optimizer_steps.items()
         }
-        for key, move in update.moves.items():
+        for key, move in update.optimizer_steps.items():
             for param, gradient in zip(move.params, gradients[key], strict=True):
                 param.grad = gradient
             optimizers[key].step()

@@ -213,6 +213,6 @@ NAN = torch.tensor([0.0, float("nan")])
         (gaussian(torch.zeros(2), torch.tensor([[1.0, 2.0], [2.0, 1.0]])), "eigenvalue of the correlations is -1"),
     ],
 )
-def test_moments_of_no_samples(broken: Moments, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_moments_of_no_samples(broken: Moments, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         frechet_distance(SOUND, broken)

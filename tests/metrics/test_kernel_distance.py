@@ -106,6 +106,6 @@ NAN = torch.full((3, 8), float("nan"))
         (draw(5), draw(5), {"size": 1}, "size: 1"),
     ],
 )
-def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         kernel_distance(real, generated, **options)

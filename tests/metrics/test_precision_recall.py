@@ -103,6 +103,6 @@ def test_swapping_the_sets_swaps_the_measures() -> None:
         (draw(9), draw(9), {"block": 0}, "block: 0"),
     ],
 )
-def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_input(real: Tensor, generated: Tensor, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         precision_recall(real, generated, **options)

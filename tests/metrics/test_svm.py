@@ -158,9 +158,9 @@ def test_it_repeats_to_the_bit() -> None:
 def test_many_machines_say_what_each_says() -> None:
     x, labels = problem(5000, 6, 3)
     machines = fit(x[:60], labels[:60], 3, [1e-3, 1.0])
-    said = predict(machines, x)
+    message = predict(machines, x)
     for index, (w, b) in enumerate(zip(*machines, strict=True)):
-        assert torch.equal(said[index], (x @ w + b).argmax(1))
+        assert torch.equal(message[index], (x @ w + b).argmax(1))
     assert predict(Machines(*(part.float() for part in machines)), x.float()).shape == (2, 5000)
 
 
@@ -310,18 +310,18 @@ def test_neighbours_are_scikit_learns(digits: tuple[Labelled, Labelled, Labelled
 
 
 def test_error_percents() -> None:
-    said = torch.tensor([[0, 1, 2, 3], [0, 0, 0, 0]])
-    assert error_percents(said, torch.tensor([0, 1, 2, 2])) == [25, 75]
+    message = torch.tensor([[0, 1, 2, 3], [0, 0, 0, 0]])
+    assert error_percents(message, torch.tensor([0, 1, 2, 2])) == [25, 75]
 
 
 def test_bad_input_of_the_protocol(digits: tuple[Labelled, Labelled, Labelled]) -> None:
     pool, validation, test = digits
 
     def refused(
-        said: str, pool: Labelled = pool, test: Labelled = test, rule: Rule = "at_random", **sizes: int
+        message: str, pool: Labelled = pool, test: Labelled = test, rule: Rule = "at_random", **sizes: int
     ) -> None:
         protocol = TINY.model_copy(update=sizes)
-        with pytest.raises(InputError, match=said) as raised:
+        with pytest.raises(InputError, match=message) as raised:
             semi_supervised_svm(pool, validation, test, 10, rule=rule, protocol=protocol)
         assert "\n" not in str(raised.value)
 

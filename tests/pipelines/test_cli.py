@@ -58,8 +58,8 @@ def test_a_stage_is_a_subcommand(photos: Path) -> None:
 
 def test_own_pictures_get_their_entries(photos: Path) -> None:
     before = Path("params.yaml").read_text().splitlines()
-    said = add_entries(photos, None, 32, Path("params.yaml"))
-    assert said.splitlines() == [
+    message = add_entries(photos, None, 32, Path("params.yaml"))
+    assert message.splitlines() == [
         "params.yaml: datasets.photos (40 pictures of 2 classes), reference.photos and runs.photos_dcgan are added",
         "now: dvc repro evaluate@photos_dcgan",
     ]

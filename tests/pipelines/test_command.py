@@ -81,10 +81,10 @@ def test_an_address_where_no_ray_answers_is_refused_within_seconds(
         settings = Cluster(address=address if source == "cluster.address" else None, storage="s", max_failures=0)
         start = time.monotonic()
         refused = pytest.raises(InputError, match=f"^{source}: no Ray at {address}: nothing answered")
-        with refused as said, cluster.joined(settings):
+        with refused as message, cluster.joined(settings):
             pass
     assert time.monotonic() - start < 10
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(message.value)
 
 
 def test_an_experiment_in_a_temporary_folder_keeps_its_run_in_the_checkout(

@@ -24,10 +24,10 @@ from tests.training.tiny import logging, prepared, run_of
 def trained(run: Run, name: str, dataset: Dataset) -> None:
     """A model as the stage train@ leaves it, as far as this stage reads it."""
     watcher = Watcher()
-    family = train(run, dataset, logging=logging(), observer=watcher)
+    family = train(run, dataset, logging=logging(), callback=watcher)
     folder = Path("models/toys") / name
     export.save(folder / "last", family, run.family, run.model, DataSpec(dataset.shape))
-    write_curves(folder / "curves", [{"step": step, **values} for step, values in watcher.said])
+    write_curves(folder / "curves", [{"step": step, **values} for step, values in watcher.message])
 
 
 @pytest.fixture

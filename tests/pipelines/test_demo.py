@@ -12,8 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_stages_are_numbered(capsys: pytest.CaptureFixture[str]) -> None:
-    said = ["Stage 'fetch@digits' didn't change, skipping\n", "Running stage 'train@digits_gan':\n", "> python -m x\n"]
-    assert counted(said, 9) == {"train@digits_gan"}
+    message = [
+        "Stage 'fetch@digits' didn't change, skipping\n",
+        "Running stage 'train@digits_gan':\n",
+        "> python -m x\n",
+    ]
+    assert counted(message, 9) == {"train@digits_gan"}
     assert capsys.readouterr().out.splitlines() == [
         "stage 1 of 9: fetch@digits is up to date",
         "stage 2 of 9: train@digits_gan",

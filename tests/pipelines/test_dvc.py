@@ -39,7 +39,7 @@ class Checkout(Workplace):
 
     def __init__(self, folder: Path, cluster: str) -> None:
         super().__init__(folder, cluster)
-        self.said = folder.with_name("said.txt")
+        self.message = folder.with_name("said.txt")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment |= {"PYTHONPATH": str(folder), "PATH": path, "DVC_NO_ANALYTICS": "1"}
         # As in a container: DVC takes sh then, which may stay between it and its stages.
@@ -65,7 +65,7 @@ class Checkout(Workplace):
     def start_dvc(self, *words: str) -> "subprocess.Popen[bytes]":
         """A DVC command; what it says is in `said.txt` beside the copy, where a terminal would outlive it too."""
         command = [Path(sys.executable).with_name("dvc"), *words]
-        with self.said.open("wb") as file:
+        with self.message.open("wb") as file:
             return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=file, stderr=file)
 
     def dvc(self, *words: str) -> str:
@@ -129,8 +129,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Checkout
 
 
 def test_the_papers_stages_are_those_of_dvc_yaml(checkout: Checkout) -> None:
-    said = "run gen full-size"
-    assert (ROOT / "paper/dvc.yaml").read_text() == full_size((ROOT / "dvc.yaml").read_text()), said
+    message = "run gen full-size"
+    assert (ROOT / "paper/dvc.yaml").read_text() == full_size((ROOT / "dvc.yaml").read_text()), message
     graph = checkout.dvc("dag", "--dot", "paper/dvc.yaml:train@mnist_dcgan")
     assert '"code" -> "paper/dvc.yaml:train@mnist_dcgan"' in graph
 
@@ -243,8 +243,8 @@ def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
 def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> None:
     with checkout.edited():
         before = checkout.weights("ring_gan")
-        said = checkout.dvc("exp", "run", "-n", "faster", "-S", "runs.ring_gan.model.lr=0.003", "train@ring_gan")
-        assert re.findall(r"Running stage '(\S+)'", said) == ["train@ring_gan"]
+        message = checkout.dvc("exp", "run", "-n", "faster", "-S", "runs.ring_gan.model.lr=0.003", "train@ring_gan")
+        assert re.findall(r"Running stage '(\S+)'", message) == ["train@ring_gan"]
         assert checkout.weights("ring_gan") != before
 
         rows = list(csv.DictReader(io.StringIO(checkout.dvc("exp", "show", "--csv", "--no-pager"))))
@@ -289,8 +289,8 @@ def killed_half_way(checkout: Checkout, name: str) -> psutil.Process:
     dvc = checkout.start_dvc("repro", f"train@{name}")
     end = time.monotonic() + 240
     while not list(checkout.folder.glob(f"storage/{name}-*/step_*/manifest.json")):
-        assert dvc.poll() is None, checkout.said.read_text()
-        assert time.monotonic() < end, checkout.said.read_text()
+        assert dvc.poll() is None, checkout.message.read_text()
+        assert time.monotonic() < end, checkout.message.read_text()
         time.sleep(0.05)
     children = psutil.Process(dvc.pid).children(recursive=True)
     stage = next(child for child in children if cmdline(child)[2:3] == ["train"])
@@ -308,7 +308,7 @@ def test_a_second_repro_right_after_a_sigterm_goes_on_alone(checkout: Checkout) 
         while second.poll() is None:
             most = max(most, len(training_workers()))
             time.sleep(0.1)
-        assert second.returncode == 0, checkout.said.read_text()
+        assert second.returncode == 0, checkout.message.read_text()
         assert not orphan.is_running()
         assert most == 1
         assert (
@@ -340,8 +340,8 @@ def test_a_run_that_dvc_did_not_take_over_is_exported_again(checkout: Checkout) 
         dvc = checkout.start_dvc("repro", "train@late")
         end = time.monotonic() + 240
         while not any("finished" in note.read_text() for note in checkout.folder.glob("storage/late-*/run.json")):
-            assert dvc.poll() is None, checkout.said.read_text()
-            assert time.monotonic() < end, checkout.said.read_text()
+            assert dvc.poll() is None, checkout.message.read_text()
+            assert time.monotonic() < end, checkout.message.read_text()
             time.sleep(0.005)
         children = psutil.Process(dvc.pid).children(recursive=True)
         dvc.kill()

@@ -170,9 +170,9 @@ def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPat
     assert drawn == [(seed, rows) for seed in (0, 1) for rows in (slice(0, 250), slice(250, 300))]
     assert moved == [250, 50, 250, 50]
     assert extraction._loaded_model.cache_info().misses == 1
-    for seed, said in enumerate(found):
+    for seed, message in enumerate(found):
         images = torch.arange(300.0)[:, None] + 1000 * seed
-        for factor, one in zip((2, 3), said, strict=True):
+        for factor, one in zip((2, 3), message, strict=True):
             assert torch.equal(one.features, factor * images)
             assert torch.equal(one.logits, -images)
 
@@ -374,13 +374,13 @@ CLASSIFIER = "extractors/classifier"
         ("protocol", "trainings", [], ".trainings: "),
     ],
 )
-def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: str, value: Any, said: str) -> None:
+def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: str, value: Any, message: str) -> None:
     path = compared.folder / "evaluations" / "tiny" / "dcgan" / f"{name}.json"
     with changed(path, edited(path, address, value)):
         line = compared.refused("compare", "tiny")
     assert line.startswith("error: evaluations/tiny/dcgan/")
     assert f"{name}.json" in line
-    assert said in line
+    assert message in line
     assert line.endswith("; run dvc repro -s -f evaluate@dcgan\n")
 
 
@@ -389,7 +389,7 @@ def test_what_is_not_compared(compared: Workplace) -> None:
     home, models = compared.folder / "evaluations" / "tiny", compared.folder / "models" / "tiny"
     metrics, protocol = home / "dcgan" / "metrics.json", home / "dcgan" / "protocol.json"
     curve = models / "dcgan" / "curves" / "fid_classifier.csv"
-    for path, text, said in (
+    for path, text, message in (
         (protocol, edited(protocol, "samples", 301), "evaluated otherwise than ali; run dvc repro evaluate@dcgan"),
         (
             protocol,
@@ -403,7 +403,7 @@ def test_what_is_not_compared(compared: Workplace) -> None:
         (curve, "", "fid_classifier.csv: damaged; run dvc repro -s -f train@dcgan"),
     ):
         with changed(path, text):
-            assert said in compared.refused("compare", "tiny")
+            assert message in compared.refused("compare", "tiny")
     other = home / "ali" / "metrics.json"
     with changed(other, edited(other, "fid_classifier", ...)), changed(metrics, edited(metrics, "fid_classifier", ...)):
         assert "ali/metrics.json: lacks what ranks runs; run dvc repro -s" in compared.refused("compare", "tiny")
@@ -454,7 +454,7 @@ def test_few_labels_on_untrained_features(compared: Workplace) -> None:
     assert built.here("compare", "tiny").returncode == 0
     assert "svm error percent at random few" in (built.folder / "comparisons" / "tiny" / "table.md").read_text()
     protocol = out / "protocol.json"
-    for text, said in (
+    for text, message in (
         (
             edited(protocol, "weights_sha256", ["0" * 64]),
             "svm/ali: of other weights than models/tiny/ali has; run dvc repro",
@@ -463,7 +463,7 @@ def test_few_labels_on_untrained_features(compared: Workplace) -> None:
         (None, "svm/ali/protocol.json: missing; run dvc repro svm@ali"),
     ):
         with changed(protocol, text):
-            assert said in built.refused("compare", "tiny")
+            assert message in built.refused("compare", "tiny")
     assert "|ALI+L2-SVM|svhn|19.14|0.50|" in (out / "report.md").read_text().replace(" ", "")
     write(built, REFERENCE, FEW | {"name": "half", "labelled": 1000, "validation": 1000})
     assert "protocol 'half' needs 1000: give more, or give params a protocol of its own" in built.refused("svm", "ali")
@@ -478,12 +478,12 @@ def test_a_model_of_other_data_is_refused(built: Workplace) -> None:
     path.write_text(was.replace(json.loads(was)["dataset"]["digest"], "f" * 64))
     before = evaluated(built, "dcgan") if (built.folder / "evaluations" / "tiny" / "dcgan").exists() else None
     assert "dcgan: of different data (prepared data " in built.refused("evaluate", "dcgan")
-    for edited, said in (
+    for edited, message in (
         (was.replace('"run": "dcgan"', '"run": "ali"'), "model.json: the model of run 'ali'; run dvc repro -s -f"),
         (was.replace('"attempt"', '"attmpt"'), "model.json.attempt: missing; Names the MLflow run.; run dvc repro"),
     ):
         path.write_text(edited)
-        assert said in built.refused("evaluate", "dcgan")
+        assert message in built.refused("evaluate", "dcgan")
     path.write_text(was)
     if before is not None:
         assert evaluated(built, "dcgan") == before
@@ -491,9 +491,9 @@ def test_a_model_of_other_data_is_refused(built: Workplace) -> None:
 
 def test_a_model_of_another_size_is_refused(built: Workplace) -> None:
     untrained(built.folder, "dcgan", size=32)
-    said = built.refused("evaluate", "dcgan")
+    message = built.refused("evaluate", "dcgan")
     untrained(built.folder, "dcgan")
-    assert "dcgan: makes 1x32x32 images, data/reference/digits/classifier has 1x16x16; run dvc repro evalu" in said
+    assert "dcgan: makes 1x32x32 images, data/reference/digits/classifier has 1x16x16; run dvc repro evalu" in message
 
 
 def test_a_diverged_model_gets_no_number(built: Workplace) -> None:
@@ -506,8 +506,8 @@ def test_a_diverged_model_gets_no_number(built: Workplace) -> None:
     settings, image = small("dcgan", IMAGES)
     export.save(built.folder / "models" / "tiny" / "dcgan", model, "dcgan", settings, DataSpec(image), **notes)
     shutil.rmtree(built.folder / "evaluations" / "tiny" / "dcgan", ignore_errors=True)
-    said = built.refused("evaluate", "dcgan")
-    assert re.search("models/tiny/dcgan: .*weights.safetensors: .* not finite: the model has diverged", said)
+    message = built.refused("evaluate", "dcgan")
+    assert re.search("models/tiny/dcgan: .*weights.safetensors: .* not finite: the model has diverged", message)
     assert not (built.folder / "evaluations" / "tiny" / "dcgan").exists()
     untrained(built.folder, "dcgan")
 
@@ -519,9 +519,9 @@ def test_an_encoder_that_diverged_gets_no_number(built: Workplace) -> None:
         if name.startswith("encoder") and value.is_floating_point():
             value.fill_(torch.nan)
     save_file(weights, folder / "weights.safetensors")
-    said = built.refused("evaluate", "ali")
+    message = built.refused("evaluate", "ali")
     untrained(built.folder, "ali")
-    assert re.search("models/tiny/ali: .*weights.safetensors: encoder.* not finite: the model has diverged", said)
+    assert re.search("models/tiny/ali: .*weights.safetensors: encoder.* not finite: the model has diverged", message)
 
 
 def test_missing_weights_and_missing_labels_are_one_line(built: Workplace) -> None:

@@ -27,9 +27,9 @@ def table(*rows: tuple[str, float, float]) -> pd.DataFrame:
     ],
 )
 def test_a_lead_exceeds_the_spreads(second: float, floor: Floor | None, leads: bool) -> None:
-    said = verdict(table(("a", 10.0, 1.5), ("b", second, 2.0)), "fid", floor)
-    assert said.leader == ("a" if leads else None)
-    assert said.said.startswith("a leads" if leads else "No run leads")
+    message = verdict(table(("a", 10.0, 1.5), ("b", second, 2.0)), "fid", floor)
+    assert message.leader == ("a" if leads else None)
+    assert message.message.startswith("a leads" if leads else "No run leads")
 
 
 def test_runs_at_the_floor_are_not_told_apart() -> None:
@@ -39,12 +39,12 @@ def test_runs_at_the_floor_are_not_told_apart() -> None:
 
 
 def test_one_training_leads_nothing() -> None:
-    said = verdict(table(("a", 1.0, math.nan), ("b", 100.0, math.nan)), "fid", FLOOR)
-    assert said.leader is None
-    assert "each run was trained with one seed" in said.said
+    message = verdict(table(("a", 1.0, math.nan), ("b", 100.0, math.nan)), "fid", FLOOR)
+    assert message.leader is None
+    assert "each run was trained with one seed" in message.message
     mixed = verdict(table(("a", 1.0, 0.1), ("b", 100.0, math.nan)), "fid", FLOOR)
     assert mixed.leader is None
-    assert "b was trained with one seed" in mixed.said
+    assert "b was trained with one seed" in mixed.message
     assert verdict(table(("a", 1.0, 0.1)), "fid", FLOOR).leader is None
 
 

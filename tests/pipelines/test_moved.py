@@ -36,8 +36,8 @@ def test_artifacts_go_with_a_checkout_that_moves(
     first.rename(second)
     monkeypatch.chdir(second)
     store = connect()
-    said = capsys.readouterr().out
-    assert said == f"tracking: was in {first}; MLflow's paths of artifacts are now those of {second}\n"
+    message = capsys.readouterr().out
+    assert message == f"tracking: was in {first}; MLflow's paths of artifacts are now those of {second}\n"
     store.log_text(run, "after", "second.txt")
     newer = store.create_run(experiment_id(store, "digits")).info.run_id
     store.log_text(newer, "after", "third.txt")

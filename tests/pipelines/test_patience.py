@@ -62,12 +62,12 @@ def test_an_object_store_that_cannot_be_reached_is_named_without_its_secret(caps
         status = command.run(lambda: print(Checkpoints(url, "run", "ab" * 32).begin(8, fresh=False)))
     assert time.monotonic() - started < 60
     assert status == 1
-    said = capsys.readouterr().err
-    assert said.startswith("error: cluster.storage: bucket/folder/run-")
-    assert "cannot be read" in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: cluster.storage: bucket/folder/run-")
+    assert "cannot be read" in message
+    assert message.count("\n") == 1
     with as_before():
         command.run(lambda: print(Checkpoints("foo://KEY:SECRET@bucket", "run", "ab" * 32)))
-    said = capsys.readouterr().err
-    assert said.startswith("error: cluster.storage: foo://***@bucket: ")
-    assert "SECRET" not in said
+    message = capsys.readouterr().err
+    assert message.startswith("error: cluster.storage: foo://***@bucket: ")
+    assert "SECRET" not in message

@@ -53,7 +53,7 @@ def sweep_of(space: dict[str, Any] | None = None, **changes: Any) -> dict[str, A
         "points": None,
         "budget": None,
         "scheduler": "none",
-        "grace": None,
+        "grace_period": None,
         "concurrency": 2,
         **changes,
     }
@@ -111,9 +111,9 @@ def wait_for(condition: Any, process: "subprocess.Popen[str]", seconds: float = 
 
 def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     write(workplace, sweep_of())
-    said = run(workplace)
-    assert "4/4 trials, 0 running, best" in said
-    assert re.search(r"^adopt the (best|first): dvc exp run -S runs.ring.model.clip=", said, re.M)
+    message = run(workplace)
+    assert "4/4 trials, 0 running, best" in message
+    assert re.search(r"^adopt the (best|first): dvc exp run -S runs.ring.model.clip=", message, re.M)
 
     folder = workplace.folder / "sweeps" / "clip"
     found = trials(workplace)
@@ -178,8 +178,8 @@ def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
         assert time.monotonic() < end, "CPUs of a killed sweep come back within a minute"
         time.sleep(0.5)
 
-    said = run(workplace)
-    assert "4/4 trials" in said
+    message = run(workplace)
+    assert "4/4 trials" in message
     found = trials(workplace)
     assert found["trial"].tolist() == ["0000_0", "0000_1", "0001_0", "0001_1"]
     assert (found["steps"] == 1000).all()
@@ -215,7 +215,7 @@ def test_a_lost_process_costs_no_trial(workplace: Workplace) -> None:
 def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> None:
     clips = [0.1, 0.2, 4e-5, 3e-5, 2e-5, 1e-5]
     space = {"model.clip": {"values": clips, "log": True}}
-    write(workplace, sweep_of(space, seeds=1, scheduler="asha", grace=EVERY, concurrency=1))
+    write(workplace, sweep_of(space, seeds=1, scheduler="asha", grace_period=EVERY, concurrency=1))
     process = workplace.start("sweep", "clip")
     over = "storage/sweep_clip-*/trials/*.json"
     wait_for(lambda: any("pruned" in note.read_text() for note in workplace.folder.glob(over)), process)
@@ -269,7 +269,7 @@ def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: py
 
 def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
     """It passed 50 and 100 steps as the first; others, better at these, are known when it tells of them again."""
-    sweep = Sweep.model_validate(sweep_of(scheduler="asha", grace=EVERY))
+    sweep = Sweep.model_validate(sweep_of(scheduler="asha", grace_period=EVERY))
 
     def decisions(*remembered: int) -> list[str]:
         halving = Halving(sweep)
@@ -289,7 +289,7 @@ def test_a_trial_that_goes_on_is_not_ended_where_it_had_passed() -> None:
 
 
 def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
-    halving = Halving(Sweep.model_validate(sweep_of(scheduler="asha", grace=EVERY, mode="max")))
+    halving = Halving(Sweep.model_validate(sweep_of(scheduler="asha", grace_period=EVERY, mode="max")))
 
     def decision(name: str, value: float) -> str:
         one: Any = SimpleNamespace(trial_id=name)
@@ -354,8 +354,8 @@ def test_a_trial_whose_gradient_has_no_finite_norm_is_no_result(workplace: Workp
     space = {"model.penalty_weight": {"values": [0.1, 1e20, 1e30], "log": True}}
     entry = sweep_of(space, seeds=1, family="wgan_gp", metric="gradient_norm/critic", mode="max")
     workplace.write(sweeps={"clip": entry}, ring=ring_run("wgan_gp"))
-    said = run(workplace)
-    assert "1 diverged" in said
+    message = run(workplace)
+    assert "1 diverged" in message
     found = trials(workplace).set_index("model.penalty_weight")
     assert found["outcome"].tolist() == ["finished", "diverged", "diverged"]
     assert found["best"].isna().tolist() == [False, True, True]
@@ -364,7 +364,7 @@ def test_a_trial_whose_gradient_has_no_finite_norm_is_no_result(workplace: Workp
     assert (best["test"], best["floor"]) == (None, None), "of which real images have none"
     _, children, _ = tracked(workplace)
     assert sorted(one.info.status for one in children.values()) == ["FAILED", "FAILED", "FINISHED"]
-    assert run(workplace).splitlines()[-4:] == said.splitlines()[-4:], "nor when it is told of again"
+    assert run(workplace).splitlines()[-4:] == message.splitlines()[-4:], "nor when it is told of again"
 
 
 @pytest.mark.slow
@@ -420,9 +420,9 @@ def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace)
     write(workplace, sweep_of(metric="loss/critc", steps=100_000, evaluate_every=50))
     done = workplace.run("sweep", "clip")
     assert done.returncode == 1
-    said = done.stderr.strip()
-    assert said.startswith("error: sweeps.clip.metric: trials have no loss/critc; they have gradient_norm/critic, ")
-    assert "\n" not in said
+    message = done.stderr.strip()
+    assert message.startswith("error: sweeps.clip.metric: trials have no loss/critc; they have gradient_norm/critic, ")
+    assert "\n" not in message
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}

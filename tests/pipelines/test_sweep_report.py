@@ -55,15 +55,15 @@ WHOLE = STEPS // EVERY
 
 def test_a_point_that_was_ended_early_is_behind_a_whole_one_and_says_how_far_it_came(tmp_path: Path) -> None:
     early, whole = (0.01, [9.0] * 2, "pruned"), (0.1, [10.0] * WHOLE, "finished")
-    table = table_of(early, whole, seeds=1, scheduler="asha", grace=EVERY)
+    table = table_of(early, whole, seeds=1, scheduler="asha", grace_period=EVERY)
     assert best_of(table, tmp_path)["values"] == {"model.clip": 0.1}
-    assert "9.00" in (said := text("clip", PARAMS, table, Winner()))
-    assert f"1 pruned, after {2 * EVERY} of {STEPS} steps" in said
+    assert "9.00" in (message := text("clip", PARAMS, table, Winner()))
+    assert f"1 pruned, after {2 * EVERY} of {STEPS} steps" in message
     assert table.best is table.records["1"], "nor does the progress call it the best"
 
     folder = tmp_path / "alone"
     folder.mkdir()
-    best = best_of(table_of(early, seeds=1, scheduler="asha", grace=EVERY), folder)
+    best = best_of(table_of(early, seeds=1, scheduler="asha", grace_period=EVERY), folder)
     assert (best["steps_reached"], best["steps"], best["pruned"], best["seeds"]) == (2 * EVERY, STEPS, 1, 1)
     found = pd.read_csv(folder / "trials.csv").iloc[0]
     assert (found["steps"], found["outcome"]) == (2 * EVERY, "pruned")
@@ -72,7 +72,7 @@ def test_a_point_that_was_ended_early_is_behind_a_whole_one_and_says_how_far_it_
 
 def test_seeds_that_were_ended_early_are_not_averaged_with_whole_ones(tmp_path: Path) -> None:
     ended = [(0.01, [1.0], "pruned"), (0.01, [4.0] * WHOLE, "finished"), (0.1, [5.0] * WHOLE, "finished")]
-    table = table_of(*ended, (0.1, [5.0] * WHOLE, "finished"), scheduler="asha", grace=EVERY)
+    table = table_of(*ended, (0.1, [5.0] * WHOLE, "finished"), scheduler="asha", grace_period=EVERY)
     points = table.points().set_index("model.clip")
     assert points.loc[0.01, ["mean", "seeds", "steps", "pruned"]].tolist() == [4.0, 1, STEPS, 1]
     assert best_of(table, tmp_path)["values"] == {"model.clip": 0.1}, "of which both seeds are known"
@@ -101,10 +101,10 @@ def test_a_lead_within_floor_and_spread_is_none() -> None:
     assert not_told_apart(table.points(), Floor(0.0, 0.47, 20, 100), "min") == []
     assert not_told_apart(table.points(), Floor(0.0, 0.51, 20, 100), "min") == [1], "0.51^2 + 0.02 > 0.25"
     assert not_told_apart(table.points(), Floor(3.0, 2.0, 20, 100), "min") == [1, 2], "all are what real images have"
-    said = text("clip", PARAMS, table, Winner(Floor(0.0, 0.51, 20, 100)))
-    assert "not told apart from: clip=2\n" in said
-    assert "adopt the first: " in said
-    assert "the best:" not in said
+    message = text("clip", PARAMS, table, Winner(Floor(0.0, 0.51, 20, 100)))
+    assert "not told apart from: clip=2\n" in message
+    assert "adopt the first: " in message
+    assert "the best:" not in message
     assert "adopt the best: " in text("clip", PARAMS, table, Winner())
     alone = table_of((1.0, [1.0], "finished"), (2.0, [9.0], "finished"), seeds=1)
     assert not_told_apart(alone.points(), None, "min") == [1], "one seed says nothing of the next"

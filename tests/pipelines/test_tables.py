@@ -25,8 +25,8 @@ from pipelines.reports.tables import number
         (math.nan, 1.0, ""),
     ],
 )
-def test_three_digits_and_the_spread(mean: float, sd: float, said: str) -> None:
-    assert number(mean, sd) == said
+def test_three_digits_and_the_spread(mean: float, sd: float, message: str) -> None:
+    assert number(mean, sd) == message
 
 
 @given(st.floats(allow_nan=False), st.floats())
@@ -34,8 +34,8 @@ def test_three_digits_and_the_spread(mean: float, sd: float, said: str) -> None:
 @example(5e-324, 5e-324)
 @example(999_999_999.9, 0.0)
 def test_any_number_is_shown_as_what_it_is(mean: float, sd: float) -> None:
-    said = number(mean, sd)
-    assert len(said) < 40
-    shown = Decimal(said.partition(" ")[0].replace(",", ""))  # 1.80e+308 is more than any float
+    message = number(mean, sd)
+    assert len(message) < 40
+    shown = Decimal(message.partition(" ")[0].replace(",", ""))  # 1.80e+308 is more than any float
     assert shown == Decimal(mean) or abs(shown - Decimal(mean)) <= abs(Decimal(mean)) * Decimal("0.006")
-    assert (" ± " in said) == (sd > 0)
+    assert (" ± " in message) == (sd > 0)

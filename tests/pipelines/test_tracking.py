@@ -119,10 +119,10 @@ def test_a_database_that_is_locked_at_first_costs_no_metric(
     tracker.end("FINISHED")
     tracker.close()
     signal.signal(signal.SIGUSR1, before)
-    said = capsys.readouterr().out
-    assert said.startswith(f"waiting for MLflow at {uri}, ")
-    assert "locked" in said
-    assert "warning" not in said
+    message = capsys.readouterr().out
+    assert message.startswith(f"waiting for MLflow at {uri}, ")
+    assert "locked" in message
+    assert "warning" not in message
     (run,) = MlflowClient(uri).search_runs(["1"])
     assert run.info.status == "FINISHED"
     history = MlflowClient(uri).get_metric_history(run.info.run_id, "loss/generator")
@@ -183,9 +183,9 @@ def test_a_server_that_drips_is_given_up(
     started = time.monotonic()
     tracker.close()
     assert time.monotonic() - started < 20
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"waiting for MLflow at {uri}, which is slow; for 2 s at most"
-    assert said[1].startswith(f"warning: MLflow at {uri} lacks part of run ring: it does not answer")
+    message = capsys.readouterr().out.splitlines()
+    assert message[0] == f"waiting for MLflow at {uri}, which is slow; for 2 s at most"
+    assert message[1].startswith(f"warning: MLflow at {uri} lacks part of run ring: it does not answer")
 
 
 def test_a_run_whose_stage_fails_does_not_seem_to_go_on(
@@ -204,19 +204,19 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    said = dataclasses.replace(facts(run_of("gan"), datasets["digits"]), storage="/mnt/o'brien/storage")
-    first = Tracker(said)
+    message = dataclasses.replace(facts(run_of("gan"), datasets["digits"]), storage="/mnt/o'brien/storage")
+    first = Tracker(message)
     first.end("KILLED", outcome="interrupted")
     first.close()
     store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (before,) = store.search_runs(["1"])
     assert (before.info.status, before.data.tags["outcome"]) == ("KILLED", "interrupted")
-    second = Tracker(said)
+    second = Tracker(message)
     second.close()
     (after,) = store.search_runs(["1"])
     assert (after.info.status, after.info.run_id) == ("RUNNING", before.info.run_id)
     assert "outcome" not in after.data.tags
-    assert after.data.tags["identity"] == said.tags["identity"]
+    assert after.data.tags["identity"] == message.tags["identity"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "mlflow.db"], "no ./mlruns"
 
 
@@ -227,8 +227,8 @@ def test_a_run_is_described_whole_though_an_outage_came_between(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
     failures = fail_once(call, monkeypatch)
-    said = facts(run_of("gan"), datasets["digits"])
-    tracker = Tracker(said)
+    message = facts(run_of("gan"), datasets["digits"])
+    tracker = Tracker(message)
     tracker.end("FINISHED")
     tracker.close()
     assert failures == [call]
@@ -236,7 +236,7 @@ def test_a_run_is_described_whole_though_an_outage_came_between(
     (run,) = store.search_runs(["1"])
     assert run.info.status == "FINISHED"
     assert tracker.tags.items() <= run.data.tags.items()
-    assert run.data.params == {key: str(value) for key, value in flat(said.params).items()}
+    assert run.data.params == {key: str(value) for key, value in flat(message.params).items()}
     assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits"]
     assert [file.path for file in store.list_artifacts(run.info.run_id, "dataset")] == ["dataset/MANIFEST.json"]
 

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from pipelines.runtime.mailbox import Event
-from pipelines.runtime.worker import MailboxObserver
+from pipelines.runtime.worker import MailboxCallback
 from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
 
 LONG = 4000
@@ -82,8 +82,8 @@ def check_sampling_in_a_fresh_process(model: Path) -> None:
         "import sys, gen; images = gen.load(sys.argv[1]).sample(gen.Noise(0, rows=5)); "
         "assert not {'ray', 'mlflow', 'dvc'} & set(sys.modules); print(tuple(images.shape))"
     )
-    said = subprocess.run([sys.executable, "-c", code, model], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "(5, 2, 1, 1)"
+    message = subprocess.run([sys.executable, "-c", code, model], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert message.stdout.strip() == "(5, 2, 1, 1)"
 
 
 def check_tracking(folder: Path, model: Path) -> None:
@@ -113,8 +113,8 @@ def check_tracking(folder: Path, model: Path) -> None:
         ([10**12], "rows: 1,000"),
         ([9000] * 2, "rows: 18,000"),
     )
-    for rows, said in refused:
-        with pytest.raises(MlflowException, match=said):
+    for rows, message in refused:
+        with pytest.raises(MlflowException, match=message):
             served.predict(pd.DataFrame({"rows": rows, "seed": [0] * len(rows)}))
     images = served.predict(pd.DataFrame({"rows": [3, 2], "seed": [0, 1]}))
     assert images.shape == (5, 2, 1, 1)
@@ -246,13 +246,13 @@ def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> No
             time.sleep(0.2)
             return True
 
-    observer = MailboxObserver(ray.remote(num_cpus=0)(SlowMailbox).remote())
+    callback = MailboxCallback(ray.remote(num_cpus=0)(SlowMailbox).remote())
     for step in range(1, 101):
-        observer.metrics(step, {})
+        callback.metrics(step, {})
         time.sleep(0.05)
-        if observer.stop():
+        if callback.stop():
             break
-    assert observer.asked_to_stop
+    assert callback.asked_to_stop
 
 
 def test_a_model_that_cannot_be_written_is_one_line_and_is_exported_by_the_next_start(workplace: Workplace) -> None:
@@ -316,14 +316,14 @@ def test_a_diverged_run_says_so_in_one_line(workplace: Workplace) -> None:
         ({"warm_start": "nowhere"}, "runs.ring.warm_start: nowhere holds no exported model"),
     ],
 )
-def test_what_does_not_fit_is_one_line(workplace: Workplace, changes: dict[str, object], said: str) -> None:
+def test_what_does_not_fit_is_one_line(workplace: Workplace, changes: dict[str, object], message: str) -> None:
     run = ring_run()
     compute = {**run["compute"], **changes.pop("compute", {})}  # type: ignore[dict-item]
     workplace.write(ring={**run, **changes, "compute": compute})
     done = workplace.run("train", "ring")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (workplace.folder / "models").exists()
 

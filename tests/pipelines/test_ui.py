@@ -162,11 +162,11 @@ def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
         port = str(probe.getsockname()[1])
     command = [str(Path(sys.executable).with_name("gen")), "ui", "--port", port]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
-    said = tmp_path / "said"
-    with said.open("w") as out:
+    message = tmp_path / "said"
+    with message.open("w") as out:
         ui = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out)
     try:
-        assert b"MLflow" in page(ui, f"http://127.0.0.1:{port}/", said)
+        assert b"MLflow" in page(ui, f"http://127.0.0.1:{port}/", message)
         family = psutil.Process(ui.pid).children(recursive=True)
         assert len(family) > 1
         another = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -178,12 +178,12 @@ def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
-def page(ui: subprocess.Popen[bytes], address: str, said: Path) -> bytes:
+def page(ui: subprocess.Popen[bytes], address: str, message: Path) -> bytes:
     """What the server answers, once it does."""
     end = time.monotonic() + 120
     while True:
-        assert ui.poll() is None, said.read_text()
-        assert time.monotonic() < end, said.read_text()
+        assert ui.poll() is None, message.read_text()
+        assert time.monotonic() < end, message.read_text()
         try:
             with urlopen(address, timeout=10) as answer:
                 return bytes(answer.read())

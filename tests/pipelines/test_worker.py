@@ -20,12 +20,12 @@ import torch.multiprocessing
 from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.family import Noise
-from gen.training.journal import Silent
+from gen.training.journal import NullCallback
 from gen.training.scores import Coordinates
-from gen.training.workers import ALONE, Workers
+from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime import fit, worker
 from pipelines.runtime.mailbox import Ended, Mailbox
-from pipelines.runtime.worker import Job, MailboxObserver
+from pipelines.runtime.worker import Job, MailboxCallback
 from tests.families.small import POINTS
 from tests.training.tiny import logging, run_of
 
@@ -61,7 +61,7 @@ def test_any_worker_tells_that_it_was_refused(outcome: str, tmp_path: Path, monk
     told: list[Ended] = []
     monkeypatch.setattr(ray.train, "get_context", Context)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
-    monkeypatch.setattr(worker.MailboxObserver, "ended", lambda observer, ended: told.append(ended))
+    monkeypatch.setattr(worker.MailboxCallback, "ended", lambda callback, ended: told.append(ended))
     if outcome != "refused":
         monkeypatch.setattr(worker, "perform", lambda *arguments: Ended(outcome))
     worker.work({"job": job(tmp_path, run_of("gan"))})
@@ -86,7 +86,7 @@ def test_an_error_in_a_family_is_told_with_its_line_and_kept_whole(
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     monkeypatch.setattr(worker, "score_for", lambda job: Coordinates())
     mine = dataclasses.replace(job(tmp_path, run_of("gan", POINTS)), data=datasets["ring8"].folder)
-    ended = worker.perform(mine, Silent(), ALONE)
+    ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
     kept = tmp_path / "storage" / f"ring-{'0' * 16}" / "traceback.txt"
     assert ended.outcome == "broken"
     assert re.fullmatch(
@@ -110,7 +110,7 @@ def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     ):
         monkeypatch.setattr(worker, "train", failing(error))
         with pytest.raises(type(error)):
-            worker.perform(mine, Silent(), ALONE)
+            worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
     for error in (
         OSError(errno.ENOSPC, "disk full"),
         KeyError("generator"),
@@ -118,7 +118,7 @@ def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
         torch.OutOfMemoryError("CUDA out of memory"),
     ):
         monkeypatch.setattr(worker, "train", failing(error))
-        ended = worker.perform(mine, Silent(), ALONE)
+        ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
         assert (ended.outcome, type(error).__name__ in ended.reason) == ("broken", True)
         assert "\n" not in ended.reason
     assert "lower batch" in ended.reason
@@ -134,7 +134,7 @@ def test_a_familys_own_error_of_a_file_is_not_tried_again(
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     monkeypatch.setattr(worker, "score_for", lambda job: Coordinates())
     mine = dataclasses.replace(job(tmp_path, run_of("gan", POINTS)), data=datasets["ring8"].folder)
-    ended = worker.perform(mine, Silent(), ALONE)
+    ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
     assert ended.outcome == "broken"
     assert ended.reason.startswith("FileNotFoundError: ")
     assert "gen/families/gan.py:" in ended.reason
@@ -162,13 +162,13 @@ def bereft(rank: int, folder: Path) -> None:
 
 def test_want_of_memory_is_told_with_how_much_was_used() -> None:
     """As Ray 2.60 words it."""
-    said = """Training failed due to worker errors:
+    message = """Training failed due to worker errors:
 1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 88c3d1b3) was \
 3.58GB used / 23.54GB limit (0.152055)
 OOM kill reason: Memory usage 3835088896B exceeded threshold of 505530272B (2.0% of 25276514304B limit)
 Ray killed 1 worker(s) based on the killing policy
 Refer to the documentation on how to address the out of memory issue: https://docs.ray.io/en/latest/debug-memory.html."""
-    told = fit.reason_of(RuntimeError(said))
+    told = fit.reason_of(RuntimeError(message))
     assert told.startswith("memory ran out on a worker's machine (3.58GB of 23.54GB were in use)")
     assert "lower batch" in told
     assert "http" not in told
@@ -177,7 +177,7 @@ Refer to the documentation on how to address the out of memory issue: https://do
 @pytest.mark.usefixtures("cluster")
 def test_a_hung_worker_does_not_keep_a_stop_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(job: Any) -> None:
-        MailboxObserver(job.mailbox).metrics(1, {"loss": 0.5})
+        MailboxCallback(job.mailbox).metrics(1, {"loss": 0.5})
         time.sleep(600)
 
     monkeypatch.setattr(worker, "work_alone", hang)

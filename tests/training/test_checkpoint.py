@@ -222,9 +222,9 @@ def test_a_full_disk_leaves_the_one_before(checkpoints: Checkpoints, tmp_path: P
     process = multiprocessing.get_context("forkserver").Process(target=fill_up, args=(str(tmp_path),))
     process.start()
     process.join()
-    said = (tmp_path / "said").read_text()
-    assert "cannot save step 8" in said
-    assert "cluster.storage" in said
+    message = (tmp_path / "said").read_text()
+    assert "cannot save step 8" in message
+    assert "cluster.storage" in message
     assert newest(checkpoints) == 4
 
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.family import Family, ImageShape, Move, Noise
+from gen.family import Family, ImageShape, Noise, OptimizerStep
 from gen.optimizers import adam
 from gen.training import loop as stepping
 from gen.training.checkpoint import Checkpoints
 from gen.training.ema import moving_average
-from gen.training.journal import Diverged, Journal, Silent
+from gen.training.journal import Diverged, Journal, NullCallback
 from gen.training.loop import Loop, initial_family
 from gen.training.scores import Coordinates
 from gen.training.train import train
@@ -38,24 +38,24 @@ class Watcher:
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at = stop_at
-        self.said: list[tuple[int, dict[str, float]]] = []
+        self.message: list[tuple[int, dict[str, float]]] = []
         self.grids: list[tuple[int, Tensor]] = []
         self.reconstructions: list[tuple[int, Tensor]] = []
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        self.said.append((step, dict(values)))
+        self.message.append((step, dict(values)))
 
     def grid(self, step: int, images: Tensor, name: str) -> None:
         (self.grids if name == "samples" else self.reconstructions).append((step, images))
 
     def stop(self) -> bool:
-        return self.stop_at is not None and self.said[-1][0] >= self.stop_at
+        return self.stop_at is not None and self.message[-1][0] >= self.stop_at
 
     def losses(self) -> list[tuple[int, dict[str, float]]]:
         """What does not depend on the clock."""
         return [
             (step, {k: v for k, v in values.items() if "second" not in k and "time" not in k})
-            for step, values in self.said
+            for step, values in self.message
         ]
 
 
@@ -84,13 +84,13 @@ def test_resumed_equals_uninterrupted(name: str, image: ImageShape, datasets: Da
     run = run_of(name, image, steps=12)
     data, checkpoints = datasets[run.dataset], Checkpoints(str(tmp_path), name, "0" * 64)
     whole, part, rest = Watcher(), Watcher(stop_at=6), Watcher()
-    uninterrupted = train(run, data, logging=logging(), observer=whole)
-    train(run, data, logging=logging(), observer=part, checkpoints=checkpoints)
+    uninterrupted = train(run, data, logging=logging(), callback=whole)
+    train(run, data, logging=logging(), callback=part, checkpoints=checkpoints)
     assert checkpoints.steps()[-1] == 6
-    resumed = train(run, data, logging=logging(), observer=rest, checkpoints=checkpoints)
+    resumed = train(run, data, logging=logging(), callback=rest, checkpoints=checkpoints)
     assert same(uninterrupted, resumed)
     assert rest.losses() == whole.losses()  # told again what came before
-    assert part.losses() == whole.losses()[: len(part.said)]
+    assert part.losses() == whole.losses()[: len(part.message)]
     assert [step for step, _ in whole.grids or whole.reconstructions] == [0, 4, 8, 12]
     assert [step for step, _ in rest.grids or rest.reconstructions] == [4, 8, 12]  # and what was shown last
     for told, again in ((whole.grids, rest.grids), (whole.reconstructions, rest.reconstructions)):
@@ -99,7 +99,7 @@ def test_resumed_equals_uninterrupted(name: str, image: ImageShape, datasets: Da
             assert torch.equal(images, same_images)
     state = checkpoints.newest()
     assert state is not None
-    assert [row["step"] for row in state["history"]] == [step for step, _ in whole.said]
+    assert [row["step"] for row in state["history"]] == [step for step, _ in whole.message]
 
 
 @every_form
@@ -108,7 +108,7 @@ def test_microbatches_equal_one_batch(name: str, image: ImageShape, datasets: Da
         pytest.skip("batch norm sees the microbatch, by its definition")
     whole = run_of(name, image)
     data = datasets[whole.dataset]
-    cut = run_of(name, image, microbatches=4)
+    cut = run_of(name, image, grad_accum_steps=4)
     first, second = train(whole, data, dtype=torch.float64), train(cut, data, dtype=torch.float64)
     for (_, a), (_, b) in zip(first.named_parameters(), second.named_parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-14)
@@ -117,20 +117,20 @@ def test_microbatches_equal_one_batch(name: str, image: ImageShape, datasets: Da
 def test_losses_and_norms_are_said_with_images_seen(datasets: Datasets) -> None:
     watcher = Watcher()
     run = run_of("gan", steps=4, k=3)
-    train(run, datasets["digits"], logging=logging(), observer=watcher)
-    step, values = watcher.said[0]
+    train(run, datasets["digits"], logging=logging(), callback=watcher)
+    step, values = watcher.message[0]
     assert step == 2
     assert {"loss/discriminator", "loss/generator", "gradient_norm/discriminator"} <= values.keys()
     assert values["images_seen"] == 2 * 3 * run.batch  # the generator's updates see no images
     assert values["images_per_second"] == pytest.approx(values["steps_per_second"] * 3 * run.batch)
-    assert all(math.isfinite(value) for _, said in watcher.said for value in said.values())
-    assert "validation/sliced_wasserstein" in watcher.said[-1][1]
+    assert all(math.isfinite(value) for _, message in watcher.message for value in message.values())
+    assert "validation/sliced_wasserstein" in watcher.message[-1][1]
 
 
 def test_a_grid_comes_when_it_is_due(datasets: Datasets) -> None:
     watcher = Watcher()
     often = logging(metrics_every=2, grid_every=3, checkpoint_every=100)
-    train(run_of("gan", POINTS), datasets["ring8"], logging=often, observer=watcher)
+    train(run_of("gan", POINTS), datasets["ring8"], logging=often, callback=watcher)
     assert [step for step, _ in watcher.grids] == [0, 3, 6, 8]
 
 
@@ -146,7 +146,7 @@ def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(datasets: Datas
     run = run_of("gan", POINTS, steps=12)
     checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
     loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
-    journal = Journal(loop, logging(), Silent(), checkpoints, Coordinates())
+    journal = Journal(loop, logging(), NullCallback(), checkpoints, Coordinates())
     journal.open()
     while loop.steps_done < 6:
         journal.keep(loop.step(measure=journal.measures(loop.steps_done + 1)))
@@ -165,9 +165,9 @@ def test_what_was_half_written_is_gone_once_a_run_goes_on(datasets: Datasets, tm
     run = run_of("gan", POINTS, steps=12)
     checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
     one = logging(keep_checkpoints=1)
-    train(run, datasets["ring8"], logging=one, observer=Watcher(4), checkpoints=checkpoints)
+    train(run, datasets["ring8"], logging=one, callback=Watcher(4), checkpoints=checkpoints)
     checkpoints.put("step_00000012/state.pt", b"killed while it was writ")
-    train(run, datasets["ring8"], logging=one, observer=Watcher(8), checkpoints=checkpoints)
+    train(run, datasets["ring8"], logging=one, callback=Watcher(8), checkpoints=checkpoints)
     assert checkpoints.steps() == [8], "neither finished nor lost"
     state = checkpoints.newest()
     assert state is not None
@@ -234,7 +234,9 @@ def test_gradients_are_cut_to_max_norm() -> None:
 
 def test_schedule_scales_the_learning_rate() -> None:
     param = nn.Parameter(torch.zeros(1))
-    move = Move(params=[param], optimizer=lambda p: torch.optim.SGD(p, lr=1.0), schedule=lambda step: 0.5**step)
+    move = OptimizerStep(
+        params=[param], optimizer=lambda p: torch.optim.SGD(p, lr=1.0), schedule=lambda step: 0.5**step
+    )
     optimizer = move.optimizer([param])
     for step in range(3):
         stepping.apply(move, [torch.ones(1)], optimizer, step)
@@ -303,7 +305,7 @@ def test_a_gradient_that_lies_otherwise_in_memory_moves_the_same_weights() -> No
     moved_to = []
     for laid in (gradient, gradient.to(memory_format=torch.channels_last)):
         param = nn.Parameter(start.clone())
-        move = Move(params=[param], optimizer=adam(0.1, (0.5, 0.999)))
+        move = OptimizerStep(params=[param], optimizer=adam(0.1, (0.5, 0.999)))
         stepping.apply(move, [laid], move.optimizer([param]), 0)
         moved_to.append(param.detach().clone())
     assert torch.equal(*moved_to)

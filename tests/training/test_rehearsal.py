@@ -74,14 +74,14 @@ def test_what_can_be_trained_is_let_through_and_moves_no_generator(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"batch": 1}, {"batch": 2, "microbatches": 2}, {"batch": 4, "workers": 2, "microbatches": 2}]
+    "changes", [{"batch": 1}, {"batch": 2, "grad_accum_steps": 2}, {"batch": 4, "workers": 2, "grad_accum_steps": 2}]
 )
 def test_one_row_with_batch_norm_is_refused(changes: dict[str, int], datasets: Datasets) -> None:
-    said = (
+    message = (
         r"^runs\.mine: cannot be trained with 1 rows at a time .*: ValueError: Expected more than 1 value per channel"
         r".*; gen/families/ali\.py:\d+ in \w+: `"
     )
-    with pytest.raises(InputError, match=said) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         rehearse(run_of("ali", IMAGES, **changes), datasets["digits"], "runs.mine")
     assert "\n" not in str(refused.value)
     rehearse(run_of("gan", IMAGES, **changes), datasets["digits"], "runs.mine")
@@ -118,12 +118,14 @@ def test_one_row_with_batch_norm_is_refused(changes: dict[str, int], datasets: D
     ],
 )
 def test_a_mistake_in_ones_own_family_is_named_with_its_line(
-    right: str, wrong: str, said: str, families: Path, datasets: Datasets
+    right: str, wrong: str, message: str, families: Path, datasets: Datasets
 ) -> None:
     assert right in BROKEN
     (families / "mine.py").write_text(BROKEN.replace(right, wrong))
     run = run_of("dcgan", IMAGES).model_copy(update={"family": "mine"})
-    with pytest.raises(InputError, match=rf"^(runs\.mine: (cannot be trained with 8 rows .*: |mine: |model: )?){said}"):
+    with pytest.raises(
+        InputError, match=rf"^(runs\.mine: (cannot be trained with 8 rows .*: |mine: |model: )?){message}"
+    ):
         rehearse(run, datasets["digits"], "runs.mine")
 
 

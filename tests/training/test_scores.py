@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from gen.config.extractors import scoring_extractor
-from gen.config.sweep import looks
+from gen.config.sweep import validation_scores
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import open_reference, write_reference
 from gen.extractors.classifier import train_classifier
@@ -58,10 +58,10 @@ def test_looks_say_what_they_are_taken_by(
     loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
     described = {**score.reference.described, "extractor": scoring_extractor(extractor)}
     looking = LightFrechet(replace(score.reference, described=described), samples=20)
-    said = looking(loop)
-    assert list(said) == [told, told.replace("fid", "singular_covariance")], "the first chooses"
-    assert said[told.replace("fid", "singular_covariance")] == 1, "20 samples of 128 features"
-    assert looks(extractor) == [f"validation/{told}"], "what a sweep may go by"
+    message = looking(loop)
+    assert list(message) == [told, told.replace("fid", "singular_covariance")], "the first chooses"
+    assert message[told.replace("fid", "singular_covariance")] == 1, "20 samples of 128 features"
+    assert validation_scores(extractor) == [f"validation/{told}"], "what a sweep may go by"
 
 
 @pytest.mark.parametrize("stop_at", [None, 8])
@@ -73,11 +73,11 @@ def test_the_best_checkpoint_is_kept_and_resume_does_not_change_it(
     checkpoints = Checkpoints(str(tmp_path), "gan", "0" * 64)
     often = logging(keep_checkpoints=1)
     if stop_at is not None:
-        train(run, digits, logging=often, observer=Watcher(stop_at), checkpoints=checkpoints, score=score)
+        train(run, digits, logging=often, callback=Watcher(stop_at), checkpoints=checkpoints, score=score)
     watcher = Watcher()
-    train(run, digits, logging=often, observer=watcher, checkpoints=checkpoints, score=score)
+    train(run, digits, logging=often, callback=watcher, checkpoints=checkpoints, score=score)
     name = "validation/fid_classifier"
-    told = {step: values[name] for step, values in watcher.said if name in values}
+    told = {step: values[name] for step, values in watcher.message if name in values}
     assert sorted(told) == [4, 8, 12, 16, 20, 24]
     last = checkpoints.newest()
     assert last is not None
@@ -95,14 +95,14 @@ def test_the_best_checkpoint_is_kept_and_resume_does_not_change_it(
         run.model_copy(update={"steps": 28}),
         digits,
         logging=often,
-        observer=again,
+        callback=again,
         checkpoints=checkpoints,
         score=other,
     )
     resumed = checkpoints.newest()
     assert resumed is not None
     assert resumed["best"][0] == 28, "values of another judge are not compared with"
-    shares = [values["scoring_share_of_time"] for _, values in watcher.said if "scoring_share_of_time" in values]
+    shares = [values["scoring_share_of_time"] for _, values in watcher.message if "scoring_share_of_time" in values]
     assert all(0 < share < 1 for share in shares)
     if stop_at is not None:
         whole = Checkpoints(str(tmp_path / "whole"), "gan", "0" * 64)
@@ -123,10 +123,10 @@ def test_without_a_reference_samples_are_scored_in_their_coordinates(datasets: d
 def test_of_a_mixture_its_modes_choose_the_best(datasets: dict[str, Dataset]) -> None:
     run = run_of("gan", POINTS)
     loop = Loop(run, initial_family(run, datasets["ring8"]), datasets["ring8"])
-    said = Coordinates(64)(loop)
-    assert list(said) == ["mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"]
-    assert {f"validation/{name}" for name in said} == set(looks("coordinates")), "what a sweep may go by"
-    assert 0.5 < said["mode_variation"] <= 1, "nobody has trained it"
+    message = Coordinates(64)(loop)
+    assert list(message) == ["mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"]
+    assert {f"validation/{name}" for name in message} == set(validation_scores("coordinates")), "what a sweep may go by"
+    assert 0.5 < message["mode_variation"] <= 1, "nobody has trained it"
 
 
 def test_the_first_number_chooses_and_the_last_of_equals(datasets: dict[str, Dataset], tmp_path: Path) -> None:

@@ -35,19 +35,19 @@ def test_resumed_with_memories_and_phases_it_ends_in_the_same_bits(datasets: Dat
     checkpoints = Checkpoints(str(tmp_path), "remembering", "0" * 64)
     rehearse(run, digits, "runs.mine")
     whole = Watcher()
-    uninterrupted = train(run, digits, logging=logging(), observer=whole)
-    train(run, digits, logging=logging(), observer=Watcher(stop_at=4), checkpoints=checkpoints)
+    uninterrupted = train(run, digits, logging=logging(), callback=whole)
+    train(run, digits, logging=logging(), callback=Watcher(stop_at=4), checkpoints=checkpoints)
     assert checkpoints.steps()[-1] == 4, "while it still changes with the step"
     again = Watcher()
-    assert same(uninterrupted, train(run, digits, logging=logging(), observer=again, checkpoints=checkpoints))
+    assert same(uninterrupted, train(run, digits, logging=logging(), callback=again, checkpoints=checkpoints))
     assert whole.losses() == again.losses()
 
 
-@pytest.mark.parametrize("microbatches", [2, 4])
-def test_microbatches_remember_what_a_whole_batch_does(microbatches: int, datasets: Datasets) -> None:
+@pytest.mark.parametrize("grad_accum_steps", [2, 4])
+def test_microbatches_remember_what_a_whole_batch_does(grad_accum_steps: int, datasets: Datasets) -> None:
     found = []
-    for parts in (1, microbatches):
-        run = remembering(microbatches=parts)
+    for parts in (1, grad_accum_steps):
+        run = remembering(grad_accum_steps=parts)
         family = initial_family(run, datasets["digits"]).to(torch.float64)
         loop = Loop(run, family, datasets["digits"], dtype=torch.float64)
         for _ in range(3):

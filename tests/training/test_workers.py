@@ -15,7 +15,7 @@ from gen.evaluation.reference import open_reference, write_reference
 from gen.extractors.classifier import train_classifier
 from gen.training.loop import Loop, initial_family
 from gen.training.scores import LightFrechet
-from gen.training.workers import ALONE, Workers
+from gen.training.workers import SINGLE_PROCESS, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
 from tests.training.tiny import remembering, run_of
 
@@ -54,7 +54,7 @@ def work(rank: int, data: dict[str, Path], folder: Path) -> None:
 def disagreements(data: dict[str, Path], workers: Workers) -> list[str]:
     """What is said when the second worker is a step, or one bit of a weight, apart."""
     run, dataset = run_of("gan"), open_dataset(data["digits"])
-    loop, said = Loop(run, initial_family(run, dataset), dataset, workers), []
+    loop, message = Loop(run, initial_family(run, dataset), dataset, workers), []
     loop.check_agreement()
     for steps, bits in ((1, 0), (0, 1)):
         loop.steps_done = 4 + steps * workers.rank
@@ -64,8 +64,8 @@ def disagreements(data: dict[str, Path], workers: Workers) -> list[str]:
         try:
             loop.check_agreement()
         except InputError as error:
-            said.append(str(error))
-    return said
+            message.append(str(error))
+    return message
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +88,15 @@ def results(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFacto
         sys.path.insert(0, str(Path.cwd()))
     torch.multiprocessing.spawn(work, (data, folder), nprocs=2)
     told = [(folder / f"{rank}.txt").read_text() for rank in range(2)]
-    results = all_runs(data, ALONE), torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
+    results = all_runs(data, SINGLE_PROCESS), torch.load(folder / "0.pt"), torch.load(folder / "1.pt")
     results[0]["told"] = told  # type: ignore[assignment]
     return results
 
 
 def test_workers_that_start_from_different_states_are_refused_all_alike(results: tuple[Result, Result, Result]) -> None:
     first, second = results[0]["told"]
-    said = "workers do not start from one state (steps {}): every machine has to reach cluster.storage"
-    assert first == second == f"{said.format('4, 5')}; {said.format('4, 4')}"
+    message = "workers do not start from one state (steps {}): every machine has to reach cluster.storage"
+    assert first == second == f"{message.format('4, 5')}; {message.format('4, 4')}"
 
 
 @pytest.mark.parametrize(("name", "image"), independent)

@@ -17,7 +17,7 @@ COMPUTE = Compute(
     precision="float32",
     channels_last=False,
     compile=False,
-    microbatches=1,
+    grad_accum_steps=1,
 )
 DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
 RING = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}

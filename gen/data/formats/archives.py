@@ -14,7 +14,7 @@ from typing import BinaryIO
 from isal.igzip import IGzipFile
 from isal.igzip_lib import IsalError
 
-from gen.data.formats.remedy import said
+from gen.data.formats.remedy import message
 from gen.errors import InputError
 
 BLOCK = 1 << 20
@@ -58,7 +58,7 @@ def tar_members(path: Path, cap: int, members: int) -> Iterator[tuple[str, bytes
     except TAR_FAULTS as error:  # type: ignore[misc]
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: damaged: {said(error)}") from None
+        raise InputError(f"{path}: damaged: {message(error)}") from None
 
 
 class _Header(tarfile.TarInfo):
@@ -123,7 +123,7 @@ class Zip:
         except InputError:
             raise
         except ZIP_FAULTS as error:
-            raise InputError(f"{path}: not a whole zip archive: {said(error)}") from None
+            raise InputError(f"{path}: not a whole zip archive: {message(error)}") from None
         self.members: dict[str, zipfile.ZipInfo] = {}
         try:
             if len(self.archive.filelist) > members:
@@ -160,7 +160,7 @@ class Zip:
         try:
             return self.archive.read(info)
         except ZIP_FAULTS as error:
-            raise InputError(f"{self.path}: member {name!r}: damaged: {said(error)}") from None
+            raise InputError(f"{self.path}: member {name!r}: damaged: {message(error)}") from None
 
     def size(self, name: str) -> int:
         """How many bytes one file unpacks to.
@@ -182,7 +182,7 @@ class Zip:
                 while block := file.read(BLOCK):
                     to.write(block)
         except ZIP_FAULTS as error:
-            raise InputError(f"{self.path}: member {name!r}: cannot be unpacked: {said(error)}") from None
+            raise InputError(f"{self.path}: member {name!r}: cannot be unpacked: {message(error)}") from None
 
     def _find(self, name: str) -> zipfile.ZipInfo:
         if (info := self.members.get(name)) is None:

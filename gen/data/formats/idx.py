@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from gen.data.formats.remedy import said
+from gen.data.formats.remedy import message
 from gen.errors import InputError
 
 UNSIGNED_BYTES = 8
@@ -36,7 +36,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[ndarray, "..."]:
             blob = file.read(size)
             more = file.read(1) if len(blob) == size else b""  # reaching the end is also what checks the CRC
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: damaged: {said(error)}") from None
+        raise InputError(f"{path}: damaged: {message(error)}") from None
     if blob[:4] != magic:
         raise InputError(f"{path}: byte 0 of the unpacked file: magic {blob[:4].hex()!r}, expected {magic.hex()!r}")
     if len(blob) < header:

@@ -16,7 +16,7 @@ from jaxtyping import Num
 from numpy import ndarray
 
 from gen.data.formats.archives import RATIO
-from gen.data.formats.remedy import said
+from gen.data.formats.remedy import message
 from gen.errors import InputError
 
 HEADER = 128
@@ -64,7 +64,7 @@ def read_mat(path: Path, wanted: Wanted) -> Num[ndarray, "..."]:
                     return values
                 file.seek(place + 8 + element.size)
     except (OSError, EOFError, struct.error, zlib.error) as error:
-        raise InputError(f"{path}: damaged: {said(error)}") from None
+        raise InputError(f"{path}: damaged: {message(error)}") from None
     raise InputError(f"{path}: no array {wanted.name!r} among the first {ELEMENTS}")
 
 

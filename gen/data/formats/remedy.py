@@ -20,7 +20,7 @@ def fetch_again(raw: Path, first: str = "to get it again:") -> Iterator[None]:
         raise InputError(f"{plain(str(error), 4000)}; {first} dvc repro -s -f fetch@{raw.name}") from None
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """What a library's exception says, in one short line."""
     return plain(" ".join(str(error).split()), 200) or type(error).__name__
 

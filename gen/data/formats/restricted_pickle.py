@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from gen.data.formats.remedy import said
+from gen.data.formats.remedy import message
 from gen.errors import InputError
 
 ARRAY, DTYPE, MAKE = "ndarray", "dtype", "_reconstruct"
@@ -53,7 +53,7 @@ def unpickle(blob: bytes, where: str) -> Any:
         _inspect(blob)
         return _arrays(_Unpickler(io.BytesIO(blob), encoding="bytes").load())
     except FAULTS as error:
-        raise InputError(f"{where}: not a pickle of plain arrays: {said(error)}") from None
+        raise InputError(f"{where}: not a pickle of plain arrays: {message(error)}") from None
 
 
 def _inspect(blob: bytes) -> None:

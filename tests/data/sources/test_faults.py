@@ -52,8 +52,8 @@ def half(name: str, file: str) -> bytes:
 def mnist_cases() -> list[Case]:
     sound = gzip.decompress(published("mnist")[IMAGES])
     return [
-        ("mnist", file, content, said)
-        for file, content, said in (
+        ("mnist", file, content, message)
+        for file, content, message in (
             (IMAGES, None, "No such file"),
             (IMAGES, b"", "magic ''"),
             (IMAGES, b"<html>not found</html>", "damaged: Not a gzipped file"),
@@ -106,8 +106,8 @@ def cifar_cases() -> list[Case]:
     rows = batch(2)
     doctored = b"\x80\x02cposix\nsystem\n(U\x0etouch pwned.txttR."
     return [
-        ("cifar10", cifar10.ARCHIVE, content, said)
-        for content, said in (
+        ("cifar10", cifar10.ARCHIVE, content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "damaged: "),
             (b"BZh9 is another format", "damaged: Not a gzipped file"),
@@ -164,8 +164,8 @@ def svhn_cases() -> list[Case]:
     other_labels[7] = 11
     stored, shape = mat(ten, packed=False), struct.pack("<II", 5, 16)
     return [
-        ("svhn", svhn.TRAIN, content, said)
-        for content, said in (
+        ("svhn", svhn.TRAIN, content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "ends after 0 bytes, within its header of 128"),
             (sound[:5000], "damaged: the file ends"),
@@ -223,8 +223,8 @@ def celeba_zip_cases() -> list[Case]:
     jpeg = celeba_members()[third]
     flipped = sound.replace(jpeg, jpeg[:900] + b"\x55" + jpeg[901:])
     return [
-        ("celeba", celeba.IMAGES, content, said)
-        for content, said in (
+        ("celeba", celeba.IMAGES, content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "not a whole zip archive"),
             (sound[: len(sound) // 2], "not a whole zip archive"),
@@ -251,8 +251,8 @@ def celeba_list_cases() -> list[Case]:
     count, names, *rows = celeba_attributes()
     parts = published("celeba")[celeba.PARTITION]
     return [
-        ("celeba", celeba.ATTRIBUTES, content, said)
-        for content, said in (
+        ("celeba", celeba.ATTRIBUTES, content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "damaged or truncated"),
             (half("celeba", celeba.ATTRIBUTES), "damaged or truncated"),
@@ -267,8 +267,8 @@ def celeba_list_cases() -> list[Case]:
             (lines(["0", names]), "list_eval_partition.txt: 6 entries that list_attr_celeba.txt does not name"),
         )
     ] + [
-        ("celeba", celeba.PARTITION, content, said)
-        for content, said in (
+        ("celeba", celeba.PARTITION, content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "damaged or truncated"),
             (parts[:-14], "1 images of list_attr_celeba.txt are missing, first 000006.jpg"),
@@ -289,8 +289,8 @@ def lsun_cases() -> list[Case]:
     keys = sorted(scenes())
     third = {**scenes(), keys[2]: scenes()[keys[2]][:2000]}
     return [
-        ("lsun", "tower_train_lmdb.zip", content, said)
-        for content, said in (
+        ("lsun", "tower_train_lmdb.zip", content, message)
+        for content, message in (
             (None, "No such file"),
             (b"", "not a whole zip archive"),
             (half("lsun", "tower_train_lmdb.zip"), "not a whole zip archive"),
@@ -331,9 +331,9 @@ def fault(name: str, raw: Path, **changes: Any) -> str:
 
 
 @pytest.mark.usefixtures("few", "scratch")
-@pytest.mark.parametrize("case", CASES, ids=[f"{name}-{said[:40]}" for name, _, _, said in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[f"{name}-{message[:40]}" for name, _, _, message in CASES])
 def test_fault(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name, file, content, said = case
+    name, file, content, message = case
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cifar10, "UNPACKED", 1 << 20)
     files: Files = published(name)
@@ -342,7 +342,7 @@ def test_fault(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     else:
         files[file] = content
     line = fault(name, write(files, tmp_path / name))
-    assert re.search(said, line), line
+    assert re.search(message, line), line
     assert f"{tmp_path / name}" in line
     assert line.endswith(f"dvc repro -s -f fetch@{name}")
 

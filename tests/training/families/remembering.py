@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, Losses, Move, Noise, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.memory import Memory
 from gen.optimizers import adam
 from gen.settings import Settings
@@ -36,8 +36,8 @@ class Model(nn.Module):
 
     def updates(self) -> Sequence[Update]:
         """One, twice in each step: what the first keeps the second recalls."""
-        move = Move(params=[self.slope], optimizer=adam(1e-2, (0.9, 0.999)), ema=True)
-        return [Update(name="predict", loss=self.loss, moves={"error": move}, repeat=2)]
+        move = OptimizerStep(params=[self.slope], optimizer=adam(1e-2, (0.9, 0.999)), ema=True)
+        return [Update(name="predict", loss=self.loss, optimizer_steps={"error": move}, repeat=2)]
 
     def loss(self, batch: Batch, noise: Noise) -> Losses:
         """Squared error, larger the more it has grown."""
