@@ -22,6 +22,14 @@ def blame(error: BaseException, file: Path) -> str:
     return "; ".join([_message(error), *filter(None, [", called at ".join(reversed(places))])])
 
 
+def raised_in(error: BaseException, file: Path) -> bool:
+    """Whether a call in `file` raised it, or called what did: its frames end there, or in a library that it called.
+
+    What the loop itself calls, a disk or another worker, is not called through the file.
+    """
+    return any(Path(frame.filename) == file for frame in traceback.extract_tb(error.__traceback__))
+
+
 def _message(error: BaseException) -> str:
     message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{type(error).__name__}: {message[:LONGEST]}" if message else type(error).__name__

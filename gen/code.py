@@ -33,7 +33,19 @@ DECIDES_NOTHING = frozenset(
         # They start, watch and end processes.
         "pipelines": ("cli",),
         "pipelines.runtime": (
-            *("above", "background", "cluster", "command", "fit", "jobs", "mailbox", "progress", "stage", "worker"),
+            *(
+                "above",
+                "background",
+                "cluster",
+                "command",
+                "fit",
+                "jobs",
+                "mailbox",
+                "patience",
+                "progress",
+                "stage",
+                "worker",
+            ),
         ),
     }.items()
     for module in modules

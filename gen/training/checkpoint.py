@@ -10,6 +10,7 @@ half-written newest one nor a damaged one is ever continued from: the newest tha
 an outage or for want of a right, may well be whole: that is an error, and nothing is deleted.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -37,6 +38,12 @@ GRIDS = "grids"
 UNITS = ("B", "kB", "MB", "GB", "TB")
 MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 """What it raises to use content of another kind."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk with no room left, which trying again does not mend."""
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+"""A storage that may soon answer again."""
 
 
 class Unreadable(OSError):
@@ -182,6 +189,7 @@ class Checkpoints:
 
         Raises:
             InputError: storage is full or not writable; what was there before stays.
+            OSError: of a kind that may pass: an outage, say.
         """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
@@ -192,6 +200,8 @@ class Checkpoints:
             self.put(f"{_name(step)}/state.pt", blob)
             self.put(f"{_name(step)}/manifest.json", json.dumps(self._manifest(step, blob)).encode())
         except OSError as error:
+            if error.errno in PASSING:
+                raise
             remedy = "free space or move cluster.storage"
             raise InputError(f"{self.root}: cannot save step {step} ({error}); {remedy}") from None
         for old in self.steps()[:-keep]:

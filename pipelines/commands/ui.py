@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from gen.config.extractors import ROUNDED
 from gen.errors import InputError
+from gen.secrets import masked
 from pipelines.reports.lead import ranked_by
 from pipelines.tracking.names import BESIDE, VALIDATION, now, of_test
 from pipelines.tracking.store import connect, embedded, tracking_uri
@@ -43,7 +44,7 @@ def main(port: int) -> None:
             show(f"http://{HOST}:{port}")
             server.wait()
     else:
-        show(tracking_uri())
+        show(masked(tracking_uri()))
 
 
 def show(base: str) -> None:

@@ -12,14 +12,14 @@ from jaxtyping import Float
 from ray.exceptions import RayError
 from torch import Tensor
 
-from gen.blame import blame
+from gen.blame import blame, raised_in
 from gen.config.params import Logging, Run
 from gen.data.dataset import open_dataset
 from gen.errors import InputError
 from gen.evaluation.reference import open_reference
 from gen.family import family_file, family_module
 from gen.figures.grid import grid, png
-from gen.training.checkpoint import Checkpoints
+from gen.training.checkpoint import FULL, Checkpoints
 from gen.training.journal import Callback, Diverged
 from gen.training.scores import Score, score_of
 from gen.training.train import train
@@ -90,16 +90,21 @@ def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
     except InputError as error:  # trying again, as Ray does after a crash, would not help
         return Ended("refused", str(error))
     except Exception as error:
-        if can_pass(error):
+        if can_pass(error, family_file(job.run.family)):
             raise
         return broken(job, error, checkpoints)
     return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
 
 
-def can_pass(error: Exception) -> bool:
-    """Whether trying again may help: a disk, the network, a GPU or another worker failed, not the run's own code."""
-    if isinstance(error, OSError | RayError):
+def can_pass(error: Exception, family: Path) -> bool:
+    """Whether trying again may help: a disk, the network, a GPU or another worker failed, not the run's own code.
+
+    An OSError of a full disk does not pass, nor does one that the code of the `family` raised.
+    """
+    if isinstance(error, RayError):
         return True
+    if isinstance(error, OSError):
+        return error.errno not in FULL and not raised_in(error, family)
     if isinstance(error, torch.AcceleratorError):
         return "assert" not in str(error)  # an index out of range, say
     # What a lost worker does to those that wait for it has no type of its own.

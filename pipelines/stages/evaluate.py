@@ -27,7 +27,7 @@ from gen.figures.sheets import beside_neighbours, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
-from pipelines.reports.results import few_images
+from pipelines.reports.results import Evaluation, few_images, results
 from pipelines.reports.tables import with_spreads
 from pipelines.runtime.extraction import extract
 
@@ -249,11 +249,10 @@ def tell_mlflow(
     from pipelines.tracking.names import of_test
     from pipelines.tracking.store import add_to_run
 
-    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
-    floor = {of_test(metric, "floor"): one["mean"] for metric, one in protocol["floor"].items()}
-    for i, (model, training) in enumerate(
-        zip(trainings(trained(run.group, name)[0]), run.trainings(name), strict=True)
-    ):
+    models = trainings(trained(run.group, name)[0])
+    _, protocol = results(out, f"evaluate@{name}", Evaluation, models)
+    floor = {of_test(metric, "floor"): one.mean for metric, one in protocol.floor.items()}
+    for i, (model, training) in enumerate(zip(models, run.trainings(name), strict=True)):
         numbers: dict[str, float] = dict(floor)
         for metric, one in found[i].items():
             numbers |= {of_test(metric): one.mean, of_test(metric, "sd_draws"): one.sd}

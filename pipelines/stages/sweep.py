@@ -30,7 +30,8 @@ from gen.shapes import shapes_only
 from gen.training.loop import data_spec
 from gen.training.rehearsal import rehearse
 from pipelines.runtime import above, cluster, stage
-from pipelines.runtime.jobs import SCORING, open_inputs
+from pipelines.runtime.jobs import SCORING, open_inputs, storage_of
+from pipelines.runtime.patience import within_a_minute
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.report import check_report, text, write_report
 from pipelines.sweeps.search import Search
@@ -74,21 +75,24 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     compute = trial_run(params, name, next(sweep.grid()), 0).compute
     with cluster.joined(params.cluster, sweep.concurrency * compute.workers * compute.threads):
         device = cluster.resolve_device(compute)
-        plan = Plan(params, name, inputs, device, fresh)
+        peer = f"cluster.storage: {storage_of(params.cluster)}"
+        plan = within_a_minute(peer, lambda: Plan(params, name, inputs, device, fresh))
         floor = floor_of(plan, reference)  # before hours of training: what it is of may be damaged
         tracker = Tracker(plan.facts())
-        table = Table(sweep, params.run(sweep.run).seed)
-        watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
-        search = Search(sweep, plan.known, plan.configure, plan.without_value, watch.recall)
-        watch.search = search
-        try:
-            fit(plan, compute, search, watch, min(sweep.concurrency, cluster.room(compute, device)))
-        except BaseException:
-            watch.abandon()
-            raise
-        finally:
-            watch.progress.close()
-    finish(plan, path, table, tracker, lambda: Winner(floor, anew(plan, reference, table)))
+        with tracker.ended_whatever_happens():
+            table = Table(sweep, params.run(sweep.run).seed)
+            watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
+            search = Search(sweep, plan.known, plan.configure, plan.without_value, watch.recall)
+            watch.search = search
+            try:
+                fit(plan, compute, search, watch, min(sweep.concurrency, cluster.room(compute, device)))
+            except BaseException:
+                watch.abandon()
+                raise
+            finally:
+                watch.progress.close()
+    with tracker.ended_whatever_happens():
+        finish(plan, path, table, tracker, lambda: Winner(floor, anew(plan, reference, table)))
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
@@ -142,22 +146,17 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
 def finish(plan: Plan, params: Path, table: Table, tracker: Tracker, judge: Callable[[], Winner]) -> None:
     """Write the results, with what `judge` has of the best point, and say which trials could not be trained."""
     out, kept = HOME / plan.name, ""
-    try:
-        if len(table.failed) < len(table.records):
-            check_report(plan.name, table)
-            verdict = judge()
-            with lock(out), whole(out) as partial:
-                best = write_report(plan.name, params, table, verdict, partial)
-            kept = f"; {out} has what there is"
-        if table.failed:
-            raise InputError(
-                f"{plan.name}: {len(table.failed)} of {len(table.records)} trials failed, the first with: "
-                f"{table.failed[0]}; start it again to train what is missing" + kept
-            )
-    except BaseException:
-        tracker.end("FAILED")
-        tracker.close()
-        raise
+    if len(table.failed) < len(table.records):
+        check_report(plan.name, table)
+        verdict = judge()
+        with lock(out), whole(out) as partial:
+            best = write_report(plan.name, params, table, verdict, partial)
+        kept = f"; {out} has what there is"
+    if table.failed:
+        raise InputError(
+            f"{plan.name}: {len(table.failed)} of {len(table.records)} trials failed, the first with: "
+            f"{table.failed[0]}; start it again to train what is missing" + kept
+        )
     tracker.metrics(plan.sweep.steps, best)
     tracker.files(out)
     tracker.end("FINISHED")

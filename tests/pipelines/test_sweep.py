@@ -24,6 +24,7 @@ from PIL import Image
 
 from gen.config.load import load_params
 from gen.config.sweep import Sweep
+from gen.data.folder import LOCKS
 from gen.training.checkpoint import Checkpoints
 from pipelines.runtime.jobs import open_inputs
 from pipelines.sweeps.plan import Plan
@@ -318,6 +319,17 @@ def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: 
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
+
+
+def test_a_report_that_cannot_be_written_leaves_no_run_running(workplace: Workplace) -> None:
+    """A folder stands where the lock of its results belongs, which are written last."""
+    write(workplace, sweep_of({"model.clip": {"values": [0.1], "log": True}}, seeds=1, steps=EVERY))
+    locked = "_".join((workplace.folder / "sweeps" / "clip").absolute().parts[1:]) + ".lock"
+    (workplace.folder / LOCKS / locked).mkdir(parents=True)
+    done = workplace.run("sweep", "clip")
+    assert done.returncode != 0, done.stdout
+    parent, children, _ = tracked(workplace)
+    assert (parent.info.status, {run.info.status for run in children.values()}) == ("FAILED", {"FINISHED"})
 
 
 def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> None:

@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
+from pipelines.commands import ui
 from pipelines.commands.ui import MOST_COMPARED, pages
 from pipelines.reports.colours import palette
 from pipelines.tracking.store import connect, experiment_id
@@ -54,6 +55,15 @@ def view(store: MlflowClient, experiment: str, address: str) -> dict[str, Any]:
     (key,) = parse_qs(urlsplit(address).query)["viewStateShareKey"]
     assert "orderByKey" not in address
     return dict(json.loads(store.get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]))
+
+
+def test_the_printed_address_of_a_server_has_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:s3cret@127.0.0.1:9")
+    monkeypatch.setattr(ui, "pages", lambda: {"digits": "experiments/1"})  # nobody answers at this address
+    ui.main(5000)
+    assert capsys.readouterr().out == "digits: http://***@127.0.0.1:9/#/experiments/1\n"
 
 
 def test_a_sweep_has_its_newest_trials_and_a_group_that_is_not_measured_its_charts(

@@ -1,6 +1,7 @@
 """What is said and left behind when training ends, whoever ends it; no Ray is started."""
 
 import dataclasses
+import errno
 import importlib
 import os
 import re
@@ -102,16 +103,41 @@ def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(worker, "open_dataset", lambda folder: None)
     monkeypatch.setattr(worker, "score_for", lambda job: None)
     mine = job(tmp_path, run_of("gan"))
-    for error in (OSError("disk full"), ray.exceptions.RayError("lost"), torch.AcceleratorError("ECC error")):
+    for error in (
+        OSError(errno.EIO, "input/output error"),
+        ray.exceptions.RayError("lost"),
+        torch.AcceleratorError("ECC error"),
+    ):
         monkeypatch.setattr(worker, "train", failing(error))
         with pytest.raises(type(error)):
             worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
-    for error in (KeyError("generator"), ZeroDivisionError(), torch.OutOfMemoryError("CUDA out of memory")):
+    for error in (
+        OSError(errno.ENOSPC, "disk full"),
+        KeyError("generator"),
+        ZeroDivisionError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ):
         monkeypatch.setattr(worker, "train", failing(error))
         ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
         assert (ended.outcome, type(error).__name__ in ended.reason) == ("broken", True)
         assert "\n" not in ended.reason
     assert "lower batch" in ended.reason
+
+
+def test_a_familys_own_error_of_a_file_is_not_tried_again(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A latent that is read of a file which is not there: the family's own file calls what fails."""
+    monkeypatch.setattr(
+        importlib.import_module("gen.families.gan").Model, "prior", lambda family, noise: torch.load(tmp_path / "none")
+    )
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr(worker, "score_for", lambda job: Coordinates())
+    mine = dataclasses.replace(job(tmp_path, run_of("gan", POINTS)), data=datasets["ring8"].folder)
+    ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
+    assert ended.outcome == "broken"
+    assert ended.reason.startswith("FileNotFoundError: ")
+    assert "gen/families/gan.py:" in ended.reason
 
 
 def test_a_lost_worker_is_tried_again_by_those_that_waited_for_it(
@@ -131,7 +157,7 @@ def bereft(rank: int, folder: Path) -> None:
     try:
         Workers(rank, 2).average([torch.ones(3)])
     except Exception as error:
-        (folder / "passed").write_text(str(worker.can_pass(error)))
+        (folder / "passed").write_text(str(worker.can_pass(error, folder)))
 
 
 def test_want_of_memory_is_told_with_how_much_was_used() -> None:
