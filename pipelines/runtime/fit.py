@@ -23,6 +23,8 @@ ANSWER_SECONDS = 5.0
 GIVEN_UP_SECONDS = 60.0
 BUSY_SECONDS = 60.0
 """When it is said that no worker has begun."""
+TOO_FEW_SECONDS = 60.0
+"""How long a cluster is waited for that has too few CPUs, after the loss of a host, say."""
 UNHEARD_SECONDS = 20.0
 """How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
 SAVE_SECONDS = 60.0
@@ -48,6 +50,11 @@ class Fit(threading.Thread):
 
     reason = ""
 
+    def __init__(self, job: Job) -> None:
+        super().__init__(daemon=True, name=job.name)
+        self.cpus = job.run.compute.workers * job.run.compute.threads
+        """What it takes of a cluster."""
+
 
 def fit(job: Job, max_failures: int, device: str) -> Fit:
     """What trains the job, still to be started."""
@@ -58,7 +65,7 @@ class Alone(Fit):
     """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner."""
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
-        super().__init__(daemon=True, name=job.name)
+        super().__init__(job)
         self.job, self.attempts = job, 1 + max_failures
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
@@ -88,7 +95,7 @@ class Together(Fit):
         )  # half a second, which one worker need not wait for
         from ray.train.torch import TorchTrainer
 
-        super().__init__(daemon=True, name=job.name)
+        super().__init__(job)
         self.storage = f"{job.storage}/ray"
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
@@ -129,8 +136,8 @@ def reason_of(error: Exception) -> str:
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
-    ended, running, heard, told = None, True, False, False
-    started, stopping = time.monotonic(), Stopping(work.name, mailbox)
+    ended, running, heard = None, True, False
+    stopping, silence = Stopping(work.name, mailbox), Silence(work)
     work.start()
     while running:
         time.sleep(POLL_SECONDS)
@@ -147,9 +154,8 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
                 return Ended("stopped", f"without its workers: {message}; what was saved before is kept")
             return Ended("failed", f"{message}; start it again to go on from what was saved")
         heard = heard or bool(events)
-        if not (heard or told) and time.monotonic() - started > BUSY_SECONDS:
-            print(f"{work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
-            told = True
+        if given_up := silence.given_up(bool(events)):
+            return given_up
         for event in events:
             if isinstance(event, Ended):
                 ended = event
@@ -159,6 +165,40 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
             work.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
     return ended or Ended("failed", work.reason)
+
+
+class Silence:
+    """Workers that say nothing: what is said of it, and how long a cluster is waited for that cannot have them."""
+
+    def __init__(self, work: Fit) -> None:
+        self.work = work
+        self.begun = self.heard = self.looked = time.monotonic()
+        self.short_since = 0.0
+        """Since when the cluster has had too few CPUs; 0: it has enough."""
+        self.quiet = False
+        """Whether it was said that no worker has begun."""
+
+    def given_up(self, heard: bool) -> Ended | None:
+        """How it ended, when the cluster is not waited for any longer. `heard` is whether a worker just said a word."""
+        now = time.monotonic()
+        if heard:
+            self.heard, self.short_since, self.quiet = now, 0.0, True
+        if now - self.heard < NOTICE_SECONDS or now - self.looked < 1.0:
+            return None
+        self.looked, have = now, ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+        few = f"the run takes {self.work.cpus} CPUs, the cluster has {have:.0f} left"
+        if have >= self.work.cpus:
+            self.short_since = 0.0
+        elif not self.short_since:
+            self.short_since = now
+            print(f"{self.work.name}: {few}; waiting for more, for {TOO_FEW_SECONDS:.0f} s at most", flush=True)
+        elif now - self.short_since > TOO_FEW_SECONDS:
+            remedy = "start it again once its hosts are back, or with fewer workers or threads"
+            return Ended("failed", f"{few}, and no more came in {TOO_FEW_SECONDS:.0f} s; {remedy}")
+        if not self.quiet and now - self.begun > BUSY_SECONDS:
+            self.quiet = True
+            print(f"{self.work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
+        return None
 
 
 class Stopping:
