@@ -62,7 +62,7 @@ def where_from(dataset: Dataset, identity: str, device: str) -> dict[str, str]:
         "dataset": dataset.name,
         "device": device,
         "data_digest": dataset.digest,
-        MLFLOW_SOURCE_NAME: f"pipelines/{Path(sys.argv[0]).name}",
+        MLFLOW_SOURCE_NAME: " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         MLFLOW_SOURCE_TYPE: "LOCAL",
         MLFLOW_GIT_COMMIT: found["git_commit"],
         **found,

@@ -181,10 +181,10 @@ def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout
     gen = checkout.folder / "gen"
     with checkout.edited():
         (gen / "nets" / "unet.py").write_text("DEPTH = 4\n")
-        for name in ("losses.py", "loop.py"):
+        for name in ("losses/adversarial.py", "training/loop.py"):
             text = (gen / name).read_text()
             (gen / name).write_text(text.replace('"""', '"""\nOtherwise: ', 1) + "# another line\n")
-        with (gen / "losses.py").open("a") as file:
+        with (gen / "losses" / "adversarial.py").open("a") as file:
             file.write("def unused():\n    return 1\n")
         assert checkout.dirty() == set()
         with (gen / "families" / "wgan.py").open("a") as file:

@@ -271,7 +271,7 @@ def test_a_curve_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(None, ""), (0.4, "0 s"), (119.0, "119 s"), (330.0, "5.5 min"), (9000.0, "2.5 h")]
+    ("seconds", "message"), [(None, ""), (0.4, "0 s"), (119.0, "119 s"), (330.0, "5.5 min"), (9000.0, "2.5 h")]
 )
 def test_times_are_said_as_people_say_them(seconds: float | None, message: str) -> None:
     assert duration(seconds) == message

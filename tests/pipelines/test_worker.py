@@ -63,7 +63,7 @@ def test_any_worker_tells_that_it_was_refused(outcome: str, tmp_path: Path, monk
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     monkeypatch.setattr(worker.MailboxCallback, "ended", lambda callback, ended: told.append(ended))
     if outcome != "refused":
-        monkeypatch.setattr(worker, "perform", lambda *arguments: Ended(outcome))
+        monkeypatch.setattr(worker, "run_job", lambda *arguments: Ended(outcome))
     worker.work({"job": job(tmp_path, run_of("gan"))})
     assert [ended.outcome for ended in told] == ["refused"] * (outcome == "refused")
     assert all("nowhere/MANIFEST.json: missing" in ended.reason for ended in told)
