@@ -14,5 +14,5 @@ def main(path: Path) -> None:
     out = Path("comparisons") / GROUP
     if f"compare@{GROUP}" not in ran:  # which shows it, too
         print(f"\n{beginning((out / 'table.md').read_text(encoding='utf-8'))}")
-    print(f"All columns: {out}/table.md. Curves, grids and models in MLflow: make ui")
+    print("Curves, grids and models in MLflow: make ui")
     print(f"The page: {(out / 'index.html').absolute().as_uri()}")
