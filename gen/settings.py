@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -55,13 +55,27 @@ def check(kind: type[S], values: object, where: str) -> S:
         problem = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         path = [str(part) for part in problem["loc"]]
         place = ".".join([where, *path])
+        inner = section_of(kind, path[:-1])
         if problem["type"] == "extra_forbidden":
-            raise InputError(f"{place}: unknown; {nearest_field(path[-1], kind)}") from None
+            raise InputError(f"{place}: unknown; {nearest_field(path[-1], inner)}") from None
         if problem["type"] == "missing":
-            meaning = kind.model_fields[path[0]].description if len(path) == 1 else None
+            field = inner.model_fields.get(path[-1])
+            meaning = field.description if field else None
             raise InputError(f"{place}: missing; {meaning or 'it is required'}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise InputError(f"{place}: {message[:1].lower()}{message[1:]}{_got(problem['input'], message)}") from None
+
+
+def section_of(kind: type[Settings], path: Sequence[str]) -> type[Settings]:
+    """What the section at a path within a `kind` is; of one that no type says, `kind` itself."""
+    inner: type[Settings] = kind
+    for name in path:
+        field = inner.model_fields.get(name)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Settings)):
+            return kind
+        inner = annotation
+    return inner
 
 
 def _got(value: object, message: str) -> str:

@@ -62,12 +62,11 @@ def moving_average(run: Run, family: Family, updates: Sequence[Update]) -> Movin
     if run.ema is None:
         return MovingAverage([], 0.0)
     optimizer_steps = [move for update in updates for move in update.optimizer_steps.values() if move.ema]
-    chosen: dict[int, Tensor] = {
-        id(param): param for move in optimizer_steps for param in move.params
-    }  # once, in any move
+    # By identity: a parameter of several steps, or a layer of several networks, is averaged once.
+    chosen: dict[int, Tensor] = {id(param): param for move in optimizer_steps for param in move.params}
     networks = [network for _, network in family.named_children() if any(id(p) in chosen for p in network.parameters())]
-    statistics = [s for network in networks for layer in batch_norms(network) for s in running(layer)]
-    return MovingAverage([*chosen.values(), *statistics], run.ema)
+    chosen |= {id(one): one for network in networks for layer in batch_norms(network) for one in running(layer)}
+    return MovingAverage(list(chosen.values()), run.ema)
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import psutil
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
 from pipelines.runtime.cluster import lost
@@ -131,6 +132,10 @@ def reason_of(error: Exception) -> str:
         return (
             f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"
         )
+    if isinstance(error, WorkerCrashedError):
+        memory = psutil.virtual_memory()
+        now = f"{(memory.total - memory.available) / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of this machine's"
+        return f"its process was killed, as a system without memory does ({now} are in use now): then {LESS_MEMORY}"
     return message.splitlines()[-1]
 
 

@@ -43,6 +43,18 @@ RUN = "digits_dcgan"
     ("edit", "message"),
     [
         (lambda p: p["runs"][RUN]["model"].update(widht=3), f"runs.{RUN}.model.widht: unknown; did you mean width?"),
+        (
+            lambda p: p["runs"][RUN]["compute"].update(microbatches=1),
+            f"runs.{RUN}.compute.microbatches: unknown; it was renamed; write grad_accum_steps",
+        ),
+        (
+            lambda p: p["runs"][RUN]["compute"].update(thread=1),
+            f"runs.{RUN}.compute.thread: unknown; did you mean",
+        ),
+        (
+            lambda p: p["runs"][RUN]["compute"].pop("threads"),
+            f"runs.{RUN}.compute.threads: missing; CPU threads",
+        ),
         (lambda p: p["runs"][RUN].update(seeds=0), f"runs.{RUN}.seeds: input should be greater than 0; got 0"),
         (
             lambda p: p["runs"].update({f"{RUN}-seed1": p["runs"][RUN], RUN: p["runs"][RUN] | {"seeds": 2}}),

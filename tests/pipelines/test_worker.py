@@ -5,6 +5,7 @@ import errno
 import importlib
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -172,6 +173,20 @@ Refer to the documentation on how to address the out of memory issue: https://do
     assert told.startswith("memory ran out on a worker's machine (3.58GB of 23.54GB were in use)")
     assert "lower batch" in told
     assert "http" not in told
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_that_the_system_kills_is_told_with_the_memory_in_use() -> None:
+    @ray.remote(max_retries=0)
+    def killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ray.exceptions.WorkerCrashedError) as caught:
+        ray.get(killed.remote())
+    told = fit.reason_of(caught.value)
+    assert re.match(r"its process was killed, as a system without memory does \([\d.]+ of [\d.]+ GiB of this", told)
+    assert "lower batch" in told
+    assert "raise compute.grad_accum_steps" in told
 
 
 @pytest.mark.usefixtures("cluster")

@@ -214,6 +214,15 @@ def test_what_two_moves_share_is_averaged_once(datasets: Datasets) -> None:
     assert torch.equal(twice.weights[0], live), "the live weight is back"
 
 
+def test_a_layer_that_two_networks_share_is_averaged_once(datasets: Datasets) -> None:
+    run = run_of("dcgan", ema=0.5)
+    family = initial_family(run, datasets["digits"])
+    assert isinstance(family, nn.Module)
+    family.again = nn.Sequential(*family.generator.modules())  # type: ignore[operator]
+    average = moving_average(run, family, family.updates())
+    assert len({id(weight) for weight in average.weights}) == len(average.weights)
+
+
 def test_an_update_that_looks_at_no_batch_loads_none(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[int] = []
     load = Loader.__getitem__
