@@ -190,7 +190,7 @@ def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout
         with (gen / "families" / "wgan.py").open("a") as file:
             file.write("FACTOR = 2\n")
         assert checkout.dirty() == {"train@ring_wgan"}
-        with (gen / "loop.py").open("a") as file:
+        with (gen / "training" / "loop.py").open("a") as file:
             file.write("FACTOR = 2\n")
         assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
     assert checkout.dirty() == set()
