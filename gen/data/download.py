@@ -9,12 +9,13 @@ from urllib3.exceptions import HTTPError
 
 from gen.data.progress import progress
 from gen.errors import InputError
+from gen.secrets import masked
 
 ATTEMPTS = 5
 """Attempts without a single byte of progress before giving up."""
 
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, and between two reads."""
+TIMEOUT = (8.0, 10.0)
+"""Seconds to connect, and between two reads: who does not answer is named within ten, and given up within a minute."""
 
 BLOCK = 2**20
 
@@ -55,6 +56,8 @@ def download(url: str, part: Path) -> None:
                 part.unlink()
             raise
         failures = 0 if part.stat().st_size > before else failures + 1
+        if 0 < failures < ATTEMPTS:
+            print(f"{masked(url)}: {reason}; trying again ({failures + 1} of {ATTEMPTS})", flush=True)
     have = part.stat().st_size
     if not have:
         part.unlink()

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gen.data.download import download
 from gen.data.fetch import DOWNLOADS, fetch, fetch_file
 from gen.data.source import Published
 from gen.errors import InputError
@@ -185,6 +187,22 @@ def test_no_server(server: Server, publish: Any) -> None:
     )
     fails(rf"a.gz: not to be had \(.*refused.*\); check the network; {remedy}$")
     fails("SHA256SUMS: not reachable", server.url)
+
+
+def test_a_server_that_never_answers_is_named_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gen.data.download.TIMEOUT", (0.2, 0.2))
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(InputError, match=r"images\.gz: not to be had \(.*timed out.*\); check the network"):
+            download(f"http://me:secret@{address}/images.gz", tmp_path / "images.part")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("; ")[2] for line in lines] == [f"trying again ({n} of 5)" for n in range(2, 6)]
+    assert all(address in line for line in lines)
+    assert "secret" not in "".join(lines)
 
 
 def test_no_direct_download(server: Server, publish: Any) -> None:
