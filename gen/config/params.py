@@ -17,7 +17,7 @@ class Data(Settings):
     """Section `data`: where published files come from."""
 
     mirror: str | None = None
-    """Folder or URL that holds <source>/<file> and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
+    """Folder or URL that holds `<source>/<file>` and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
 
 
 class Logging(Settings):
@@ -116,7 +116,7 @@ class Run(Settings):
         return group
 
     def trainings(self, name: str) -> dict[str, "Run"]:
-        """The trainings of the run `name`, each a run of one seed: <name>, <name>-seed<seed> of the next one, ..."""
+        """The trainings of the run `name`, each of one seed: `<name>`, `<name>-seed<seed>` of the next one, ..."""
         single = self.model_copy(update={"seeds": 1})
         later = range(self.seed + 1, self.seed + self.seeds)
         return {name: single} | {f"{name}-seed{seed}": single.model_copy(update={"seed": seed}) for seed in later}

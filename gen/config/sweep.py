@@ -133,7 +133,7 @@ class Sweep(Settings):
     evaluate_every: int = Field(gt=0)
     """Steps between two evaluations of a trial; each is a checkpoint too."""
     metric: str
-    """What decides, as MLflow shows it: validation/fid_classifier, validation/modes_covered, loss/<name>.
+    """What decides, as MLflow shows it: `validation/fid_classifier`, `validation/modes_covered`, `loss/<name>`.
 
     A trial counts with the best of its evaluations, as a run is exported at its best checkpoint (by what,
     gen/training/scores.py says).
