@@ -1,8 +1,5 @@
-"""params.yaml: what is said when it is wrong, and what makes a run the same run."""
+"""params.yaml: what is said when it is wrong."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gen.config.file import read_params
 from gen.config.load import load_params
-from gen.config.params import Run, flat
+from gen.config.params import flat
 from gen.errors import InputError
 from gen.family import check_family
-from gen.training.identity import identity
 from tests.families.small import small
 
 ROOT = Path(__file__).parents[2]
@@ -269,127 +264,9 @@ def test_a_mistake_is_named_with_its_address_and_remedy(
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "a: [", "runs: 3", "2026-13-45", "0x_", "[" * 3000])
-def test_not_even_params(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    with pytest.raises(InputError, match="no such file"):
-        load_params(file)
-    file.write_text(text)
-    with pytest.raises(InputError, match=str(file)) as error:
-        load_params(file)
-    assert "\n" not in str(error.value)
-
-
-def test_params_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
-    text = "# Größe der Bilder, naïve\n" + (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
-    message = "import gen, locale; print(locale.getencoding()); gen.load_params('params.yaml')"
-    done = subprocess.run(
-        [sys.executable, "-c", message],
-        cwd=tmp_path,
-        env=os.environ | ascii_only,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "UTF-8" not in done.stdout
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "params.yaml").write_bytes(text.encode("utf-16"))
-    with pytest.raises(InputError, match=r"params\.yaml: not UTF-8"):
-        load_params(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "line"),
-    [
-        ("runs:", "runs:\n  digits_gan: {family: gan}", r"line \d+: 'digits_gan' stands in this section already"),
-        ("svm:\n", "runs: {}\nsvm:\n", r"line \d+: 'runs' stands in this section already; give it another name"),
-        ("    source: digits\n", "    source: digits\n    size: 8\n", "'size' stands in this section already"),
-    ],
-)
-def test_a_name_that_stands_twice(before: str, after: str, line: str, tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert before in text
-    (tmp_path / "params.yaml").write_text(text.replace(before, after, 1), encoding="utf-8")
-    with pytest.raises(InputError, match=rf"params.yaml: {'' if line[0] == 'l' else 'line .*'}{line}"):
-        load_params(tmp_path / "params.yaml")
-
-
-def test_a_name_may_override_what_is_merged(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {<<: *a, y: 4}\n", encoding="utf-8")
-    expected = {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 1, "y": 4}}
-    assert read_params(tmp_path / "a.yaml") == expected
-
-
 def test_an_unknown_run_is_named(params: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"did you mean {RUN}"):
         load_params(ROOT / "params.yaml").run("digits_dcgn")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 1},
-        {"batch": 32},
-        {"ema": 0.5},
-        {"model": {"lr": 1e-3}},
-        {"compute": {"workers": 2}},
-        {"compute": {"threads": 3}},
-        {"compute": {"precision": "bfloat16"}},
-    ],
-)
-def test_whatever_changes_weights_changes_the_identity(change: dict[str, Any], params: dict[str, Any]) -> None:
-    values = params["runs"][RUN]
-    changed = {
-        key: {**values.get(key, {}), **value} if isinstance(value, dict) else value for key, value in change.items()
-    }
-    assert identity(Run(**values), "data", "cpu") != identity(Run(**values | changed), "data", "cpu")
-
-
-def test_what_is_left_to_its_default_and_what_is_written_out_is_one_run(params: dict[str, Any], tmp_path: Path) -> None:
-    whole = load_params(ROOT / "params.yaml").run(RUN)
-    params["runs"][RUN] = whole.model_dump(mode="json")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    assert identity(load_params(tmp_path / "params.yaml").run(RUN), "data", "cpu") == identity(whole, "data", "cpu")
-
-
-def test_a_run_is_six_lines(params: dict[str, Any], tmp_path: Path) -> None:
-    params["runs"]["mine"] = {"family": "dcgan", "dataset": "digits", "group": "digits", "size": 16, "steps": 2000}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    run = load_params(tmp_path / "params.yaml").run("mine")
-    assert run.model == {"latent": 100, "width": 128, "k": 1, "lr": 2e-4, "beta1": 0.5}, "the paper's"
-    assert (run.batch, run.seeds, run.ema, run.compute.threads) == (64, 1, None, 1)
-
-
-def test_steps_data_and_device_in_the_identity(params: dict[str, Any]) -> None:
-    run = Run(**params["runs"][RUN])
-    whole = identity(run, "data", "cpu")
-    assert whole == identity(run.model_copy(update={"steps": run.steps + 1, "group": "other"}), "data", "cpu")
-    assert whole != identity(run, "other data", "cpu")
-    assert whole != identity(run, "data", "cuda")
-
-
-def test_code_and_starting_weights_are_in_the_identity(
-    params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "weights.safetensors").write_bytes(b"1")
-    run = Run(**{**params["runs"][RUN], "warm_start": str(tmp_path)})
-    first = identity(run, "data", "cpu")
-    (tmp_path / "weights.safetensors").write_bytes(b"2")
-    second = identity(run, "data", "cpu")
-    assert first != second
-    monkeypatch.setattr("gen.training.identity.code_digest", lambda *roots: "other code")
-    assert second != identity(run, "data", "cpu")
-
-
-@pytest.mark.parametrize("written", ["2e-4", "2E-4", "0.0002", "2.0e-4", "+2e-4", "'2e-4'"])
-def test_one_number_in_all_its_forms_is_one_run(written: str, tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("lr: 2.0e-4", f"lr: {written}"))
-    expected, found = (load_params(path).run(RUN) for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
-    assert found.model["lr"] == 0.0002
-    assert identity(found, "data", "cpu") == identity(expected, "data", "cpu")
 
 
 def test_a_run_may_start_from_what_another_will_leave(params: dict[str, Any], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from gen.data.dataset import Dataset
 from gen.data.fetch import fetch
-from gen.data.pictures import fit, parallel
+from gen.data.pictures import fit
 from gen.data.prepare import prepare
 from gen.errors import InputError
 
@@ -200,31 +200,6 @@ def test_centre_square_then_bicubic() -> None:
     np.testing.assert_array_equal(fit(picture.convert("L"), 21, 21)[0], np.asarray(picture.convert("L"))[4:25])
     with pytest.raises(InputError, match=r"a.jpg: 21x30 pixels; the crop needs at least 22x22"):
         fit(picture, 22, 8, "a.jpg")
-
-
-def test_parallel_keeps_order_and_bounds() -> None:
-    taken = []
-
-    def items() -> Any:
-        for i in range(1000):
-            taken.append(i)
-            yield i
-
-    results = parallel(lambda i: i * i, items(), workers=2)
-    assert next(results) == 0
-    assert len(taken) < 300
-    assert list(results) == [i * i for i in range(1, 1000)]
-
-
-def test_parallel_ends_with_the_first_error() -> None:
-    def fail(i: int) -> int:
-        if i == 40:
-            raise InputError("forty")
-        return i
-
-    results = parallel(fail, range(10**9), workers=2)
-    with pytest.raises(InputError, match="forty"):
-        list(results)
 
 
 def test_shares_that_leave_nothing_to_train_on(mine: Path) -> None:

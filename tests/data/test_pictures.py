@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from numpy import ndarray
 from PIL import Image, PngImagePlugin
 
-from gen.data.pictures import decode
+from gen.data.pictures import decode, parallel
 from gen.errors import InputError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -237,3 +238,28 @@ def test_a_mutated_picture_is_read_or_refused_in_one_line(kind: str, edits: list
     except InputError as error:
         assert str(error).startswith("a: ")  # noqa: PT017
         assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_parallel_keeps_order_and_bounds() -> None:
+    taken = []
+
+    def items() -> Any:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = parallel(lambda i: i * i, items(), workers=2)
+    assert next(results) == 0
+    assert len(taken) < 300
+    assert list(results) == [i * i for i in range(1, 1000)]
+
+
+def test_parallel_ends_with_the_first_error() -> None:
+    def fail(i: int) -> int:
+        if i == 40:
+            raise InputError("forty")
+        return i
+
+    results = parallel(fail, range(10**9), workers=2)
+    with pytest.raises(InputError, match="forty"):
+        list(results)

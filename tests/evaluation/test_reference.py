@@ -15,12 +15,10 @@ import torch
 from gen.config.params import Reference as ReferenceSettings
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.evaluation import sampling as evaluation
 from gen.evaluation.real_images import check_judge, images
 from gen.evaluation.reference import Reference, open_reference, write_reference
-from gen.evaluation.sampling import Measured
 from gen.evaluators import memorisation, of_samples
-from gen.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, PixelExtractor, exact
+from gen.extractors import CoordinateExtractor, Extracted, PixelExtractor
 from gen.extractors.classifier import accuracy, train_classifier
 from gen.family import ImageShape
 from gen.metrics.moments import gather, moments
@@ -172,36 +170,10 @@ def test_pictures_without_labels_are_judged_by_their_pixels(
     assert distances == sorted(set(distances))
 
 
-def test_pixels_are_means_of_rounded_images() -> None:
-    extract = PixelExtractor(ImageShape(3, 4, 16))
-    drawn = torch.rand(5, 3, 4, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    rounded = ((drawn + 1) * 127.5).round() / 127.5 - 1
-    found, logits = extract(drawn)
-    assert torch.equal(found, extract(rounded).features)
-    torch.testing.assert_close(found, rounded.unflatten(3, (8, 2)).mean(4).flatten(1))
-    assert logits.shape == (5, 0)
-
-
 def test_memorised_images_are_found_out(reference: Reference) -> None:
     test = reference.features("test")
     assert memorised(reference.features("train")[:200], reference) == 1
     assert memorised(test, reference) == pytest.approx(0.05, abs=1 / len(test))
-
-
-def test_over_seeds() -> None:
-    found = evaluation.over_seeds([{"fid": 1.0}, {"fid": 2.0}, {"fid": 6.0}])
-    assert found["fid"].mean == 3.0
-    assert found["fid"].sd == pytest.approx(7**0.5)
-    assert evaluation.over_seeds([{"fid": 1.0}])["fid"].sd == 0
-
-
-def test_over_trainings_keeps_both_spreads() -> None:
-    draws = [{"fid": Measured(1.0, 3.0)}, {"fid": Measured(2.0, 4.0)}, {"fid": Measured(6.0, 5.0)}]
-    found = evaluation.over_trainings(draws)["fid"]
-    assert found.mean == pytest.approx(3)
-    assert found.sd_trainings == pytest.approx(7**0.5)
-    assert found.sd_draws == pytest.approx((50 / 3) ** 0.5)
-    assert evaluation.over_trainings(draws[:1])["fid"] == (1.0, 3.0, None)
 
 
 @pytest.mark.parametrize("name", ["classifier.safetensors", "features.safetensors", "statistics.safetensors"])
@@ -309,13 +281,6 @@ def test_too_few_samples(reference: Reference) -> None:
         of_samples(Extracted(few.features / 0, few.logits), reference, 0)
 
 
-def test_a_classifier_needs_its_own_shape(datasets: dict[str, Dataset]) -> None:
-    model = train_classifier(datasets["digits"], 16, steps=1)
-    assert model.image == ImageShape(1, 16, 16)
-    with pytest.raises(InputError, match="the extractor is for 1x16x16"):
-        ClassifierExtractor(model)(torch.zeros(1, 3, 16, 16))
-
-
 def test_a_split_of_no_images(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "digits" / "classifier"
     shutil.copytree(folder, copy)
@@ -331,10 +296,3 @@ def test_what_reference_json_says(reference: Reference, folder: Path) -> None:
     assert message["rows"] == {"train": 1300, "validation": 200, "test": 297}
     assert message["test_accuracy"] == 0.9
     assert moments(gather(reference.features("test"))).samples == 297
-
-
-def test_features_are_computed_by_cudnn_but_not_in_tf32() -> None:
-    with exact():
-        assert torch.backends.cudnn.enabled
-        assert not torch.backends.cudnn.allow_tf32
-    assert torch.backends.cudnn.allow_tf32

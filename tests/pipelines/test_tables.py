@@ -7,6 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gen.evaluation import sampling as evaluation
+from gen.evaluation.sampling import Measured
 from pipelines.reports.tables import number
 
 
@@ -39,3 +41,19 @@ def test_any_number_is_shown_as_what_it_is(mean: float, sd: float) -> None:
     shown = Decimal(message.partition(" ")[0].replace(",", ""))  # 1.80e+308 is more than any float
     assert shown == Decimal(mean) or abs(shown - Decimal(mean)) <= abs(Decimal(mean)) * Decimal("0.006")
     assert (" ± " in message) == (sd > 0)
+
+
+def test_over_seeds() -> None:
+    found = evaluation.over_seeds([{"fid": 1.0}, {"fid": 2.0}, {"fid": 6.0}])
+    assert found["fid"].mean == 3.0
+    assert found["fid"].sd == pytest.approx(7**0.5)
+    assert evaluation.over_seeds([{"fid": 1.0}])["fid"].sd == 0
+
+
+def test_over_trainings_keeps_both_spreads() -> None:
+    draws = [{"fid": Measured(1.0, 3.0)}, {"fid": Measured(2.0, 4.0)}, {"fid": Measured(6.0, 5.0)}]
+    found = evaluation.over_trainings(draws)["fid"]
+    assert found.mean == pytest.approx(3)
+    assert found.sd_trainings == pytest.approx(7**0.5)
+    assert found.sd_draws == pytest.approx((50 / 3) ** 0.5)
+    assert evaluation.over_trainings(draws[:1])["fid"] == (1.0, 3.0, None)
