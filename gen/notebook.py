@@ -54,7 +54,7 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
     return run.model_copy(update={"model": check_family(family, run.model, family).model_dump()})
 
 
-class Told:
+class FunctionCallback:
     """A gen.training.journal.Callback that passes numbers on to a function."""
 
     def __init__(self, callback: Callback | None) -> None:
@@ -94,7 +94,7 @@ def train(
     rehearse(run, dataset, run.family)
     logging = QUIET.model_copy(update={"metrics_every": every})
     try:
-        family = train_family(run, dataset, logging=logging, callback=Told(callback))
+        family = train_family(run, dataset, logging=logging, callback=FunctionCallback(callback))
     except Diverged as error:
         raise InputError(f"{run.family}: diverged: {error}; lower the learning rate") from None
     spec = data_spec(run, dataset)
