@@ -24,10 +24,10 @@ class Samples(Protocol):
 
 @runtime_checkable
 class Conditional(Protocol):
-    """A family that is told something of each sample: its class, a caption, another image."""
+    """A family whose samples have a condition: a class, a caption, another image."""
 
     conditions_on: ClassVar[Sequence[str]]
-    """The columns of a batch that it is told: `labels`, `extras.<name>`."""
+    """The columns of a batch that are its condition: `labels`, `extras.<name>`."""
 
     def sample(self, noise: Noise, condition: Condition) -> Float[Tensor, "n c h w"]:
         """`noise.rows` samples in [-1, 1], one for each row of the condition."""
@@ -62,7 +62,7 @@ class Inference(Protocol):
 
 @runtime_checkable
 class Density(Protocol):
-    """A family that says how likely an image is."""
+    """A family that computes how likely an image is."""
 
     density: ClassVar[Literal["exact", "bound", "estimate"]]
     """What `log_likelihood` is; a bound is never above the exact value."""

@@ -59,7 +59,7 @@ class Column(Settings):
 
 
 class DataSpec(NamedTuple):
-    """What a family is told of the data set it is built for; it comes from the data set's manifest."""
+    """What a family knows of the data set it is built for; it comes from the data set's manifest."""
 
     image: ImageShape
     """Shape of a sample, as the run pads it."""
@@ -84,7 +84,7 @@ class Batch(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What a conditional family is told of its samples: a row for each, of the columns that it conditions on."""
+    """What samples are conditioned on: a row for each sample, of the columns that the family names."""
 
     labels: Int[Tensor, " n"] | None = None
     extras: Mapping[str, Shaped[Tensor, "n ..."]] = {}

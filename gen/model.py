@@ -33,15 +33,15 @@ class Model:
     classes: Sequence[str] = ()
     """Names of the labels, in their order."""
     examples: Condition | None = None
-    """What a conditional family is told when nothing else is asked for."""
+    """The condition of samples of which nothing else is asked."""
     notes: Mapping[str, Any]
-    """Whatever else model.json says: data set, run, step."""
+    """Whatever else model.json has: data set, run, step."""
 
     def __repr__(self) -> str:
         weights = sum(one.numel() for _, one in self.family.named_parameters())
         shape = "x".join(map(str, self.data.image))
-        told = f", told {', '.join(self.family.conditions_on)}" if isinstance(self.family, Conditional) else ""
-        return f"Model({self.name}: images of {shape}, {weights:,} weights{told})"
+        condition = f", given {', '.join(self.family.conditions_on)}" if isinstance(self.family, Conditional) else ""
+        return f"Model({self.name}: images of {shape}, {weights:,} weights{condition})"
 
     def sample(
         self, rows: int | Noise = 64, *, seed: int = 0, label: Label | Sequence[Label] | None = None
@@ -65,8 +65,8 @@ class Model:
         """The condition that asks for a class. Raises InputError."""
         conditions_on = self.family.conditions_on if isinstance(self.family, Conditional) else ()
         if tuple(conditions_on) != ("labels",):
-            told = f"it is told {', '.join(conditions_on)}" if conditions_on else "it is not conditional"
-            raise InputError(f"label: {self.name} cannot be asked for a class: {told}; leave label out")
+            reason = f"it conditions on {', '.join(conditions_on)}" if conditions_on else "it is not conditional"
+            raise InputError(f"label: {self.name} cannot be asked for a class: {reason}; leave label out")
         if isinstance(label, int | str):
             return Condition(torch.full((rows,), self.number(label)))
         labels = torch.as_tensor([self.number(one) for one in label], dtype=torch.int64)

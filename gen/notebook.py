@@ -1,4 +1,4 @@
-"""Training from a notebook: a family's name or a run, a data set, and a plain function that is told how it goes."""
+"""Training from a notebook: a family's name or a run, a data set, and a plain function that gets the metrics."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -89,7 +89,7 @@ def train(
         InputError: the run does not fit the data, or its losses are not finite any more.
     """
     if isinstance(what, Run) and changes:
-        raise InputError(f"{', '.join(changes)}: a run says it all; give a family's name, or change the run")
+        raise InputError(f"{', '.join(changes)}: a run has all its settings; give a family's name, or change the run")
     run = what if isinstance(what, Run) else run_of(what, dataset, **changes)
     rehearse(run, dataset, run.family)
     logging = QUIET.model_copy(update={"metrics_every": every})

@@ -92,10 +92,10 @@ def check_sweeps(params: Params, where: str) -> None:
             message = f"dataset and family are those of the run, {run.dataset} and {run.family}"
             raise InputError(f"{place}: {message}")
         judges = params.reference[run.dataset].extractors
-        told = [metric for judge in judges for metric in validation_scores(judge)]
-        if sweep.metric.startswith("validation/") and sweep.metric not in told:
-            message = f"nothing that the extractors of reference.{run.dataset} tell"
-            raise InputError(f"{place}.metric: {sweep.metric}: {message}; known: {', '.join(told)}")
+        known = [metric for judge in judges for metric in validation_scores(judge)]
+        if sweep.metric.startswith("validation/") and sweep.metric not in known:
+            message = f"no score by the extractors of reference.{run.dataset}"
+            raise InputError(f"{place}.metric: {sweep.metric}: {message}; known: {', '.join(known)}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
         if shared := set(sweep.space) & set(SHARED):

@@ -21,7 +21,7 @@ class Data(Settings):
 
 
 class Logging(Settings):
-    """Section `logging`: how often a run says what. None of it changes a run's weights."""
+    """Section `logging`: how often a run records metrics, grids and checkpoints. None of it changes its weights."""
 
     metrics_every: int = Field(gt=0)
     """Steps between two records of losses, gradient norms and speed; also how soon a stop is obeyed."""

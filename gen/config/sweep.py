@@ -28,7 +28,7 @@ MANY = 1000
 
 
 OF_MIXTURES = ("validation/mode_variation", "validation/modes_covered", "validation/high_quality")
-"""What training tells of the validation split only where the data has modes."""
+"""Scores on the validation split that only data with modes has."""
 SECTIONS = ("compute", "model")
 """Of a run, which paths begin with."""
 EDGE = 0.05
@@ -219,7 +219,7 @@ def _flow(value: object) -> str:
 
 
 def validation_scores(extractor: str) -> list[str]:
-    """What training tells of the validation split by an extractor (gen/training/scores.py); modes only of mixtures."""
+    """The scores on the validation split by an extractor (gen/training/scores.py); those of modes only of mixtures."""
     if extractor == "coordinates":
         return ["validation/sliced_wasserstein", *OF_MIXTURES]
     return [f"validation/fid_{scoring_extractor(extractor)}"]

@@ -1,6 +1,6 @@
 """What is measured of a finished model: a file for each question, found as families are. To add a number, add a file.
 
-A file exports NUMBERS, what each of its numbers says, in the order in which people read them, and one of
+A file exports NUMBERS, what each of its numbers means, in the order in which people read them, and one of
 
     of_samples(seen, reference, seed)   numbers of samples as an extractor sees them. Their names get the extractor's
                                         name behind them, since another extractor says something else. Held-out real
@@ -36,7 +36,7 @@ FIRST = (
 
 
 class Number(NamedTuple):
-    """What a number says."""
+    """What a number means."""
 
     better: Literal["smaller", "larger", ""]
     """Which way is better; "" where neither is."""
@@ -74,7 +74,7 @@ def evaluators() -> tuple[ModuleType, ...]:
 
 
 def numbers() -> dict[str, Number]:
-    """What every number says, by name, in the order of the table."""
+    """What every number means, by name, in the order of the table."""
     return {name: number for one in evaluators() for name, number in one.NUMBERS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Whether a model that is told the class draws that class."""
+"""Whether a class-conditional model draws the class that was asked for."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ NUMBERS = {
 
 
 def of_model(subject: Subject, seed: int) -> dict[str, float]:
-    """By each classifier of the data set's labels; nothing of a model that is not told the class."""
+    """By each classifier of the data set's labels; nothing of a model that is not class-conditional."""
     family = subject.family
     if not isinstance(family, Conditional) or "labels" not in family.conditions_on:
         return {}

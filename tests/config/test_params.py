@@ -185,7 +185,7 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
-            "ring8_clip.metric: validation/fid_coordinate: nothing that the extractors of reference.ring8 tell; known",
+            "ring8_clip.metric: validation/fid_coordinate: no score by the extractors of reference.ring8; known",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"].update(grace_period=None),
