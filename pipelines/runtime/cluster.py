@@ -39,6 +39,8 @@ ANSWER_SECONDS = 8.0
 """How long an address has to answer; long enough for a Ray that is just starting there."""
 JOIN_SECONDS = 60.0
 """How long a cluster that answers has to take this process in."""
+NOTICE_SECONDS = 8.0
+"""After which it is said that Ray is waited for."""
 STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
@@ -125,8 +127,14 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
             done.set_exception(error)
 
     threading.Thread(target=start, daemon=True).start()
+    local = options["address"] == "local"
     try:
-        done.result(None if options["address"] == "local" else JOIN_SECONDS)
+        if not wait([done], NOTICE_SECONDS).done:
+            where = (
+                "to start on this machine" if local else f"at {options['address']}, for {JOIN_SECONDS:.0f} s at most"
+            )
+            print(f"waiting for Ray {where}", flush=True)
+        done.result(None if local else JOIN_SECONDS - NOTICE_SECONDS)
     except TimeoutError:
         _end_started(done)
         raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
