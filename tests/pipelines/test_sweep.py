@@ -301,6 +301,16 @@ def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
     assert decision("third", 2.0) == "CONTINUE"
 
 
+def test_each_value_makes_a_step_before_anything_starts(workplace: Workplace) -> None:
+    rates = [1e-4 * (1 + number) for number in range(30)]
+    space = {"batch": {"values": [32, 1]}, "model.lr": {"values": rates, "log": True}}
+    sweep = sweep_of(space, family="ali")
+    workplace.write(sweeps={"clip": sweep}, ring=ring_run("ali"))
+    done = workplace.here("sweep", "clip")
+    assert done.returncode == 1
+    assert "error: sweeps.clip[batch=1 lr=0.0001]: cannot be trained with 1 rows at a time" in done.stderr
+
+
 def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run", "0" * 64)
     told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
