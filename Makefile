@@ -17,7 +17,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 # What is started finds the same Python by the name `python`. Not exported: setup must not find the one it replaces.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup demo ui test test-slow lint format clean
+.PHONY: help setup demo ui test test-slow lint docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,11 +64,14 @@ lint: $(SETUP) ## formatting, lint, types, and who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+docs: $(SETUP) ## the documentation with the API reference, into site/ (open site/index.html)
+	@$(BIN)/zensical build --strict --clean 2>&1 | awk '{ print } /^griffe:/ { wrong = 1 } END { exit wrong }'
+
 format: $(SETUP) ## let ruff format and fix what it can, and write paper/dvc.yaml
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(RUN) gen full-size
 
 clean: ## delete .venv and the tools' caches; data, models and runs stay
-	rm -rf $(VENV) .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find gen pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import resolve_name
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 HOME = Path(__file__).parent.parent
 PACKAGES = ("gen", "pipelines")
@@ -51,6 +51,12 @@ DECIDES_NOTHING = frozenset(
     for module in modules
 ) | {"gen.code"}
 """Modules that are not followed. Any other counts: rather too much is built again than too little."""
+SECTIONS = ("Config", "Sweep")
+"""Classes that say what a section of a params file holds, in modules that are followed.
+
+The defaults of their fields are left out here. A run's identity has the values they stand for, written out or not; DVC,
+which sees only what is written, has `defaults`.
+"""
 
 
 class Definition(NamedTuple):
@@ -106,6 +112,25 @@ def links(one: Definition) -> tuple[str, list[Definition]]:
             further += [each for each in meant if isinstance(each, Definition)]
             parts.append(f"{name} = {_digest(each if isinstance(each, str) else each.text for each in meant)}")
     return _digest(parts), further
+
+
+def defaults(*sections: str) -> str:
+    """What a params file may leave out of sections (`gen.families.dcgan.Config`), and what it then stands for."""
+    found = []
+    for section in sections:
+        module, _, name = section.rpartition(".")
+        file = file_of(module)
+        assert file is not None, section
+        try:
+            body = ast.parse(file.read_text(encoding="utf-8")).body
+        except SyntaxError:  # the digest of its code has all of its text
+            continue
+        for kind in (one for one in body if isinstance(one, ast.ClassDef) and one.name == name):
+            for field in (one for one in kind.body if isinstance(one, ast.AnnAssign) and one.value is not None):
+                further = {one.arg: one.value for one in field.value.keywords} if _is_field(field.value) else {}
+                if default := further.get("default", None if further else field.value):
+                    found.append(f"{name}.{ast.unparse(field.target)} = {_written(default)}")
+    return "\n".join(found)
 
 
 def look_up(path: str) -> list[Definition | str]:
@@ -172,7 +197,15 @@ def _parse(module: str, package: str, text: str) -> Names:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes away docstrings, what is for type checkers, and what runs when a file is started."""
+    """Takes away docstrings, what is for type checkers, what runs when a file is started, and defaults of sections."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        for field in (one for one in node.body if isinstance(one, ast.AnnAssign) and node.name in SECTIONS):
+            if _is_field(field.value):
+                field.value.keywords = [one for one in field.value.keywords if one.arg != "default"]
+            if not _is_field(field.value) or not field.value.keywords:
+                field.value = None
+        return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
@@ -180,6 +213,11 @@ class _Bare(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST | None:
         left_out = ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
         return None if left_out else self.generic_visit(node)
+
+
+def _is_field(value: ast.expr | None) -> TypeGuard[ast.Call]:
+    """Whether a field's value is pydantic's Field(...), which may name a default and does more besides."""
+    return isinstance(value, ast.Call) and ast.unparse(value.func) == "Field"
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:

@@ -248,7 +248,7 @@ def family_names() -> list[str]:
 
 
 def load_family(name: str, settings: Settings | Mapping[str, Any], data: DataSpec, where: str = "model") -> Family:
-    """The family of gen/families/<name>.py, freshly initialised from torch's global generator.
+    """The family of `gen/families/<name>.py`, freshly initialised from torch's global generator.
 
     Raises:
         InputError: unknown family, settings that do not fit it, or data it cannot be built for.
@@ -264,7 +264,7 @@ def check_family(name: str, settings: Mapping[str, Any], where: str) -> Settings
 
 
 def family_module(name: str, where: str = "model") -> Any:
-    """gen/families/<name>.py. Raises InputError when there is no such file, or Python cannot import it."""
+    """`gen/families/<name>.py`. Raises InputError when there is no such file, or Python cannot import it."""
     if name not in family_names():
         raise InputError(f"{where}: unknown family {name!r}; {nearest(name, family_names())}")
     try:

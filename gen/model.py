@@ -24,7 +24,7 @@ class Model:
     """A family with its weights, and what is known of the data that it was trained on."""
 
     family: Family
-    """The networks and losses: what gen/families/<name>.py defines."""
+    """The networks and losses: what `gen/families/<name>.py` defines."""
     name: str
     """Of the family."""
     settings: Mapping[str, Any]

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from gen.conditions import sheet
-from gen.config.params import Run
+from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
@@ -23,36 +23,10 @@ from gen.training.train import QUIET
 from gen.training.train import train as train_family
 
 Callback = Callable[[int, Mapping[str, float]], object]
-COMPUTE = {
-    "workers": 1,
-    "threads": 1,
-    "device": "auto",
-    "precision": "float32",
-    "channels_last": False,
-    "compile": False,
-    "grad_accum_steps": 1,
-}
-ADAM = {"lr": 2.0e-4, "beta1": 0.5}
-CONVOLUTIONAL = {"latent": 64, "width": 32, "depth": None}
-INFERENCE = {"latent": 16, "width": 8, "depth": None, "dropout": 0.2, "lr": 1.0e-3, "discriminator_lr": 4.0e-3}
-MODELS: Mapping[str, Mapping[str, Any]] = {
-    "gan": {"latent": 64, "width": 256, "depth": 2, "loss": "non_saturating", "dropout": 0.5, "k": 1, **ADAM},
-    "dcgan": {"latent": 64, "width": 32, "k": 1, **ADAM},
-    "lsgan": {**CONVOLUTIONAL, "norm": "batch", "k": 1, "a": 0.0, "b": 1.0, "c": 1.0, **ADAM},
-    "wgan": {**CONVOLUTIONAL, "norm": "batch", "n_critic": 5, "critic_warmup": False, "clip": 0.01, "lr": 4.0e-4},
-    "wgan_gp": {**CONVOLUTIONAL, "norm": "layer", "n_critic": 3, "penalty_weight": 10.0, "lr": 4.0e-4, "beta1": 0.0}
-    | {"beta2": 0.9},
-    "ali": {**INFERENCE, "beta1": 0.5},
-    "bigan": {**INFERENCE, "beta1": 0.5},
-    "cgan": {"latent": 32, "width": 256, "depth": 2, "dropout": 0.5, **ADAM},
-    "autoencoder": {"latent": 16, "width": 256, "depth": 2, "lr": 1.0e-3},
-    "vae": {"latent": 16, "width": 256, "depth": 1, "likelihood": "bernoulli", "beta": 1.0, "lr": 1.0e-3},
-}
-"""What a family's hyperparameters are when nothing is said: those of the runs on digits in params.yaml."""
 
 
 def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
-    """A run of a family on a data set, with the hyperparameters of params.yaml's runs on digits.
+    """A run of a family on a data set. What `changes` leaves out has its default: of the family's own, the paper's.
 
     Args:
         family: its file in gen/families.
@@ -65,20 +39,16 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
     """
     if family not in family_names():
         raise InputError(f"family: unknown family {family!r}; {nearest(family, family_names())}")
-    own = {name: changes.pop(name) for name in list(changes) if name not in Run.model_fields and name not in COMPUTE}
-    compute = {name: changes.pop(name) for name in list(changes) if name in COMPUTE}
+    compute = {name: changes.pop(name) for name in list(changes) if name in Compute.model_fields}
+    own = {name: changes.pop(name) for name in list(changes) if name not in Run.model_fields}
     values: dict[str, Any] = {
         "family": family,
         "dataset": dataset.name,
         "group": "notebook",
-        "size": None,
-        "seed": 0,
         "steps": 1000,
-        "batch": 64,
         "ema": 0.995,
-        "warm_start": None,
-        "compute": COMPUTE | compute,
-        "model": dict(MODELS.get(family, {})) | own,
+        "compute": compute,
+        "model": own,
     }
     run = check(Run, values | changes, "run")
     return run.model_copy(update={"model": check_family(family, run.model, family).model_dump()})

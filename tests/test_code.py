@@ -13,7 +13,7 @@ from gen.data.dataset import Dataset
 from gen.family import ImageShape, family_names
 from gen.training.identity import weights_code
 from gen.training.train import train
-from pipelines.stages.code import SCORING, roots
+from pipelines.stages.code import SCORING, digests, roots
 from tests.executed import executed, uncounted
 from tests.families.small import forms
 from tests.training.tiny import run_of
@@ -48,7 +48,7 @@ def forget() -> None:
 
 def digests_now() -> dict[str, str]:
     forget()
-    return {name: code_digest(*each) for name, each in roots().items()}
+    return digests()
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,25 @@ def test_a_new_import_is_followed_wherever_it_stands(copy: Copy) -> None:
     assert copy.stale() == families
     copy.edit("gen/extra.py", "1", "3")
     assert copy.stale() == families
+
+
+def test_a_default_counts_for_dvc_and_not_for_an_identity_that_has_its_value(copy: Copy) -> None:
+    before = code_digest(*weights_code("dcgan"))
+    copy.edit("gen/families/dcgan.py", "Field(default=128, ", "Field(default=64, ")
+    assert copy.stale() == {"train/dcgan", "sweep/dcgan"}
+    copy.edit("gen/families/dcgan.py", "Field(default=64, ", "Field(")
+    assert copy.stale() == {"train/dcgan", "sweep/dcgan"}
+    assert code_digest(*weights_code("dcgan")) == before
+    copy.edit(
+        "gen/families/dcgan.py", "beta1: float = Field(default=0.5, ge=0", "beta1: float = Field(default=0.5, ge=1"
+    )
+    assert copy.stale() == {"train/dcgan", "sweep/dcgan"}
+    assert code_digest(*weights_code("dcgan")) != before
+    copy.edit("gen/config/params.py", "default=64, gt=0", "default=32, gt=0")
+    assert copy.stale() == {name for name in roots() if name.startswith(("train/", "sweep/"))}
+    copy.edit("gen/config/params.py", "seeds: int = Field(default=3", "seeds: int = Field(default=4")
+    sweeps = {name for name in roots() if name.startswith("sweep/")}
+    assert copy.stale() == {"reference", "evaluate"} | sweeps
 
 
 def test_what_a_name_stands_for_counts_and_what_an_import_does(copy: Copy) -> None:

@@ -1,6 +1,7 @@
 """The rules of the house that no other tool holds."""
 
 import ast
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -54,6 +55,23 @@ def test_a_family_begins_with_its_paper(family: str) -> None:
 def test_every_public_package_file_says_what_it_is() -> None:
     silent = [file for file in PYTHON_FILES if file.read_text() and not ast.get_docstring(ast.parse(file.read_text()))]
     assert silent == []
+
+
+def test_docstrings_of_the_api_reference_show_what_stands_between_brackets() -> None:
+    """It takes `<name>` for HTML and leaves it out, unless it stands in backticks or in an indented block."""
+    pages = "".join(page.read_text() for page in (ROOT / "docs/api").glob("*.md"))
+    places = tuple(re.findall(r"^::: (\S+)", pages, re.MULTILINE))
+    assert len(places) > 20
+    found = []
+    for file in PYTHON_FILES:
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        documented = any(f"{module}.".startswith(f"{place}.") or place.startswith(f"{module}.") for place in places)
+        for node in ast.walk(ast.parse(file.read_text())) if documented else ():
+            text = node.value.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else None
+            lines = inspect.cleandoc(text).splitlines() if isinstance(text, str) else []
+            bare = [re.sub(r"`[^`]*`", "", line) for line in lines if not line.startswith("    ")]
+            found += [f"{module}: {line}" for line in bare if re.search(r"<[a-z]", line)]
+    assert found == []
 
 
 def test_ray_starts_in_one_place() -> None:

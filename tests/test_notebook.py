@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import gen
+from gen.config.params import Compute
 from gen.data.dataset import Dataset
 from gen.errors import InputError
+from gen.family import family_module, family_names
 from gen.model import Model
 
-SMALL: dict[str, Any] = {"steps": 4, "batch": 8, "threads": 1}
+SMALL: dict[str, Any] = {"steps": 4, "batch": 8}
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +112,12 @@ def test_what_cannot_be_trained_is_one_line(
 
 
 def test_each_family_has_a_run_by_its_name(datasets: dict[str, Dataset]) -> None:
-    from gen.notebook import MODELS
-
-    params = gen.load_params(Path(__file__).parent.parent / "params.yaml")
-    for family, model in MODELS.items():
-        assert params.run(f"digits_{family}").model == model, family
-        assert gen.run_of(family, datasets["digits"]).model == model
+    for family in family_names():
+        run = gen.run_of(family, datasets["digits"])
+        assert run.model == family_module(family).Config().model_dump(), "the paper's values"
+        assert (run.dataset, run.steps, run.compute) == ("digits", 1000, Compute())
+    changed = gen.run_of("gan", datasets["digits"], lr=1e-3, seed=2, threads=2)
+    assert (changed.model["lr"], changed.seed, changed.compute.threads) == (1e-3, 2, 2)
 
 
 def test_a_data_set_of_arrays(tmp_path: Path) -> None:

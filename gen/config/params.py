@@ -16,8 +16,8 @@ from gen.settings import Settings, nearest
 class Data(Settings):
     """Section `data`: where published files come from."""
 
-    mirror: str | None
-    """Folder or URL that holds <source>/<file> and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
+    mirror: str | None = None
+    """Folder or URL that holds `<source>/<file>` and SHA256SUMS; null: the publishers. GEN_MIRROR overrides it."""
 
 
 class Logging(Settings):
@@ -31,14 +31,14 @@ class Logging(Settings):
     """Steps between two checkpoints, each with a score on the validation split."""
     keep_checkpoints: int = Field(gt=0)
     """How many of the last checkpoints stay; the best one stays besides."""
-    profile_steps: int = Field(ge=0)
+    profile_steps: int = Field(default=0, ge=0)
     """Length in steps of a torch profiler trace, taken after ten steps; 0: none."""
 
 
 class Cluster(Settings):
     """Section `cluster`: where training runs. None of it changes a run's weights."""
 
-    address: str | None
+    address: str | None = None
     """A Ray cluster to join; null: RAY_ADDRESS when set, else a local one started for the stage."""
     storage: str = Field(min_length=1)
     """Folder or object-store URL that every node reaches; holds checkpoints."""
@@ -55,24 +55,27 @@ class Compute(Settings):
     workers.
     """
 
-    workers: int = Field(gt=0)
+    workers: int = Field(default=1, gt=0)
     """Processes that share each batch."""
-    threads: int = Field(gt=0)
+    threads: int = Field(default=1, gt=0)
     """CPU threads (and Ray CPUs) of each worker."""
-    device: Literal["auto", "cpu", "cuda", "mps"]
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """auto: the first of cuda, mps, cpu that is there."""
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: losses are computed under autocast; weights stay float32."""
-    channels_last: bool
+    channels_last: bool = False
     """Memory layout of images and convolutions; faster for wide ones on recent GPUs and CPUs."""
-    compile: bool
+    compile: bool = False
     """torch.compile the networks, but never through a gradient penalty."""
-    grad_accum_steps: int = Field(gt=0)
+    grad_accum_steps: int = Field(default=1, gt=0)
     """Parts into which each worker's share of a batch is cut to save memory; gradients are accumulated."""
 
 
 class Run(Settings):
-    """One entry of `runs`: a family, a data set and every hyperparameter."""
+    """One entry of `runs`: a family, a data set, and the hyperparameters that are not left to their defaults.
+
+    `gen show <run>` prints a run with all of them. The shortest run names its family, data set, group and steps.
+    """
 
     family: str
     """File of gen/families."""
@@ -80,12 +83,12 @@ class Run(Settings):
     """Entry of `datasets`."""
     group: str
     """Runs that are compared with each other; the folder below models/."""
-    size: int | None = Field(gt=0)
+    size: int | None = Field(default=None, gt=0)
     """Images are padded, with black (raw 0), to this height and width; null: as prepared.
 
     White paper gets a black frame: prepare such images at this size instead, where their section has a `size`.
     """
-    seed: int = Field(ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of initialisation, order of data, and noise."""
     seeds: int = Field(default=1, gt=0)
     """How many times it is trained, with `seed` and the seeds that follow it; the spread of its numbers over trainings.
@@ -94,16 +97,16 @@ class Run(Settings):
     """
     steps: int = Field(gt=0)
     """Steps of the last network to move: generator steps, for a GAN."""
-    batch: int = Field(gt=0)
+    batch: int = Field(default=64, gt=0)
     """Images in each update, over all workers."""
-    ema: float | None = Field(ge=0, lt=1)
+    ema: float | None = Field(default=None, ge=0, lt=1)
     """Decay per step of the averaged weights that samples are drawn with; null: no average."""
-    warm_start: str | None = Field(min_length=1)
+    warm_start: str | None = Field(default=None, min_length=1)
     """Folder of an exported model whose weights the run begins with; null: a random initialisation."""
-    compute: Compute
+    compute: Compute = Compute()
     """How it is computed."""
-    model: dict[str, Any]
-    """The family's own settings, checked by its Config."""
+    model: dict[str, Any] = Field(default={})
+    """The family's own settings, checked by its Config; what is left out has the paper's value."""
 
     @field_validator("group")
     @classmethod
@@ -113,7 +116,7 @@ class Run(Settings):
         return group
 
     def trainings(self, name: str) -> dict[str, "Run"]:
-        """The trainings of the run `name`, each a run of one seed: <name>, <name>-seed<seed> of the next one, ..."""
+        """The trainings of the run `name`, each of one seed: `<name>`, `<name>-seed<seed>` of the next one, ..."""
         single = self.model_copy(update={"seeds": 1})
         later = range(self.seed + 1, self.seed + self.seeds)
         return {name: single} | {f"{name}-seed{seed}": single.model_copy(update={"seed": seed}) for seed in later}
@@ -128,19 +131,19 @@ class Reference(Settings):
     inception needs its weight file, classifier needs labels, coordinates are of points. pixels, the image averaged down
     to 8x8, needs nothing, but sees no detail: it ranks checkpoints of one run.
     """
-    size: int | None = Field(gt=0)
+    size: int | None = Field(default=None, gt=0)
     """Images are padded, with black, to this height and width, as in the runs that are judged; null: as prepared."""
-    classifier_steps: int = Field(ge=0)
+    classifier_steps: int = Field(default=0, ge=0, validate_default=True)
     """Steps, of 128 images, that the classifier is trained; without one nothing depends on it, and 0 is usual."""
     samples: int = Field(ge=4)
     """Images drawn from a model, for each seed."""
-    seeds: int = Field(ge=1)
+    seeds: int = Field(default=3, ge=1)
     """How many times they are drawn: the spread of a metric."""
     score_samples: int = Field(ge=2)
     """Images drawn when a checkpoint of a training is scored, by which the best one is chosen."""
     score_every: int = Field(gt=0)
     """Steps between scores, a multiple of `logging.checkpoint_every`; seldom enough, they cost next to nothing."""
-    workers: int = Field(ge=1)
+    workers: int = Field(default=1, ge=1)
     """Processes that draw samples and extract features, of real images too; the numbers do not depend on it."""
 
     @field_validator("classifier_steps")

@@ -122,35 +122,35 @@ class Sweep(Settings):
     """The run's, which DVC has to find here."""
     family: str
     """The run's, too."""
-    changes: dict[str, Value]
+    changes: dict[str, Value] = Field(default={})
     """What all trials have different from the run, by path: {model.width: 16, compute.workers: 2}."""
     space: dict[str, Axis] = Field(min_length=1)
     """What is swept, by path within the run: {model.clip: {values: [0.001, 0.01, 0.1], log: true}}."""
-    seeds: int = Field(gt=0)
+    seeds: int = Field(default=3, gt=0)
     """Trials of each point, with seeds from the run's own upwards."""
     steps: int = Field(gt=0)
     """Steps of a trial."""
     evaluate_every: int = Field(gt=0)
     """Steps between two evaluations of a trial; each is a checkpoint too."""
     metric: str
-    """What decides, as MLflow shows it: validation/fid_classifier, validation/modes_covered, loss/<name>.
+    """What decides, as MLflow shows it: `validation/fid_classifier`, `validation/modes_covered`, `loss/<name>`.
 
     A trial counts with the best of its evaluations, as a run is exported at its best checkpoint (by what,
     gen/training/scores.py says).
     """
-    mode: Literal["min", "max"]
+    mode: Literal["min", "max"] = "min"
     """Whether small is good."""
-    search: Literal["grid", "random", "tpe"]
+    search: Literal["grid", "random", "tpe"] = "grid"
     """How points are chosen: all combinations, at random, or by the Tree-structured Parzen Estimator (Optuna)."""
-    points: int | None = Field(gt=0)
+    points: int | None = Field(default=None, gt=0)
     """How many points random and tpe choose; null for grid."""
-    budget: int | None = Field(gt=0)
+    budget: int | None = Field(default=None, gt=0)
     """Steps of all trials together after which no further point is begun; null: no limit."""
-    scheduler: Literal["none", "asha"]
+    scheduler: Literal["none", "asha"] = "none"
     """asha (Li 2020, arXiv:1810.05934) ends the worse half of the trials after grace_period, 2 and 4 times that, ..."""
-    grace_period: int | None = Field(gt=0)
+    grace_period: int | None = Field(default=None, gt=0)
     """Steps that asha gives every trial; null for none."""
-    concurrency: int = Field(gt=0)
+    concurrency: int = Field(default=2, gt=0)
     """Trials at once, as far as the cluster has CPUs or GPUs; a Ray of the sweep's own takes as many as that needs."""
 
     @field_validator("metric")

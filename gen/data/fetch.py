@@ -1,4 +1,4 @@
-"""Published files into data/raw/<dataset>: from a mirror or from their publishers, resumed, verified, all or none."""
+"""Published files into `data/raw/<dataset>`: from a mirror or from their publishers, resumed, verified, all or none."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def fetch(
         section: its entry of `datasets`.
         where: the address of that entry, for errors.
         out: the folder to write; PROVENANCE.json in it lists the files.
-        mirror: a folder or URL that holds <source>/<file> and SHA256SUMS; None: the publishers.
+        mirror: a folder or URL that holds `<source>/<file>` and SHA256SUMS; None: the publishers.
         downloads: the folder for partial downloads, and for files that a person has placed by hand.
 
     Raises:

@@ -35,8 +35,8 @@ class Loader:
         seed: of the order.
         size: height and width of the images; smaller ones are padded on all sides with raw 0. None keeps their own.
         device: where the batches are.
-        rank: this worker's number, of `world` workers.
-        world: how many workers share a batch.
+        rank: this worker's number, of `world_size` workers.
+        world_size: how many workers share a batch.
         dtype: of the images.
         channels_last: whether the images lie in memory with their channels last.
         resident: whether the split lies on the device as a whole, raw; otherwise two windows of 256 MiB lie in main

@@ -171,7 +171,7 @@ def source_names() -> list[str]:
 
 
 def load_source(name: str, where: str = "source") -> Source:
-    """The source of gen/data/sources/<name>.py.
+    """The source of `gen/data/sources/<name>.py`.
 
     Raises:
         InputError: there is no such file.

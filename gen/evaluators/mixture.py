@@ -6,7 +6,8 @@ import torch
 
 from gen.abilities import Samples
 from gen.data.dataset import Dataset
-from gen.evaluation.reference import Reference, images
+from gen.evaluation.real_images import images
+from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Measured, over_seeds
 from gen.evaluators import Number, Subject
 from gen.metrics.modes import coverage

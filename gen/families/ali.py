@@ -39,19 +39,19 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of ALI."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=256, ge=1)
     """Dimensions of z; 256 in the paper's model of SVHN."""
-    width: int = Field(ge=1)
+    width: int = Field(default=32, ge=1)
     """Maps of the first layer of a 32x32 image, 32 in the paper; for points, units of each hidden layer."""
-    depth: int | None = Field(ge=1)
+    depth: int | None = Field(default=None, ge=1)
     """Hidden layers for points; null for images, whose size decides."""
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of what goes into each layer of the discriminator that is dropped; 0.2 in the paper."""
-    lr: float = Field(gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     """Learning rate of Adam for encoder and decoder; 1e-4 in the paper."""
-    discriminator_lr: float = Field(gt=0)
+    discriminator_lr: float = Field(default=1e-4, gt=0)
     """Of the discriminator; the same in the paper. Ten times as much makes toy points invertible in minutes."""
-    beta1: float = Field(ge=0, lt=1)
+    beta1: float = Field(default=0.5, ge=0, lt=1)
     """Momentum of Adam; 0.5 in the paper."""
 
 

@@ -26,14 +26,14 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the autoencoder."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=30, ge=1)
     """Dimensions of the code; 30 in the paper's experiments with digits."""
-    width: int = Field(ge=1)
-    """Units of each hidden layer."""
-    depth: int = Field(ge=1)
-    """Hidden layers of encoder and decoder."""
-    lr: float = Field(gt=0)
-    """Learning rate of Adam."""
+    width: int = Field(default=1000, ge=1)
+    """Units of each hidden layer; the paper's have 1,000, 500 and 250."""
+    depth: int = Field(default=3, ge=1)
+    """Hidden layers of encoder and decoder; 3 in the paper."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate of Adam; the usual one, since the paper has conjugate gradients."""
 
 
 class Model(nn.Module):

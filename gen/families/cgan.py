@@ -31,18 +31,18 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the conditional GAN. The number of classes is the data set's."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the paper."""
-    width: int = Field(ge=1)
-    """Units of each hidden layer."""
-    depth: int = Field(ge=2)
+    width: int = Field(default=1200, ge=1)
+    """Units of each hidden layer; 1,200 in the paper's generator, where z and the class have met."""
+    depth: int = Field(default=2, ge=2)
     """Hidden layers of each network, the first of which sees the class apart; 2 in the paper."""
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
     """Share of D's hidden units dropped while it trains; 0.5 in the paper."""
-    lr: float = Field(gt=0)
-    """Learning rate of Adam, for both networks."""
-    beta1: float = Field(ge=0, lt=1)
-    """Momentum of Adam."""
+    lr: float = Field(default=2e-4, gt=0)
+    """Learning rate of Adam, for both networks; DCGAN's, since the paper has SGD."""
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    """Momentum of Adam; DCGAN's."""
 
 
 class Model(nn.Module):

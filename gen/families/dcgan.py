@@ -38,15 +38,15 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of DCGAN."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the paper."""
-    width: int = Field(ge=1)
+    width: int = Field(default=128, ge=1)
     """Maps next to the image, doubled at every halving of its side; 128 in the paper."""
-    k: int = Field(ge=1)
+    k: int = Field(default=1, ge=1)
     """Discriminator steps per generator step; 1 in the published code."""
-    lr: float = Field(gt=0)
+    lr: float = Field(default=2e-4, gt=0)
     """Of Adam, for both networks; 2e-4 in the paper."""
-    beta1: float = Field(ge=0, lt=1)
+    beta1: float = Field(default=0.5, ge=0, lt=1)
     """Momentum of Adam; 0.5 in the paper."""
 
 

@@ -31,22 +31,22 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the GAN."""
 
-    latent: int = Field(ge=1)
-    """Dimensions of z."""
-    width: int = Field(ge=1)
-    """Units of each hidden layer."""
-    depth: int = Field(ge=1)
-    """Hidden layers of each network."""
-    loss: Literal["minimax", "non_saturating"]
-    """What the generator minimises."""
-    dropout: float = Field(ge=0, lt=1)
-    """Share of D's hidden units dropped while it trains; the paper uses dropout, and says not how much."""
-    k: int = Field(ge=1)
+    latent: int = Field(default=100, ge=1)
+    """Dimensions of z; 100 in the published code."""
+    width: int = Field(default=1200, ge=1)
+    """Units of each hidden layer; 1,200 in the published code's generator of MNIST."""
+    depth: int = Field(default=2, ge=1)
+    """Hidden layers of each network; 2 in the published code."""
+    loss: Literal["minimax", "non_saturating"] = "non_saturating"
+    """What the generator minimises; section 3 of the paper prefers the non-saturating loss."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Share of D's hidden units dropped while it trains; 0.5 in the published code, the paper says not how much."""
+    k: int = Field(default=1, ge=1)
     """Discriminator steps per generator step; 1 in the paper."""
-    lr: float = Field(gt=0)
-    """Learning rate of Adam, for both networks."""
-    beta1: float = Field(ge=0, lt=1)
-    """Momentum of Adam."""
+    lr: float = Field(default=2e-4, gt=0)
+    """Learning rate of Adam, for both networks; DCGAN's, since the paper has SGD."""
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    """Momentum of Adam; DCGAN's."""
 
 
 class Model(nn.Module):

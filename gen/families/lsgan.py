@@ -30,25 +30,28 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of LSGAN."""
 
-    latent: int = Field(ge=1)
-    """Dimensions of z."""
-    width: int = Field(ge=1)
-    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer."""
-    depth: int | None = Field(ge=1)
+    latent: int = Field(default=100, ge=1)
+    """Dimensions of z; 100 as in DCGAN."""
+    width: int = Field(default=128, ge=1)
+    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer.
+
+    128 as in DCGAN.
+    """
+    depth: int | None = Field(default=None, ge=1)
     """Hidden layers for points; null for images, whose size decides."""
-    norm: Literal["batch", "layer", "none"]
+    norm: Literal["batch", "layer", "none"] = "batch"
     """Normalisation in the discriminator; batch in the paper."""
-    k: int = Field(ge=1)
+    k: int = Field(default=1, ge=1)
     """Discriminator steps per generator step; 1 in the paper."""
-    a: float
+    a: float = 0.0
     """What D should say of generated images; 0 in the paper."""
-    b: float
+    b: float = 1.0
     """What D should say of real images; 1 in the paper."""
-    c: float
+    c: float = 1.0
     """What G wants D to say of generated images; 1 in the paper."""
-    lr: float = Field(gt=0)
-    """Learning rate of Adam, for both networks."""
-    beta1: float = Field(ge=0, lt=1)
+    lr: float = Field(default=2e-4, gt=0)
+    """Learning rate of Adam, for both networks; 2e-4 as in DCGAN."""
+    beta1: float = Field(default=0.5, ge=0, lt=1)
     """Momentum of Adam; 0.5 in the paper."""
 
 

@@ -31,18 +31,18 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the VAE."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=20, ge=1)
     """Dimensions of z; 20 in the paper's experiments with MNIST."""
-    width: int = Field(ge=1)
+    width: int = Field(default=500, ge=1)
     """Units of each hidden layer; 500 in the paper's."""
-    depth: int = Field(ge=1)
+    depth: int = Field(default=1, ge=1)
     """Hidden layers of encoder and decoder; 1 in the paper."""
-    likelihood: Literal["bernoulli", "gaussian", "logistic"]
-    """p(x | z): of a binary pixel, of a real number, or of one of 256 levels."""
-    beta: float = Field(ge=0)
+    likelihood: Literal["bernoulli", "gaussian", "logistic"] = "bernoulli"
+    """p(x | z): of a binary pixel, as the paper has MNIST, of a real number, or of one of 256 levels."""
+    beta: float = Field(default=1.0, ge=0)
     """Weight of the KL divergence; 1 in the paper."""
-    lr: float = Field(gt=0)
-    """Learning rate of Adam."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate of Adam; the usual one, since the paper has Adagrad."""
 
 
 class Model(nn.Module):

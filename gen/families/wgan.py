@@ -36,21 +36,27 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of WGAN."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the published code."""
-    width: int = Field(ge=1)
-    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer."""
-    depth: int | None = Field(ge=1)
+    width: int = Field(default=64, ge=1)
+    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer.
+
+    64 in the published code.
+    """
+    depth: int | None = Field(default=None, ge=1)
     """Hidden layers for points; null for images, whose size decides."""
-    norm: Literal["batch", "layer", "none"]
+    norm: Literal["batch", "layer", "none"] = "batch"
     """Normalisation in the critic; batch in the published code."""
-    n_critic: int = Field(ge=1)
+    n_critic: int = Field(default=5, ge=1)
     """Critic steps per generator step; 5 in the paper."""
-    critic_warmup: bool
-    """Whether the critic makes 100 steps for the first 25 generator steps and every 500th, as in the published code."""
-    clip: float = Field(gt=0)
+    critic_warmup: bool = False
+    """Whether the critic makes 100 steps for the first 25 generator steps and every 500th.
+
+    The published code does, the paper does not mention it.
+    """
+    clip: float = Field(default=0.01, gt=0)
     """c: the critic's weights stay in [-c, c]; 0.01 in the paper."""
-    lr: float = Field(gt=0)
+    lr: float = Field(default=5e-5, gt=0)
     """Learning rate alpha of RMSProp, for both networks; 5e-5 in the paper."""
 
 

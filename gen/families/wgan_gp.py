@@ -39,23 +39,26 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of WGAN-GP."""
 
-    latent: int = Field(ge=1)
+    latent: int = Field(default=128, ge=1)
     """Dimensions of z; 128 in the published code."""
-    width: int = Field(ge=1)
-    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer."""
-    depth: int | None = Field(ge=1)
+    width: int = Field(default=64, ge=1)
+    """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer.
+
+    64 in the published code.
+    """
+    depth: int | None = Field(default=None, ge=1)
     """Hidden layers for points; null for images, whose size decides."""
-    norm: Literal["layer", "none"]
+    norm: Literal["layer", "none"] = "layer"
     """Normalisation in the critic; layer in the paper (batch norm would make the penalty meaningless)."""
-    n_critic: int = Field(ge=1)
+    n_critic: int = Field(default=5, ge=1)
     """Critic steps per generator step; 5 in the paper."""
-    penalty_weight: float = Field(ge=0)
+    penalty_weight: float = Field(default=10.0, ge=0)
     """lambda: weight of the gradient penalty; 10 in the paper."""
-    lr: float = Field(gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     """Learning rate alpha of Adam, for both networks; 1e-4 in the paper."""
-    beta1: float = Field(ge=0, lt=1)
+    beta1: float = Field(default=0.0, ge=0, lt=1)
     """Momentum of Adam; 0 in the paper."""
-    beta2: float = Field(ge=0, lt=1)
+    beta2: float = Field(default=0.9, ge=0, lt=1)
     """Decay of Adam's second moment; 0.9 in the paper."""
 
 

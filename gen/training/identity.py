@@ -12,8 +12,8 @@ from gen.errors import InputError
 def identity(run: Run, data_digest: str, device: str) -> str:
     """64 hex digits that differ whenever two runs would end in different weights, but for the number of steps.
 
-    Covers the run's params, the prepared data, the code of its family and of the loop, the weights it starts from, and
-    the kind of device it runs on.
+    Covers the run's params, also those left to their defaults, the prepared data, the code of its family and of the
+    loop, the weights it starts from, and the kind of device it runs on.
     """
     params = run.model_dump(exclude={"steps", "group", "seeds"})
     start = file_digest(Path(run.warm_start) / "weights.safetensors") if run.warm_start else None

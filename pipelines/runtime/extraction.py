@@ -17,7 +17,8 @@ from gen.config.params import Cluster
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.loader import padded
 from gen.errors import InputError
-from gen.evaluation.reference import Piece, load_extractor, open_reference, piece_features
+from gen.evaluation.real_images import Piece, piece_features
+from gen.evaluation.reference import load_extractor, open_reference
 from gen.evaluation.sampling import Sampler, chunks
 from gen.extractors import Extracted, Extractor
 from gen.training.train import pick_device

@@ -3,15 +3,19 @@
 Each other stage has its own among its deps.
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 
-from gen.code import code_digest, modules_in, read
+from gen.code import code_digest, defaults, modules_in, read
 from gen.training.identity import weights_code
 
 OUT = Path("data/code")
 SCORING = "gen.training.scores"
 """What chooses the checkpoint that is exported."""
+RUN = ("gen.config.params.Run", "gen.config.params.Compute")
+REFERENCE = "gen.config.params.Reference"
+SWEEP = "gen.config.sweep.Sweep"
 
 
 def roots() -> dict[str, tuple[str, ...]]:
@@ -32,6 +36,30 @@ def roots() -> dict[str, tuple[str, ...]]:
     }
 
 
+def sections() -> dict[str, tuple[str, ...]]:
+    """The sections of a params file that each stage reads, whose defaults therefore decide with the code."""
+    sources = {name: (f"gen.data.sources.{name}.Config",) for name in modules_in("gen.data.sources")}
+    families = {name: (f"gen.families.{name}.Config", *RUN) for name in modules_in("gen.families")}
+    return {
+        **{f"fetch/{name}": section for name, section in sources.items()},
+        **{f"prepare/{name}": section for name, section in sources.items()},
+        "reference": (REFERENCE,),
+        **{f"train/{name}": section for name, section in families.items()},
+        "evaluate": (REFERENCE,),
+        **{f"sweep/{name}": (*section, SWEEP, REFERENCE) for name, section in families.items()},
+    }
+
+
+def digests() -> dict[str, str]:
+    """Of each stage: of its code, and of the defaults of what it reads in the params."""
+    found = {}
+    for name, code in roots().items():
+        usual = defaults(*sections().get(name, ()))
+        digest = code_digest(*code)
+        found[name] = hashlib.sha256(f"{digest}\n{usual}".encode()).hexdigest() if usual else digest
+    return found
+
+
 def fetching(source: str) -> tuple[str, ...]:
     """What of a source decides which files are fetched; how it reads them does not."""
     return tuple(f"{source}.{name}" for name in ("files", "gather") if name in read(source))
@@ -40,7 +68,7 @@ def fetching(source: str) -> tuple[str, ...]:
 def main() -> None:
     """Write a file for each digest."""
     shutil.rmtree(OUT, ignore_errors=True)
-    for name, code in roots().items():
+    for name, digest in digests().items():
         path = OUT / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{code_digest(*code)}\n", encoding="utf-8")
+        path.write_text(f"{digest}\n", encoding="utf-8")

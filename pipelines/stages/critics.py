@@ -22,7 +22,7 @@ from gen.config.params import Run
 from gen.data.dataset import open_dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
-from gen.evaluation.reference import images
+from gen.evaluation.real_images import images
 from gen.extractors import AT_ONCE
 from gen.figures.sheets import figure_png
 from gen.metrics.critic import gradient_norms, value_surface

@@ -18,7 +18,8 @@ from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
 from gen.evaluation import sampling as evaluation
-from gen.evaluation.reference import Reference, images, open_reference
+from gen.evaluation.real_images import images
+from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
 from gen.evaluators import Subject
 from gen.family import Batch, Family, family_module

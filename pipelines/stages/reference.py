@@ -19,7 +19,8 @@ from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.source import Published
 from gen.errors import InputError
-from gen.evaluation.reference import FEATURES, check_judge, write_reference
+from gen.evaluation.real_images import check_judge
+from gen.evaluation.reference import FEATURES, write_reference
 from gen.extractors.classifier import accuracy, train_classifier
 from gen.extractors.inception import WEIGHTS_SHA256, WEIGHTS_URL, load_inception
 from gen.settings import nearest

@@ -22,7 +22,7 @@ from gen.data.dataset import Dataset, open_dataset
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.errors import InputError
-from gen.evaluation.reference import images
+from gen.evaluation.real_images import images
 from gen.evaluation.semi_supervised import Labelled, Rule, hold_out, nearest_neighbours, semi_supervised_svm
 from gen.extractors import AT_ONCE
 from gen.settings import nearest

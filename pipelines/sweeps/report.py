@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from gen.config.file import read_params
+from gen.config.params import flat
 from gen.config.sweep import Sweep, Value, label
 from gen.errors import InputError
 from pipelines.reports.tables import mean_sd, number
@@ -52,10 +54,15 @@ def write_report(name: str, params: Path, table: Table, verdict: Winner, folder:
 
 
 def adopt(sweep: Sweep, params: Path, values: dict[str, Value]) -> str:
-    """The command that trains the run at a point; what all trials had different from the run stays as it is."""
+    """The command that trains the run at a point; what all trials had different from the run stays as it is.
+
+    DVC changes a key that the params file has; one that the run leaves to its default is added, which takes a +.
+    """
+    written = flat(read_params(params)["runs"][sweep.run])
     prefix = "" if params == Path("params.yaml") else f"{params}:"
     stages = "" if params.parent == Path() else f"{params.parent}/dvc.yaml:"
-    sets = " ".join(f"-S {prefix}runs.{sweep.run}.{path}={json.dumps(v)}" for path, v in values.items())
+    signs = {path: "" if path in written else "+" for path in values}
+    sets = " ".join(f"-S {prefix}{signs[path]}runs.{sweep.run}.{path}={json.dumps(v)}" for path, v in values.items())
     return f"dvc exp run {sets} {stages}train@{sweep.run}"
 
 

@@ -11,6 +11,7 @@ import yaml
 from gen.config.params import Run, flat
 from gen.config.sweep import label
 from gen.errors import InputError
+from gen.family import check_family
 from gen.settings import check
 
 NAMED = 3
@@ -34,7 +35,8 @@ def changes(run: Run, name: str, path: Path) -> dict[str, Any]:
     if not isinstance(earlier, dict):
         return {}
     try:
-        before = flat(check(Run, earlier, name).model_dump())
+        then = check(Run, earlier, name)
+        before = flat(then.model_dump() | {"model": check_family(then.family, then.model, name).model_dump()})
     except InputError:  # an older version's
         return {}
     now = flat(run.model_dump())

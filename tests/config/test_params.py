@@ -44,16 +44,12 @@ RUN = "digits_dcgan"
     [
         (lambda p: p["runs"][RUN]["model"].update(widht=3), f"runs.{RUN}.model.widht: unknown; did you mean width?"),
         (
-            lambda p: p["runs"][RUN]["compute"].update(microbatches=1),
+            lambda p: p["runs"][RUN].update(compute={"microbatches": 1}),
             f"runs.{RUN}.compute.microbatches: unknown; it was renamed; write grad_accum_steps",
         ),
         (
-            lambda p: p["runs"][RUN]["compute"].update(thread=1),
+            lambda p: p["runs"][RUN].update(compute={"thread": 1}),
             f"runs.{RUN}.compute.thread: unknown; did you mean",
-        ),
-        (
-            lambda p: p["runs"][RUN]["compute"].pop("threads"),
-            f"runs.{RUN}.compute.threads: missing; CPU threads",
         ),
         (lambda p: p["runs"][RUN].update(seeds=0), f"runs.{RUN}.seeds: input should be greater than 0; got 0"),
         (
@@ -85,7 +81,7 @@ RUN = "digits_dcgan"
             "runs.digits_ali.size: 8 is smaller than the 16x16 images of digits; give 16 or more",
         ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
-        (lambda p: p["runs"][RUN].pop("seed"), f"runs.{RUN}.seed: missing; "),
+        (lambda p: p["runs"][RUN].pop("steps"), f"runs.{RUN}.steps: missing; Steps of the last network to move"),
         (
             lambda p: p["runs"][RUN].update(family="dcgam"),
             f"runs.{RUN}.model: unknown family 'dcgam'; did you mean dcgan?",
@@ -100,7 +96,7 @@ RUN = "digits_dcgan"
         ),
         (lambda p: p["runs"][RUN].update(steps="many"), f"runs.{RUN}.steps: input should be a valid integer"),
         (
-            lambda p: p["runs"][RUN]["compute"].update(workers=3),
+            lambda p: p["runs"][RUN].update(compute={"workers": 3}),
             f"runs.{RUN}.batch: 64 cannot be cut evenly over 3 workers",
         ),
         (lambda p: p["runs"].update({RUN: None}), f"runs.{RUN}: expected a section with family, dataset"),
@@ -346,10 +342,24 @@ def test_an_unknown_run_is_named(params: dict[str, Any]) -> None:
 def test_whatever_changes_weights_changes_the_identity(change: dict[str, Any], params: dict[str, Any]) -> None:
     values = params["runs"][RUN]
     changed = {
-        key: {**value, **change[key]} if isinstance(value, dict) and key in change else change.get(key, value)
-        for key, value in values.items()
+        key: {**values.get(key, {}), **value} if isinstance(value, dict) else value for key, value in change.items()
     }
-    assert identity(Run(**values), "data", "cpu") != identity(Run(**changed), "data", "cpu")
+    assert identity(Run(**values), "data", "cpu") != identity(Run(**values | changed), "data", "cpu")
+
+
+def test_what_is_left_to_its_default_and_what_is_written_out_is_one_run(params: dict[str, Any], tmp_path: Path) -> None:
+    whole = load_params(ROOT / "params.yaml").run(RUN)
+    params["runs"][RUN] = whole.model_dump(mode="json")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert identity(load_params(tmp_path / "params.yaml").run(RUN), "data", "cpu") == identity(whole, "data", "cpu")
+
+
+def test_a_run_is_six_lines(params: dict[str, Any], tmp_path: Path) -> None:
+    params["runs"]["mine"] = {"family": "dcgan", "dataset": "digits", "group": "digits", "size": 16, "steps": 2000}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    run = load_params(tmp_path / "params.yaml").run("mine")
+    assert run.model == {"latent": 100, "width": 128, "k": 1, "lr": 2e-4, "beta1": 0.5}, "the paper's"
+    assert (run.batch, run.seeds, run.ema, run.compute.threads) == (64, 1, None, 1)
 
 
 def test_steps_data_and_device_in_the_identity(params: dict[str, Any]) -> None:

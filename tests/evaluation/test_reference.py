@@ -16,7 +16,8 @@ from gen.config.params import Reference as ReferenceSettings
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.evaluation import sampling as evaluation
-from gen.evaluation.reference import Reference, check_judge, images, open_reference, write_reference
+from gen.evaluation.real_images import check_judge, images
+from gen.evaluation.reference import Reference, open_reference, write_reference
 from gen.evaluation.sampling import Measured
 from gen.evaluators import memorisation, of_samples
 from gen.extractors import ClassifierExtractor, CoordinateExtractor, Extracted, PixelExtractor, exact

@@ -16,7 +16,8 @@ from gen.config.extractors import scoring_extractor
 from gen.data.fetch import fetch
 from gen.data.prepare import prepare
 from gen.errors import InputError
-from gen.evaluation.reference import images, open_reference, write_reference
+from gen.evaluation.real_images import images
+from gen.evaluation.reference import open_reference, write_reference
 from gen.extractors import InceptionExtractor, inception
 from gen.extractors.inception import Inception, fuse, load_inception
 from gen.extractors.resize import RESIZERS, bicubic, bilinear

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,15 @@ from tests.pipelines.test_sweep import EVERY, STEPS, sweep_of
 PARAMS = Path("params.yaml")
 ENDED = tuple[float, list[float], str]
 """A trial's clip, evaluations and outcome."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def somewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with the params file of the sweep's run, which a report reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("params"))
+        PARAMS.write_text(yaml.safe_dump({"runs": {"ring": {"model": {"clip": 0.01}}}}))
+        yield
 
 
 def table_of(*ended: ENDED, **changes: object) -> Table:
@@ -219,13 +229,22 @@ def test_trials_are_told_with_the_seeds_that_they_had() -> None:
     assert table.trials()["seed"].tolist() == [7, 8]
 
 
+@pytest.mark.parametrize("written", [True, False])
 @pytest.mark.parametrize("file", ["params.yaml", "paper/params.yaml"])
-def test_what_a_sweep_recommends_can_be_adopted_and_changes_that_run_alone(file: str, tmp_path: Path) -> None:
+def test_what_a_sweep_recommends_can_be_adopted_and_changes_that_run_alone(
+    file: str, written: bool, tmp_path: Path
+) -> None:
     before, copy = load_params(ROOT / file), tmp_path / "params.yaml"
     for name, sweep in before.sweeps.items():
         values = dict(next(sweep.grid()))
         shutil.copy(ROOT / file, copy)
-        sets = adopt(sweep, Path("params.yaml"), values).split(" -S ")[1:]
+        if not written:  # but left to the family's default
+            short = yaml.safe_load(copy.read_text())
+            for path in values:
+                del short["runs"][sweep.run]["model"][path.removeprefix("model.")]
+            copy.write_text(yaml.safe_dump(short))
+        sets = adopt(sweep, copy, values).replace(f"{copy}:", "").split(" -S ")[1:]
+        assert {one.startswith("+") for one in sets} == {not written}
         apply_overrides(str(copy), [one.split()[0] for one in sets])  # what `dvc exp run` does with them
         after = load_params(copy)
         assert {run for run in before.runs if after.runs[run] != before.runs[run]} <= {sweep.run}, name

@@ -39,10 +39,10 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class Config(Settings):
     """The data set's section of params.yaml."""
 
-    folder: str | None
-    """Folder of pictures; those of one class in a sub-folder of its name. Null when a CSV is given."""
-    csv: str | None
-    """File with the columns path (relative to the file) and label. Null when a folder is given."""
+    folder: str | None = None
+    """Folder of pictures; those of one class in a sub-folder of its name. Left out when a CSV is given."""
+    csv: str | None = None
+    """File with the columns path (relative to the file) and label. Left out when a folder is given."""
     size: int = Field(ge=1, le=1024)
     """Pixels of height and width. Runs of the same `size` add no border; larger ones pad with black."""
     channels: Literal[1, 3]
@@ -57,7 +57,7 @@ class Config(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         if (self.folder is None) == (self.csv is None):
-            raise ValueError("give either folder or csv, and null for the other")
+            raise ValueError("give either folder or csv, and not the other")
         if self.validation + self.test >= 1:
             raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
         return self
