@@ -4,6 +4,7 @@ Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artif
 """
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from gen.secrets import masked
 from pipelines.reports.tables import beginning
 from pipelines.runtime.above import home
+from pipelines.tracking.changes import experiment
 from pipelines.tracking.moved import follow
 from pipelines.tracking.names import renamed
 from pipelines.tracking.notes import GROUP, describe_group, describe_run
@@ -59,6 +61,13 @@ def tracking_uri() -> str:
 def warn(what: str) -> None:
     """Say in one line what the store has not got; nothing else depends on it."""
     print(masked(f"warning: MLflow at {tracking_uri()} {what}"), flush=True)
+
+
+def later() -> str:
+    """How MLflow gets what it lacks of this command, which is run without DVC: that would find it up to date."""
+    words = " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word != "--fresh")])
+    first = f"after `dvc exp apply {experiment()}`, " if experiment() else ""
+    return f"once it answers, {first}`{words}` adds it"
 
 
 def embedded() -> bool:
@@ -121,7 +130,7 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
         store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
         describe_run(store, run_id, {**renamed(found[0].data.metrics), **metrics})
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
 
 
 def add_comparison(group: str, folder: Path) -> None:
@@ -140,4 +149,4 @@ def add_comparison(group: str, folder: Path) -> None:
         table = (folder / "table.md").read_text(encoding="utf-8")
         describe_group(store, experiment, experiment_note(group), run.info.run_id, beginning(table))
     except Exception as error:
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
