@@ -117,6 +117,8 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
         TimeoutError: a cluster does not take this process in within a minute.
     """
     done: Future[None] = Future()
+    # What a raylet says of a worker that died is 700 characters; `fit` says it in a line.
+    ray._private.worker.print_to_stdstream = lambda *ignored, **named: None
 
     def start() -> None:
         try:

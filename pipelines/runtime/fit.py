@@ -30,6 +30,8 @@ SAVE_SECONDS = 60.0
 """How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
 NOTICE_SECONDS = 8.0
 """After which it is said that they are waited for."""
+NAMED = r"^(\w+\.)*(InputError|Unreadable|Unwritable): |^(\w+\.)+(?=\w+: )"
+"""What Ray puts before a message: the exception's name, which ours need not, and its module."""
 
 
 class Listener(Protocol):
@@ -73,7 +75,7 @@ class Alone(Fit):
 
     def run(self) -> None:
         """Train to the end; after the loss of its process again, from the newest checkpoint."""
-        for _ in range(self.attempts):
+        for left in reversed(range(self.attempts)):
             self.reason = ""
             try:
                 ray.get(self.task.remote(self.job))
@@ -82,6 +84,10 @@ class Alone(Fit):
                 return
             except Exception as error:
                 self.reason = reason_of(error)
+                if left:
+                    why = "its process was killed" if isinstance(error, WorkerCrashedError) else self.reason
+                    more = f"tried {left} more time{'s' * (left > 1)} at most"
+                    print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
 
 
 class Together(Fit):
@@ -135,7 +141,7 @@ def reason_of(error: Exception) -> str:
         memory = psutil.virtual_memory()
         now = f"{(memory.total - memory.available) / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of this machine's"
         return f"its process was killed, as a system without memory does ({now} are in use now): then {LESS_MEMORY}"
-    return message.splitlines()[-1]
+    return re.sub(NAMED, "", message.splitlines()[-1])
 
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:

@@ -117,7 +117,12 @@ def check_networks(params: Params, name: str, dataset: Dataset) -> None:
 
 
 def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) -> None:
-    """Have Ray Tune train the trials, so many at once."""
+    """Have Ray Tune train the trials, so many at once.
+
+    Raises:
+        InputError: they have no such metric.
+        SystemExit: Ray Tune was ended in the middle.
+    """
     alone = {"CPU": float(compute.threads), "GPU": 1.0 if plan.device == "cuda" else 0.0}
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     folder = f"{plan.name}-{uuid.uuid4().hex[:8]}"
@@ -145,7 +150,8 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
     if watch.problem:
         raise InputError(watch.problem)
     if not search.over or watch.table.done < len(watch.table.records):
-        raise InputError(f"{plan.name}: ended after {watch.table.done} of its trials; start it again to go on")
+        print(f"{plan.name}: ended after {watch.table.done} of its trials; start it again to go on", flush=True)
+        raise SystemExit(stage.STOPPED)
     if "://" not in plan.storage:
         shutil.rmtree(Path(plan.storage) / "ray" / folder, ignore_errors=True)  # what counts is in the checkpoints
 

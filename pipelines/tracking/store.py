@@ -4,6 +4,7 @@ Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artif
 """
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipelines.reports.tables import beginning
 from pipelines.runtime.above import home
 from pipelines.runtime.background import UPLOAD_SECONDS
 from pipelines.runtime.patience import within, within_a_minute
+from pipelines.tracking.changes import experiment
 from pipelines.tracking.moved import follow
 from pipelines.tracking.names import renamed
 from pipelines.tracking.notes import GROUP, describe_group, describe_run
@@ -66,6 +68,13 @@ def peer() -> str:
 def warn(what: str) -> None:
     """Say in one line what the store has not got; nothing else depends on it."""
     print(masked(f"warning: {peer()} {what}"), flush=True)
+
+
+def later() -> str:
+    """How MLflow gets what it lacks of this command, which is run without DVC: that would find it up to date."""
+    words = " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word != "--fresh")])
+    first = f"after `dvc exp apply {experiment()}`, " if experiment() else ""
+    return f"once it answers, {first}`{words}` adds it"
 
 
 def embedded() -> bool:
@@ -136,14 +145,14 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
         run_id = found[0].info.run_id
         within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
 
 
 def add_comparison(group: str, folder: Path) -> None:
     """Keep the comparison of a group as the files of a run, of which there is one, and describe the group by it."""
 
     def add() -> None:
-        for earlier in store.search_runs([experiment], f"tags.{COMPARISON} = 'true'"):  # an older version's
+        for earlier in store.search_runs([group_id], f"tags.{COMPARISON} = 'true'"):  # an older version's
             store.delete_run(earlier.info.run_id)
         comparisons = experiment_id(store, COMPARISONS)
         found = store.search_runs([comparisons], f"tags.{COMPARISON} = '{group}'")
@@ -152,14 +161,14 @@ def add_comparison(group: str, folder: Path) -> None:
         store.log_artifacts(run.info.run_id, str(folder))
         store.set_terminated(run.info.run_id, "FINISHED")
         table = (folder / "table.md").read_text(encoding="utf-8")
-        describe_group(store, experiment, experiment_note(group), run.info.run_id, beginning(table))
+        describe_group(store, group_id, experiment_note(group), run.info.run_id, beginning(table))
 
     def begin() -> tuple[MlflowClient, str]:
         store = connect()
         return store, experiment_id(store, group)
 
     try:
-        store, experiment = within_a_minute(peer(), begin)
+        store, group_id = within_a_minute(peer(), begin)
         within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")

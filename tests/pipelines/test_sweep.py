@@ -323,9 +323,9 @@ def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: 
     process = workplace.start("sweep", "clip")
     wait_for(lambda: list(workplace.folder.glob("storage/sweep_clip-*/*/step_*/manifest.json")), process)
     process.send_signal(signal.SIGUSR1)  # Ray Tune's own way of ending
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
-    assert err.strip().splitlines()[-1] == "error: clip: ended after 0 of its trials; start it again to go on"
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert out.strip().splitlines()[-1] == "clip: ended after 0 of its trials; start it again to go on"
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
@@ -435,7 +435,8 @@ def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace)
     assert "\n" not in message
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
-    assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
+    assert (parent.info.status, {run.info.status for run in children.values()}) == ("FAILED", {"KILLED"})
+    assert "trials have no loss/critc" in parent.data.tags["outcome"]
 
 
 @pytest.mark.slow
