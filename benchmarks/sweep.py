@@ -32,7 +32,7 @@ SWEEP: dict[str, Any] = {
     "seeds": 3,
     "steps": 2000,
     "evaluate_every": 500,
-    "metric": "validation/sliced_wasserstein",
+    "metric": "validation/mode_variation",
     "mode": "min",
     "search": "grid",
     "points": None,
@@ -65,7 +65,7 @@ def run(folder: Path, stage: str, name: str) -> float:
     """Seconds that a stage took."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     start = time.monotonic()
-    subprocess.run([sys.executable, "-m", f"pipelines.{stage}", name], cwd=folder, env=environment, check=True)
+    subprocess.run([Path(sys.executable).with_name("gen"), stage, name], cwd=folder, env=environment, check=True)
     return time.monotonic() - start
 
 

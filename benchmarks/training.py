@@ -185,7 +185,7 @@ def digits() -> None:
     params["runs"][STARTED]["steps"] = 1
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     for stage in ("fetch", "prepare", "reference"):
-        subprocess.run([sys.executable, "-m", f"pipelines.{stage}", "digits"], check=True)
+        subprocess.run([Path(sys.executable).with_name("gen"), stage, "digits"], check=True)
 
 
 def main() -> None:

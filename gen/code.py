@@ -27,7 +27,7 @@ DECIDES_NOTHING = frozenset(
         # They move bytes that are verified by their sha256 or written whole, or show how far they have come.
         "gen.data": ("download", "fetch", "folder", "progress"),
         # They record, and tell runs apart by all of this; checkpoints are verified too.
-        "gen.training": ("checkpoint", "identity", "journal", "profiling"),
+        "gen.training": ("checkpoint", "identity", "journal", "profiling", "storage"),
         "pipelines.sweeps": ("progress",),
         "pipelines.tracking": ("moved", "names", "notes", "provenance", "store", "stored", "tracker"),
         # They start, watch and end processes.

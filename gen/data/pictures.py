@@ -91,6 +91,8 @@ def _over(picture: Image.Image, bits: int, background: Colour | None, where: str
         picture = picture.convert("RGBA")
         alpha = picture.getchannel("A")
     elif key is not None:
+        if picture.mode == "RGB" and bits == 16:  # PIL gives the upper 8 bits, which other colours may have too
+            raise InputError(f"{where}: 16 bits a channel and a transparent colour; save it with an alpha channel")
         alpha = _keyed(picture, key, bits)
         del picture.info["transparency"]
     if picture.mode in DEEP:
@@ -110,9 +112,7 @@ def _keyed(picture: Image.Image, key: int | tuple[int, ...], bits: int) -> Image
     """Alpha of a PNG of which one colour is transparent: a key of so many bits a channel, as its pixels had."""
     pixels = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
     keys = np.array(key, np.int64)
-    if picture.mode == "RGB" and bits == 16:
-        keys >>= 8  # its pixels have lost the lower 8 bits already
-    elif bits in (2, 4):
+    if bits in (2, 4):
         keys *= 255 // (2**bits - 1)
     same = pixels == keys
     return Image.fromarray(np.where(same.all(2) if same.ndim == 3 else same, 0, 255).astype(np.uint8))

@@ -10,7 +10,6 @@ half-written newest one nor a damaged one is ever continued from: the newest tha
 an outage or for want of a right, may well be whole: that is an error, and nothing is deleted.
 """
 
-import errno
 import hashlib
 import io
 import json
@@ -30,6 +29,7 @@ import torch
 from torch import Tensor
 
 from gen.errors import InputError
+from gen.training.storage import PASSING, reading, writing
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +38,6 @@ GRIDS = "grids"
 UNITS = ("B", "kB", "MB", "GB", "TB")
 MISFITS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 """What it raises to use content of another kind."""
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""A disk with no room left, which trying again does not mend."""
-PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
-"""A storage that may soon answer again."""
-
-
-class Unreadable(OSError):
-    """A file of the storage is there, or may be, and cannot be read now."""
 
 
 class Start(NamedTuple):
@@ -102,8 +92,9 @@ class Checkpoints:
             attempt = note.get("attempt") or uuid.uuid4().hex
             self.put("run.json", json.dumps({"attempt": attempt}).encode())
             return Start(attempt, continued=True)
-        if self.fs.get_file_info(self.root).type != pyarrow.fs.FileType.NotFound:
-            self.fs.delete_dir(self.root)
+        with writing(self.root):
+            if self.fs.get_file_info(self.root).type != pyarrow.fs.FileType.NotFound:
+                self.fs.delete_dir(self.root)
         attempt = uuid.uuid4().hex
         self.put("run.json", json.dumps({"attempt": attempt}).encode())
         return Start(attempt, continued=False)
@@ -127,10 +118,8 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps at which a checkpoint was begun, ascending; not all need be whole."""
         selector = pyarrow.fs.FileSelector(self.root, allow_not_found=True)
-        try:
+        with reading(self.root):
             names = [info.base_name for info in self.fs.get_file_info(selector)]
-        except OSError as error:
-            raise self._unreadable(self.root, error) from None
         found = [re.fullmatch(r"step_(\d+)", name) for name in names]
         return sorted(int(one[1]) for one in found if one)
 
@@ -182,31 +171,31 @@ class Checkpoints:
         """Delete what was begun after `step` and is not whole, so that nothing takes it for a checkpoint."""
         for begun in self.steps():
             if begun > step:
-                self.fs.delete_dir(f"{self.root}/{_name(begun)}")
+                self._delete(begun)
 
     def save(self, step: int, state: Mapping[str, Any], keep: int, best: int | None) -> None:
         """Write the checkpoint of `step`, then drop all but the last `keep` and the one of step `best`.
 
         Raises:
             InputError: storage is full or not writable; what was there before stays.
-            OSError: of a kind that may pass: an outage, say.
+            Unreadable, Unwritable: of a kind that may pass: an outage, say.
         """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         blob = buffer.getvalue()
         try:
             if step in self.steps():
-                self.fs.delete_dir(f"{self.root}/{_name(step)}")
+                self._delete(step)
             self.put(f"{_name(step)}/state.pt", blob)
             self.put(f"{_name(step)}/manifest.json", json.dumps(self._manifest(step, blob)).encode())
         except OSError as error:
             if error.errno in PASSING:
                 raise
             remedy = "free space or move cluster.storage"
-            raise InputError(f"{self.root}: cannot save step {step} ({error}); {remedy}") from None
+            raise InputError(f"cannot save step {step}: {error}; {remedy}") from None
         for old in self.steps()[:-keep]:
             if old != best:
-                self.fs.delete_dir(f"{self.root}/{_name(old)}")
+                self._delete(old)
 
     def check_space(self, weights: Mapping[str, Tensor], keep: int) -> None:
         """Compare the disk with what checkpoints will need: weights, their average and two moments, keep + 2 times.
@@ -228,17 +217,20 @@ class Checkpoints:
     def put(self, name: str, content: bytes) -> None:
         """Write one file of the run; on a local disk it is there whole or not at all."""
         path = f"{self.root}/{name}"
-        self.fs.create_dir(path.rpartition("/")[0])
         target = f"{path}.partial" if self.local else path
-        with self.fs.open_output_stream(target) as stream:
-            stream.write(content)
-        if self.local:
-            self.fs.move(target, path)
+        with writing(path):
+            self.fs.create_dir(path.rpartition("/")[0])
+            with self.fs.open_output_stream(target) as stream:
+                stream.write(content)
+            if self.local:
+                self.fs.move(target, path)
 
     def grids(self) -> Iterator[tuple[str, bytes]]:
         """The pictures of the run's samples that were kept, by their file names. Raises Unreadable."""
         selector = pyarrow.fs.FileSelector(f"{self.root}/{GRIDS}", allow_not_found=True)
-        for info in self.fs.get_file_info(selector):
+        with reading(f"{self.root}/{GRIDS}"):
+            found = self.fs.get_file_info(selector)
+        for info in found:
             content = self._read(f"{GRIDS}/{info.base_name}") if info.base_name.endswith(".webp") else None
             if content:
                 yield info.base_name, content
@@ -249,25 +241,24 @@ class Checkpoints:
             self.put(f"{GRIDS}/{name}-{step:08d}.webp", content)
 
     def has(self, name: str) -> bool:
-        """Whether the run has a file of that name."""
-        return bool(self.fs.get_file_info(f"{self.root}/{name}").type == pyarrow.fs.FileType.File)
+        """Whether the run has a file of that name. Raises Unreadable."""
+        with reading(f"{self.root}/{name}"):
+            return bool(self.fs.get_file_info(f"{self.root}/{name}").type == pyarrow.fs.FileType.File)
 
     def _manifest(self, step: int, blob: bytes) -> dict[str, Any]:
         return {"identity": self.identity, "step": step, "sha256": hashlib.sha256(blob).hexdigest()}
 
     def _read(self, name: str) -> bytes | None:
         try:
-            with self.fs.open_input_stream(f"{self.root}/{name}") as stream:
+            with reading(f"{self.root}/{name}"), self.fs.open_input_stream(f"{self.root}/{name}") as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise self._unreadable(f"{self.root}/{name}", error) from None
 
-    def _unreadable(self, path: str, error: OSError) -> Unreadable:
-        message = str(error).splitlines()[0]
-        remedy = "make it readable again, and repeat the command"
-        return Unreadable(f"cluster.storage: {path}: cannot be read ({message}); nothing was deleted; {remedy}")
+    def _delete(self, step: int) -> None:
+        """The checkpoint of `step`, or what was begun of it."""
+        with writing(f"{self.root}/{_name(step)}"):
+            self.fs.delete_dir(f"{self.root}/{_name(step)}")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """One JSON file of the run; None when it is missing or damaged. Raises Unreadable."""

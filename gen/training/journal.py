@@ -1,6 +1,7 @@
 """What happens around the steps of the loop: records, sample grids, scores, checkpoints, an early end."""
 
 import math
+import socket
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ from torch import Tensor
 from gen.abilities import Inference, Samples
 from gen.conditions import sheet
 from gen.config.params import Logging
+from gen.errors import InputError
 from gen.family import Batch, Losses
 from gen.figures.grid import alternating, grid, webp
 from gen.training.checkpoint import Checkpoints
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 PAIRS = 32
 """Validation images whose reconstructions are shown."""
 SPLIT = "validation"
+LONGEST_HOST = 64
+"""Bytes of a host's name that are told."""
 
 
 class Diverged(Exception):
@@ -102,13 +106,22 @@ class Journal:
             self.replay_history()
         elif self.checkpoints is not None and self.loop.workers.is_rank_zero:
             self.checkpoints.check_space(self.loop.family.state_dict(), self.logging.keep_checkpoints)
-        self.loop.check_agreement()
+        try:
+            self.loop.check_agreement()
+        except InputError as error:  # of all workers alike
+            raise InputError(f"{error}; they are on the hosts {', '.join(self.hosts())}") from None
         if self.checkpoints is not None and self.loop.workers.is_rank_zero:
             self.checkpoints.drop_after(self.loop.steps_done)
         if state is None:
             self.log_grid()
         self.opened = self.clock = time.monotonic()
         self.recorded = (self.loop.steps_done, self.loop.batches_used)
+
+    def hosts(self) -> list[str]:
+        """The names of the workers' hosts, in the order of ranks. Every worker calls it."""
+        mine = torch.tensor(list(socket.gethostname().encode()[:LONGEST_HOST].ljust(LONGEST_HOST)), dtype=torch.uint8)
+        found = self.loop.workers.gather(mine, self.loop.device)
+        return [bytes(one.tolist()).decode().strip() for one in found]
 
     def restore(self, state: dict[str, Any]) -> None:
         """What `save` has put into a checkpoint."""

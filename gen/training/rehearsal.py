@@ -65,7 +65,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
         except Exception as error:
             failed = error
     assert failed is not None
-    message = f"cannot be trained with {rows} rows at a time (batch / workers / microbatches)"
+    message = f"cannot be trained with {rows} rows at a time (batch / workers / grad_accum_steps)"
     raise InputError(f"{where}: {message}: {blame(failed, family_file(run.family))}") from failed
 
 

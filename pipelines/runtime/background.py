@@ -14,7 +14,7 @@ NOTICE_SECONDS = 8.0
 RECORD_SECONDS = 60.0
 """How long one record may take without failing."""
 UPLOAD_SECONDS = 600.0
-"""The same of files: a large model goes to a slow store."""
+"""The same of the largest files."""
 
 
 class Temporary(Exception):

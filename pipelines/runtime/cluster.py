@@ -39,6 +39,8 @@ ANSWER_SECONDS = 8.0
 """How long an address has to answer; long enough for a Ray that is just starting there."""
 JOIN_SECONDS = 60.0
 """How long a cluster that answers has to take this process in."""
+NOTICE_SECONDS = 8.0
+"""After which it is said that Ray is waited for."""
 STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
@@ -115,6 +117,8 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
         TimeoutError: a cluster does not take this process in within a minute.
     """
     done: Future[None] = Future()
+    # What a raylet says of a worker that died is 700 characters; `fit` says it in a line.
+    ray._private.worker.print_to_stdstream = lambda *ignored, **named: None
 
     def start() -> None:
         try:
@@ -125,8 +129,14 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
             done.set_exception(error)
 
     threading.Thread(target=start, daemon=True).start()
+    local = options["address"] == "local"
     try:
-        done.result(None if options["address"] == "local" else JOIN_SECONDS)
+        if not wait([done], NOTICE_SECONDS).done:
+            where = (
+                "to start on this machine" if local else f"at {options['address']}, for {JOIN_SECONDS:.0f} s at most"
+            )
+            print(f"waiting for Ray {where}", flush=True)
+        done.result(None if local else JOIN_SECONDS - NOTICE_SECONDS)
     except TimeoutError:
         _end_started(done)
         raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None

@@ -22,8 +22,6 @@ POLL_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 """How long one look into the mailbox may take."""
 GIVEN_UP_SECONDS = 60.0
-BUSY_SECONDS = 60.0
-"""When it is said that no worker has begun."""
 TOO_FEW_SECONDS = 60.0
 """How long a cluster is waited for that has too few CPUs, after the loss of a host, say."""
 UNHEARD_SECONDS = 20.0
@@ -32,6 +30,8 @@ SAVE_SECONDS = 60.0
 """How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
 NOTICE_SECONDS = 8.0
 """After which it is said that they are waited for."""
+NAMED = r"^(\w+\.)*(InputError|Unreadable|Unwritable): |^(\w+\.)+(?=\w+: )"
+"""What Ray puts before a message: the exception's name, which ours need not, and its module."""
 
 
 class Listener(Protocol):
@@ -51,9 +51,10 @@ class Fit(threading.Thread):
 
     reason = ""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, device: str) -> None:
         super().__init__(daemon=True, name=job.name)
-        self.cpus = job.run.compute.workers * job.run.compute.threads
+        workers = job.run.compute.workers
+        self.needs = {"CPU": workers * job.run.compute.threads, "GPU": workers if device == "cuda" else 0}
         """What it takes of a cluster."""
 
 
@@ -66,7 +67,7 @@ class Alone(Fit):
     """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner."""
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
-        super().__init__(job)
+        super().__init__(job, device)
         self.job, self.attempts = job, 1 + max_failures
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
@@ -74,7 +75,7 @@ class Alone(Fit):
 
     def run(self) -> None:
         """Train to the end; after the loss of its process again, from the newest checkpoint."""
-        for _ in range(self.attempts):
+        for left in reversed(range(self.attempts)):
             self.reason = ""
             try:
                 ray.get(self.task.remote(self.job))
@@ -83,6 +84,10 @@ class Alone(Fit):
                 return
             except Exception as error:
                 self.reason = reason_of(error)
+                if left:
+                    why = "its process was killed" if isinstance(error, WorkerCrashedError) else self.reason
+                    more = f"tried {left} more time{'s' * (left > 1)} at most"
+                    print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
 
 
 class Together(Fit):
@@ -96,7 +101,7 @@ class Together(Fit):
         )  # half a second, which one worker need not wait for
         from ray.train.torch import TorchTrainer
 
-        super().__init__(job)
+        super().__init__(job, device)
         self.storage = f"{job.storage}/ray"
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
@@ -136,7 +141,7 @@ def reason_of(error: Exception) -> str:
         memory = psutil.virtual_memory()
         now = f"{(memory.total - memory.available) / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of this machine's"
         return f"its process was killed, as a system without memory does ({now} are in use now): then {LESS_MEMORY}"
-    return message.splitlines()[-1]
+    return re.sub(NAMED, "", message.splitlines()[-1])
 
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
@@ -177,32 +182,36 @@ class Silence:
 
     def __init__(self, work: Fit) -> None:
         self.work = work
-        self.begun = self.heard = self.looked = time.monotonic()
+        self.heard = self.looked = time.monotonic()
         self.short_since = 0.0
         """Since when the cluster has had too few CPUs; 0: it has enough."""
-        self.quiet = False
-        """Whether it was said that no worker has begun."""
+        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+        taken = [kind for kind, need in work.needs.items() if free.get(kind, 0.0) < need]
+        self.busy = ", ".join(
+            f"{work.needs[kind]} {kind}s, of which {free.get(kind, 0.0):.0f} are free" for kind in taken
+        )
+        """What others have taken of the cluster before it could begin; empty: nothing, or it was said."""
 
     def given_up(self, heard: bool) -> Ended | None:
         """How it ended, when the cluster is not waited for any longer. `heard` is whether a worker just said a word."""
         now = time.monotonic()
         if heard:
-            self.heard, self.short_since, self.quiet = now, 0.0, True
+            self.heard, self.short_since, self.busy = now, 0.0, ""
         if now - self.heard < NOTICE_SECONDS or now - self.looked < 1.0:
             return None
         self.looked, have = now, ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
-        few = f"the run takes {self.work.cpus} CPUs, the cluster has {have:.0f} left"
-        if have >= self.work.cpus:
+        few = f"the run takes {self.work.needs['CPU']} CPUs, the cluster has {have:.0f} left"
+        if have >= self.work.needs["CPU"]:
             self.short_since = 0.0
+            if self.busy:
+                print(f"{self.work.name}: waiting for {self.busy}; `ray status` tells what takes them", flush=True)
+                self.busy = ""
         elif not self.short_since:
             self.short_since = now
             print(f"{self.work.name}: {few}; waiting for more, for {TOO_FEW_SECONDS:.0f} s at most", flush=True)
         elif now - self.short_since > TOO_FEW_SECONDS:
             remedy = "start it again once its hosts are back, or with fewer workers or threads"
             return Ended("failed", f"{few}, and no more came in {TOO_FEW_SECONDS:.0f} s; {remedy}")
-        if not self.quiet and now - self.begun > BUSY_SECONDS:
-            self.quiet = True
-            print(f"{self.work.name}: no worker has begun yet; the cluster may be busy, `ray status` tells", flush=True)
         return None
 
 

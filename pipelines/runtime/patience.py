@@ -15,6 +15,11 @@ Found = TypeVar("Found")
 
 
 def within_a_minute(peer: str, ask: Callable[[], Found]) -> Found:
+    """As `within`, for a question that a peer answers soon."""
+    return within(MOST_SECONDS, peer, ask)
+
+
+def within(seconds: float, peer: str, ask: Callable[[], Found]) -> Found:
     """What `ask` returns or raises. It runs in another thread, because a disk that hangs cannot be interrupted.
 
     Raises:
@@ -34,10 +39,10 @@ def within_a_minute(peer: str, ask: Callable[[], Found]) -> Found:
     except TimeoutError:
         if done.done():
             raise
-    print(f"waiting for {masked(peer)}, for {MOST_SECONDS:.0f} s at most", flush=True)
+    print(f"waiting for {masked(peer)}, for {seconds:.0f} s at most", flush=True)
     try:
-        return done.result(MOST_SECONDS - NOTICE_SECONDS)
+        return done.result(seconds - NOTICE_SECONDS)
     except TimeoutError:
         if done.done():
             raise
-        raise InputError(f"{peer}: no answer within {MOST_SECONDS:.0f} s; see whether it can be reached") from None
+        raise InputError(f"{peer}: no answer within {seconds:.0f} s; see whether it can be reached") from None

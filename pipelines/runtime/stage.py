@@ -13,6 +13,8 @@ from gen.errors import InputError
 
 LOCKS = Path(".cache/locks")
 PATIENCE_SECONDS = 600.0
+STOPPED = 143
+"""Exit status of a stage that SIGTERM ended."""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What runs on each worker of train@<run>. Imports no MLflow: workers only talk to the driver."""
 
 import dataclasses
+import socket
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,10 @@ from gen.errors import InputError
 from gen.evaluation.reference import open_reference
 from gen.family import family_file, family_module
 from gen.figures.grid import grid, png
-from gen.training.checkpoint import FULL, Checkpoints
+from gen.training.checkpoint import Checkpoints
 from gen.training.journal import Callback, Diverged
 from gen.training.scores import Score, score_of
+from gen.training.storage import LASTING, Unreadable, Unwritable
 from gen.training.train import train
 from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime.mailbox import Ended, Grid, Metrics
@@ -47,6 +49,8 @@ class Job:
     storage: str
     identity: str
     mailbox: Any
+    host: str = dataclasses.field(default_factory=socket.gethostname)
+    """Where the stage runs; a worker elsewhere names its own host in what it finds wrong."""
 
 
 def work(config: dict[str, Job]) -> None:
@@ -88,23 +92,31 @@ def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
     except Diverged as error:
         return Ended("diverged", str(error))
     except InputError as error:  # trying again, as Ray does after a crash, would not help
-        return Ended("refused", str(error))
+        return Ended("refused", f"{error}{elsewhere(job)}")
     except Exception as error:
         if can_pass(error, family_file(job.run.family)):
             raise
+        if isinstance(error, Unreadable | Unwritable):
+            return Ended("refused", f"{error}{elsewhere(job)}")
         return broken(job, error, checkpoints)
     return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
+
+
+def elsewhere(job: Job) -> str:
+    """Which host this is, in brackets, unless the stage runs on it, too."""
+    here = socket.gethostname()
+    return f" (on the host {here})" if here != job.host else ""
 
 
 def can_pass(error: Exception, family: Path) -> bool:
     """Whether trying again may help: a disk, the network, a GPU or another worker failed, not the run's own code.
 
-    An OSError of a full disk does not pass, nor does one that the code of the `family` raised.
+    An OSError of a full disk or of a missing right does not pass, nor does one that the code of the `family` raised.
     """
     if isinstance(error, RayError):
         return True
     if isinstance(error, OSError):
-        return error.errno not in FULL and not raised_in(error, family)
+        return error.errno not in LASTING and not raised_in(error, family)
     if isinstance(error, torch.AcceleratorError):
         return "assert" not in str(error)  # an index out of range, say
     # What a lost worker does to those that wait for it has no type of its own.

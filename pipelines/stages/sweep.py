@@ -20,7 +20,7 @@ from gen.config.consistency import trial_run
 from gen.config.extractors import scoring_extractor
 from gen.config.load import load_params
 from gen.config.params import Compute, Params
-from gen.config.sweep import OF_MIXTURES, label, validation_scores
+from gen.config.sweep import OF_MIXTURES, Value, label, validation_scores
 from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
@@ -43,8 +43,8 @@ from pipelines.sweeps.winner import floor_of, full_reference, scored_anew
 from pipelines.tracking.tracker import Tracker
 
 HOME = Path("sweeps")
-REHEARSED = 20
-"""Points of a sweep that make a step before it begins: in a second or two."""
+REHEARSED = 100
+"""Most points of a sweep that make a step before it begins: in a few seconds."""
 
 
 def extractor_of(metric: str, extractors: Sequence[str]) -> str:
@@ -96,10 +96,17 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
 
 
 def check_networks(params: Params, name: str, dataset: Dataset) -> None:
-    """Every point that is checked has networks for this data; the first ones make a step, too. Raises InputError."""
-    for position, values in enumerate(params.sweep(name).points_to_check()):
+    """Every point that is checked has networks for this data. Raises InputError.
+
+    Those with a value that no earlier one has make a step, too.
+    """
+    seen: set[tuple[str, Value]] = set()
+    rehearsed = 0
+    for values in params.sweep(name).points_to_check():
         run, where = trial_run(params, name, values, 0), f"sweeps.{name}[{label(values)}]"
-        if position < REHEARSED:
+        if rehearsed < REHEARSED and not seen.issuperset(values.items()):
+            seen |= set(values.items())
+            rehearsed += 1
             rehearse(run, dataset, where)
             continue
         try:
@@ -110,7 +117,12 @@ def check_networks(params: Params, name: str, dataset: Dataset) -> None:
 
 
 def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) -> None:
-    """Have Ray Tune train the trials, so many at once."""
+    """Have Ray Tune train the trials, so many at once.
+
+    Raises:
+        InputError: they have no such metric.
+        SystemExit: Ray Tune was ended in the middle.
+    """
     alone = {"CPU": float(compute.threads), "GPU": 1.0 if plan.device == "cuda" else 0.0}
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     folder = f"{plan.name}-{uuid.uuid4().hex[:8]}"
@@ -138,7 +150,8 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
     if watch.problem:
         raise InputError(watch.problem)
     if not search.over or watch.table.done < len(watch.table.records):
-        raise InputError(f"{plan.name}: ended after {watch.table.done} of its trials; start it again to go on")
+        print(f"{plan.name}: ended after {watch.table.done} of its trials; start it again to go on", flush=True)
+        raise SystemExit(stage.STOPPED)
     if "://" not in plan.storage:
         shutil.rmtree(Path(plan.storage) / "ray" / folder, ignore_errors=True)  # what counts is in the checkpoints
 

@@ -29,9 +29,6 @@ from pipelines.tracking.changes import changes, in_words
 from pipelines.tracking.facts import facts_of
 from pipelines.tracking.tracker import Tracker
 
-STOPPED = 143
-"""Exit status of a stage that SIGTERM ended."""
-
 
 def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
     """Train the run `name` of the params file at `path`, once for each of its seeds, and export its models.
@@ -130,6 +127,9 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
     """Export a finished model with `finish`; say what became of any other run."""
     match ended.outcome:
         case "finished":
+            for name, picture in checkpoints.grids():  # those that an outage has cost, in their small form
+                kind, _, step = Path(name).stem.rpartition("-")
+                tracker.grid(int(step), kind, picture)
             tracker.model(finish())
             tracker.end("FINISHED")
             tracker.close()
@@ -137,7 +137,7 @@ def conclude(ended: Ended, checkpoints: Checkpoints, tracker: Tracker, finish: C
             tracker.end("KILLED")
             tracker.close()
             print(f"stopped {ended.reason or 'and saved'}; start it again to go on", flush=True)
-            raise SystemExit(STOPPED)
+            raise SystemExit(stage.STOPPED)
         case "diverged":
             checkpoints.end(max(checkpoints.steps(), default=0), "diverged")
             tracker.end("FAILED", diverged=ended.reason)

@@ -169,12 +169,10 @@ class Watch(tune.Callback):
         self.progress.show()
 
     def abandon(self) -> None:
-        """The sweep is ended in the middle: its trials in MLflow, too."""
+        """The sweep is ended in the middle, and its trials in MLflow with it."""
         for identifier, record in self.table.records.items():
             if record.outcome == "running":
                 self.children[identifier].end("KILLED", outcome="interrupted")
-        self.tracker.end("KILLED")
-        self.tracker.close()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that its process was lost too often."""

@@ -4,19 +4,23 @@ Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artif
 """
 
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from gen.secrets import masked
 from pipelines.reports.tables import beginning
 from pipelines.runtime.above import home
+from pipelines.runtime.background import UPLOAD_SECONDS
+from pipelines.runtime.patience import within, within_a_minute
+from pipelines.tracking.changes import experiment
 from pipelines.tracking.moved import follow
 from pipelines.tracking.names import renamed
 from pipelines.tracking.notes import GROUP, describe_group, describe_run
@@ -56,9 +60,21 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / HOME}/mlflow.db"
 
 
+def peer() -> str:
+    """The store as one that is waited for."""
+    return f"MLflow at {tracking_uri()}"
+
+
 def warn(what: str) -> None:
     """Say in one line what the store has not got; nothing else depends on it."""
-    print(masked(f"warning: MLflow at {tracking_uri()} {what}"), flush=True)
+    print(masked(f"warning: {peer()} {what}"), flush=True)
+
+
+def later() -> str:
+    """How MLflow gets what it lacks of this command, which is run without DVC: that would find it up to date."""
+    words = " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word != "--fresh")])
+    first = f"after `dvc exp apply {experiment()}`, " if experiment() else ""
+    return f"once it answers, {first}`{words}` adds it"
 
 
 def embedded() -> bool:
@@ -110,26 +126,33 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
     Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
     """
     now = int(time.time() * 1000)
-    try:
+
+    def begin() -> tuple[MlflowClient, Sequence[Run]]:
         store = connect()
-        found = store.search_runs([experiment_id(store, group)], f"tags.run = '{name}' and tags.attempt = '{attempt}'")
+        which = f"tags.run = '{name}' and tags.attempt = '{attempt}'"
+        return store, store.search_runs([experiment_id(store, group)], which)
+
+    def add() -> None:
+        store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+        store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
+        describe_run(store, run_id, {**renamed(found[0].data.metrics), **metrics})
+
+    try:
+        store, found = within_a_minute(peer(), begin)
         if not found:
             warn(f"has no run {name} of group {group} that trained this model")
             return
         run_id = found[0].info.run_id
-        store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
-        describe_run(store, run_id, {**renamed(found[0].data.metrics), **metrics})
+        within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
 
 
 def add_comparison(group: str, folder: Path) -> None:
     """Keep the comparison of a group as the files of a run, of which there is one, and describe the group by it."""
-    try:
-        store = connect()
-        experiment = experiment_id(store, group)
-        for earlier in store.search_runs([experiment], f"tags.{COMPARISON} = 'true'"):  # an older version's
+
+    def add() -> None:
+        for earlier in store.search_runs([group_id], f"tags.{COMPARISON} = 'true'"):  # an older version's
             store.delete_run(earlier.info.run_id)
         comparisons = experiment_id(store, COMPARISONS)
         found = store.search_runs([comparisons], f"tags.{COMPARISON} = '{group}'")
@@ -138,6 +161,14 @@ def add_comparison(group: str, folder: Path) -> None:
         store.log_artifacts(run.info.run_id, str(folder))
         store.set_terminated(run.info.run_id, "FINISHED")
         table = (folder / "table.md").read_text(encoding="utf-8")
-        describe_group(store, experiment, experiment_note(group), run.info.run_id, beginning(table))
+        describe_group(store, group_id, experiment_note(group), run.info.run_id, beginning(table))
+
+    def begin() -> tuple[MlflowClient, str]:
+        store = connect()
+        return store, experiment_id(store, group)
+
+    try:
+        store, group_id = within_a_minute(peer(), begin)
+        within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}")
+        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")

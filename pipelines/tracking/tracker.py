@@ -23,12 +23,14 @@ from gen.secrets import masked
 from pipelines.runtime.background import RECORD_SECONDS, UPLOAD_SECONDS, Background, Temporary
 from pipelines.tracking.facts import Facts, note, shown_name
 from pipelines.tracking.registry import register
-from pipelines.tracking.store import connect, experiment_id, tracking_uri, warn
+from pipelines.tracking.store import connect, experiment_id, later, tracking_uri, warn
 
 BATCH = 900
 MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
+BYTES_PER_SECOND = 1e6
+"""At which a slow store takes files."""
 WHY_ENDED = {"outcome", "diverged"}
 """Tags of an ended run that say why it ended; it loses them when it goes on."""
 
@@ -48,8 +50,8 @@ class Tracker:
         self.run_id = ""
         self.logged: set[tuple[str, int]] = set()
         """Names and steps of the metrics and grids that the run has."""
-        self.over = False
-        """Whether it was told how it ended."""
+        self.status = ""
+        """How it was told that it ended."""
         self.ended_at: int | None = None
         """When the run ended, in milliseconds, if it had ended before and nothing new has been measured since."""
         self.measured: list[Metric] = []
@@ -84,19 +86,19 @@ class Tracker:
         """An exported model, which is registered under the run's name if it samples."""
         change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
         told = {"change": change, "experiment": experiment}
-        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), UPLOAD_SECONDS)
+        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), upload_seconds(folder))
 
     def text(self, name: str, content: str) -> None:
         """One file that is not on disk."""
-        self._later(lambda: self.store.log_text(self.run_id, content, name), UPLOAD_SECONDS)
+        self._later(lambda: self.store.log_text(self.run_id, content, name), RECORD_SECONDS)
 
     def files(self, folder: Path) -> None:
         """All files of a folder."""
-        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), UPLOAD_SECONDS)
+        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), upload_seconds(folder))
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
-        self.over = True
+        self.status = status
         self._later(lambda: self._end(status, tags), RECORD_SECONDS)
 
     @contextmanager
@@ -105,7 +107,7 @@ class Tracker:
         try:
             yield
         except BaseException as error:
-            if not self.over:
+            if not self.status:
                 asked = isinstance(error, KeyboardInterrupt | SystemExit)
                 message = " ".join(masked(str(error)).split())[:1000] or type(error).__name__
                 self.end("KILLED" if asked else "FAILED", outcome="interrupted" if asked else message)
@@ -113,10 +115,14 @@ class Tracker:
             raise
 
     def close(self) -> None:
-        """Wait for what is left, in an outage for half a minute at most, and say when something is missing."""
+        """Wait for what is left, in an outage for half a minute at most, and say what is missing and how it gets there.
+
+        A run that finished tells all of it again when it is started once more, from its checkpoints.
+        """
         problem = self.background.close(PATIENCE_SECONDS, f"MLflow at {masked(tracking_uri())}")
         if problem:
-            warn(f"lacks part of run {self.facts.name}: {problem}")
+            remedy = f"; {later()}, and trains nothing" if self.status == "FINISHED" else ""
+            warn(f"lacks part of run {self.facts.name}: {problem}{remedy}")
 
     def _later(self, work: Callable[[], object], allowed: float | None = None) -> None:
         """Have it done; what has a time of its own is kept though thousands are waiting."""
@@ -217,3 +223,9 @@ class Tracker:
         if self.monitor is not None:
             self.monitor.finish()  # type: ignore[no-untyped-call]
         self.store.set_terminated(self.run_id, status, self.ended_at)
+
+
+def upload_seconds(folder: Path) -> float:
+    """How long the files of a folder may take to a slow store."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return min(UPLOAD_SECONDS, 2 * RECORD_SECONDS + size / BYTES_PER_SECOND)

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_classes_are_sub_folders(mine: Path) -> None:
             assert name.startswith(dataset.classes[label] + "/")
             assert (image == np.array(COLOURS[dataset.classes[label]])[:, None, None]).all()
     assert sorted(ids) == sorted(path.relative_to(mine).as_posix() for path in mine.glob("*/*"))
+
+
+def test_equal_files_are_in_one_split(mine: Path) -> None:
+    for number in range(60):
+        (mine / "red" / f"copy{number}.png").write_bytes(png(noise(8, 8 + number % 20)))  # each picture three times
+    dataset = build(section())
+    where: dict[bytes, set[str]] = {}
+    for split in dataset.rows:
+        for name in dataset.read(split).ids:
+            where.setdefault((mine / name).read_bytes(), set()).add(split)
+    assert {len(splits) for splits in where.values()} == {1}
+    assert all(rows > 5 for rows in dataset.rows.values())
 
 
 def test_same_folder_same_bytes(mine: Path) -> None:
@@ -166,6 +179,8 @@ def test_all_that_is_wrong_with_a_csv_is_said_at_once(mine: Path) -> None:
         ("path,label\nred/77.png,x\n", "row 2: 'red/77.png' is not there"),
         ("path,label\nred/0.png,x\nred/0.png,y\n", "row 3: 'red/0.png' occurs twice"),
         ("path,label\nred/0.png,x\n./red/0.png,y\n", "'./red/0.png' and 'red/0.png' are one picture; name it once"),
+        ("path,label\nred/0.png,dog \n", "row 2: label 'dog ' has spaces around it or a control character"),
+        ("path,label\nred/0.png,a\0b\n", r"row 2: label 'a\\x00b' has spaces around it or a control character"),
         ("path,label\n\xff,x\n", "not a CSV file"),
     ],
 )
@@ -219,6 +234,12 @@ def folders(*names: str) -> None:
         Path(name).mkdir(parents=True)
         for i in range(3):
             noise(9 + i, 9).save(f"{name}/{i}.png")
+
+
+def test_a_pipe_is_no_picture(mine: Path) -> None:
+    os.mkfifo(mine / "red" / "a.png")  # who opens it waits for ever
+    with pytest.raises(InputError, match=r"^mine/red/a.png: neither a file nor a folder; take it out of the folder$"):
+        build(section())
 
 
 def test_links_to_folders_and_pictures_are_followed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,8 +150,6 @@ def hidden() -> Iterator[tuple[str, bytes]]:
     yield "palette with one", png(indices, palette, chunk(b"tRNS", b"\xff\0"), colour=3)
     yield "palette with levels", png(indices, palette, chunk(b"tRNS", b"\xfe\0"), colour=3)
     yield "colour key", png(rgb, chunk(b"tRNS", struct.pack(">3H", *green)))
-    deep = struct.pack(">3H", *(value * 257 for value in green))
-    yield "colour key of 16 bits", png(rgb.astype(np.uint16) * 257, chunk(b"tRNS", deep), bits=16)
     file = io.BytesIO()
     Image.fromarray(rgba).save(file, "WEBP", lossless=True, exact=True)
     yield "WebP", file.getvalue()
@@ -164,6 +162,11 @@ def test_what_is_transparent_shows_the_background(kind: str, blob: bytes) -> Non
     assert (found[:, 2:] == BLUE).all()
     with pytest.raises(InputError, match=r"^a: not opaque, .* or save it without transparency$"):
         decode(blob, "a")
+
+
+def test_a_transparent_colour_of_sixteen_bits_cannot_be_told_from_its_neighbours() -> None:
+    with pytest.raises(InputError, match=r"^a: 16 bits a channel and a transparent colour; save it with an alpha ch"):
+        decode(png(np.zeros((2, 2, 3), np.uint16), chunk(b"tRNS", b"\0\1\0\1\0\1"), bits=16), "a", BLUE)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])

@@ -14,6 +14,7 @@ from gen.errors import InputError
 from gen.training.checkpoint import Checkpoints
 from pipelines.runtime import command, patience
 from pipelines.runtime.patience import within_a_minute
+from pipelines.tracking.store import add_to_run
 
 
 def test_a_disk_that_hangs_is_named_and_given_up(
@@ -38,6 +39,19 @@ def test_what_is_found_and_what_fails_come_through() -> None:
     assert within_a_minute("it", lambda: 3) == 3
     with pytest.raises(TimeoutError, match="its own"):
         within_a_minute("it", fail)
+
+
+@pytest.mark.slow
+def test_a_tracking_server_that_does_not_answer_an_evaluation_is_named_and_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        add_to_run("digits", "digits_gan", "1", {"test/fid": 1.0}, tmp_path)
+    message = capsys.readouterr().out.splitlines()
+    assert message[0] == f"waiting for MLflow at {uri}, for 60 s at most"
+    assert message[1].startswith(f"warning: MLflow at {uri} lacks {tmp_path}: ")
 
 
 def fail() -> None:

@@ -301,6 +301,16 @@ def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
     assert decision("third", 2.0) == "CONTINUE"
 
 
+def test_each_value_makes_a_step_before_anything_starts(workplace: Workplace) -> None:
+    rates = [1e-4 * (1 + number) for number in range(30)]
+    space = {"batch": {"values": [32, 1]}, "model.lr": {"values": rates, "log": True}}
+    sweep = sweep_of(space, family="ali")
+    workplace.write(sweeps={"clip": sweep}, ring=ring_run("ali"))
+    done = workplace.here("sweep", "clip")
+    assert done.returncode == 1
+    assert "error: sweeps.clip[batch=1 lr=0.0001]: cannot be trained with 1 rows at a time" in done.stderr
+
+
 def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path), "run", "0" * 64)
     told = [{"step": 50.0, "loss/critic": 1.0, "seconds": 2.0}, {"step": 50.0, "validation/fid": 3.0, "seconds": 2.5}]
@@ -313,9 +323,9 @@ def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: 
     process = workplace.start("sweep", "clip")
     wait_for(lambda: list(workplace.folder.glob("storage/sweep_clip-*/*/step_*/manifest.json")), process)
     process.send_signal(signal.SIGUSR1)  # Ray Tune's own way of ending
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
-    assert err.strip().splitlines()[-1] == "error: clip: ended after 0 of its trials; start it again to go on"
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert out.strip().splitlines()[-1] == "clip: ended after 0 of its trials; start it again to go on"
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
@@ -425,7 +435,8 @@ def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace)
     assert "\n" not in message
     assert not (workplace.folder / "sweeps" / "clip").exists()
     parent, children, _ = tracked(workplace)
-    assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
+    assert (parent.info.status, {run.info.status for run in children.values()}) == ("FAILED", {"KILLED"})
+    assert "trials have no loss/critc" in parent.data.tags["outcome"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from gen.data.dataset import Dataset
 from gen.family import Noise
 from gen.training.journal import NullCallback
 from gen.training.scores import Coordinates
+from gen.training.storage import Unreadable, Unwritable, named
 from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime import fit, worker
 from pipelines.runtime.mailbox import Ended, Mailbox
@@ -106,6 +108,7 @@ def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     mine = job(tmp_path, run_of("gan"))
     for error in (
         OSError(errno.EIO, "input/output error"),
+        Unwritable("cluster.storage: bucket/run: cannot be written (slow down)"),
         ray.exceptions.RayError("lost"),
         torch.AcceleratorError("ECC error"),
     ):
@@ -123,6 +126,22 @@ def test_only_what_can_pass_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
         assert (ended.outcome, type(error).__name__ in ended.reason) == ("broken", True)
         assert "\n" not in ended.reason
     assert "lower batch" in ended.reason
+    forbidden = named(Unreadable, "/storage/run: cannot be read", PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(worker, "train", failing(forbidden))
+    ended = worker.run_job(mine, NullCallback(), SINGLE_PROCESS)
+    assert ended == Ended("refused", "cluster.storage: /storage/run: cannot be read ([Errno 13] Permission denied)")
+    ended = worker.run_job(dataclasses.replace(mine, host="elsewhere"), NullCallback(), SINGLE_PROCESS)
+    assert ended.reason.endswith(f"Permission denied) (on the host {socket.gethostname()})")
+
+
+def test_what_ray_puts_before_a_message_is_left_out() -> None:
+    told = "cluster.storage: /storage/run: cannot be read"
+    for name, message in (
+        ("gen.training.storage.Unreadable", told),
+        ("OSError", f"OSError: {told}"),
+        ("pyarrow.lib.ArrowInvalid", f"ArrowInvalid: {told}"),
+    ):
+        assert fit.reason_of(RuntimeError(f"Traceback\n{name}: {told}")) == message
 
 
 def test_a_familys_own_error_of_a_file_is_not_tried_again(

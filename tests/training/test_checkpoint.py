@@ -5,6 +5,8 @@ import json
 import multiprocessing
 import resource
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 import torch
 
 from gen.errors import InputError
-from gen.training.checkpoint import Checkpoints, Unreadable
+from gen.training.checkpoint import Checkpoints
+from gen.training.storage import Unreadable
 
 
 def state(step: int) -> dict[str, Any]:
@@ -245,3 +248,32 @@ def test_storage_by_url(tmp_path: Path) -> None:
     save(checkpoints, 4)
     assert newest(Checkpoints(str(tmp_path), "run", "ab" * 32)) == 4
     assert json.loads((tmp_path / f"run-{'ab' * 8}" / "run.json").read_text()).keys() == {"attempt"}
+
+
+class NotNow(BaseHTTPRequestHandler):
+    """An object store in an outage: it has no object, and takes none."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.send_response(404 if self.command in ("GET", "HEAD") and "list-type" not in self.path else 503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
+
+    def log_message(self, *message: object) -> None:
+        """Nothing: a test that fails says why."""
+
+
+def test_an_outage_of_an_object_store_may_pass_and_is_named() -> None:
+    store = ThreadingHTTPServer(("127.0.0.1", 0), NotNow)
+    threading.Thread(target=store.serve_forever, daemon=True).start()
+    options = f"endpoint_override=127.0.0.1:{store.server_port}&scheme=http&region=nowhere&allow_bucket_creation=true"
+    checkpoints = Checkpoints(f"s3://key:secret@bucket/storage?{options}", "run", "ab" * 32)
+    with pytest.raises(Unreadable, match=r"^cluster.storage: bucket/storage/run-\w+: cannot be read") as raised:
+        checkpoints.save(4, {"weight": torch.zeros(1)}, 1, None)
+    assert raised.value.errno is None
+    store.shutdown()
+    store.server_close()

@@ -170,6 +170,15 @@ class Zip:
         """
         return self._find(name).file_size
 
+    def checksum(self, name: str) -> bytes:
+        """Bytes that are the same for equal files, as the directory has them: the CRC-32 and the size.
+
+        Raises:
+            InputError: there is no such member.
+        """
+        info = self._find(name)
+        return struct.pack("<IQ", info.CRC, info.file_size)
+
     def copy(self, name: str, to: BinaryIO) -> None:
         """Write the content of one file to `to`, a block at a time.
 

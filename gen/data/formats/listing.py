@@ -19,7 +19,7 @@ OTHERS = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg", ".ico", ".
 SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 """What Windows leaves in folders of pictures."""
 UNNAMEABLE = ("Cc", "Cs")
-"""Kinds of characters that no picture's name has: control characters, and bytes that are no UTF-8."""
+"""Kinds of characters that no name of a picture or a class has: control characters, and bytes that are no UTF-8."""
 NAMED = 5
 """How many of what is left out are named; of the rest it is said how many."""
 
@@ -36,8 +36,12 @@ def misnamed(root: Path, listed: Sequence[Listed]) -> list[str]:
     return [
         f"{root}: {entry.path!r}: no name for a member of an archive; rename the picture"
         for entry in listed
-        if "\\" in entry.path or any(unicodedata.category(character) in UNNAMEABLE for character in entry.path)
+        if "\\" in entry.path or _unnameable(entry.path)
     ]
+
+
+def _unnameable(text: str) -> bool:
+    return any(unicodedata.category(character) in UNNAMEABLE for character in text)
 
 
 def twice(root: Path, listed: Sequence[Listed]) -> list[str]:
@@ -65,8 +69,10 @@ def from_folder(root: Path) -> tuple[Path, list[Listed]]:
     for path in _walk(root, (), left_out):
         inner = path.relative_to(root)
         suffix = path.suffix.lower()
-        if not path.is_file():
+        if not path.exists():
             problems.append(f"{path}: a link to what is not there; take it out of the folder")
+        elif not path.is_file():
+            problems.append(f"{path}: neither a file nor a folder; take it out of the folder")
         elif suffix in OTHERS:
             problems.append(f"{path}: {suffix} is not read; save it as one of {', '.join(SUFFIXES)}")
         elif suffix not in SUFFIXES:
@@ -123,6 +129,8 @@ def from_csv(path: Path) -> tuple[Path, list[Listed]]:
             problems.append(f"{path}: row {row}: {entry.path!r} is not there; paths are relative to {path.parent}")
         if labelled and not entry.label:
             problems.append(f"{path}: row {row}: {entry.path!r} has no label, others have one; give it one")
+        if entry.label != entry.label.strip() or _unnameable(entry.label):
+            problems.append(f"{path}: row {row}: label {entry.label!r} has spaces around it or a control character")
     refuse(problems)
     entries = sorted(listed.values())
     refuse([*misnamed(path.parent, entries), *twice(path.parent, entries)])

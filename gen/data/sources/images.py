@@ -50,9 +50,9 @@ class Config(Settings):
     background: tuple[Level, Level, Level] | None = None
     """Red, green and blue, 0 to 255, that pictures are laid over; null: one that is not opaque is refused."""
     validation: float = Field(ge=0, lt=1)
-    """Share of the pictures, chosen by a hash of their paths."""
+    """Share of the pictures, chosen by a hash of their bytes: equal files are all in one split."""
     test: float = Field(ge=0, lt=1)
-    """Share of the pictures, chosen by a hash of their paths."""
+    """Share of the pictures, chosen likewise."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -106,11 +106,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     """
     listed = [*rows(raw / LABELS).values()]
     numbers = {name: number for number, name in enumerate(classes(raw, config) or ("",))}
-    where, splits = raw / PICTURES, _splits(listed, config)
-    if not splits["train"]:
-        shares = f"validation {config.validation} and test {config.test}"
-        raise InputError(f"{where}: {shares} leave none of {len(listed)} pictures to train on; give smaller shares")
-
+    where = raw / PICTURES
     problems: list[str] = []
 
     def pixels(path: str) -> UInt8[ndarray, "c h w"] | None:
@@ -124,6 +120,10 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
     first = f"mend or remove it in {config.csv or config.folder}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
+        splits = _splits(listed, archive, config)
+        if not splits["train"]:
+            shares = f"validation {config.validation} and test {config.test}"
+            raise InputError(f"{where}: {shares} leave none of {len(listed)} pictures to train on; give smaller shares")
         for split, entries in splits.items():
             images = parallel(pixels, (entry.path for entry in entries))
             for start in range(0, len(entries), ROWS):
@@ -147,10 +147,20 @@ def describe(config: Config) -> Description:
     return Description((config.channels, config.size, config.size), "uint8", (), settings=settings)
 
 
-def _splits(listed: Sequence[Listed], config: Config) -> dict[str, list[Listed]]:
-    """The shares of each split. A picture's place in the draw depends on its path alone."""
-    drawn = sorted(listed, key=lambda entry: blake2b(entry.path.encode(), digest_size=8).digest())
-    test = round(config.test * len(drawn))
-    validation = test + round(config.validation * len(drawn))
+def _splits(listed: Sequence[Listed], archive: Zip, config: Config) -> dict[str, list[Listed]]:
+    """The shares of each split. A picture's place in the draw depends on its bytes alone.
+
+    Equal files under several names are all in one split, which may be a little larger for it.
+    """
+    keys = {entry: blake2b(archive.checksum(entry.path), digest_size=8).digest() for entry in listed}
+    drawn = sorted(listed, key=lambda entry: (keys[entry], entry))
+
+    def end(count: int) -> int:
+        while 0 < count < len(drawn) and keys[drawn[count]] == keys[drawn[count - 1]]:
+            count += 1
+        return count
+
+    test = end(round(config.test * len(drawn)))
+    validation = end(test + round(config.validation * len(drawn)))
     parts = (drawn[validation:], drawn[test:validation], drawn[:test])
     return {split: sorted(part) for split, part in zip(SPLITS, parts, strict=True)}

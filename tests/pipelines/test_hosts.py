@@ -1,0 +1,101 @@
+"""A cluster of two hosts: one that is lost, and one that does not see what the other has."""
+
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.pipelines.conftest import Workplace, ring_run
+
+SCRIPT = """
+import os, subprocess, sys, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+second = nodes.add_node(num_cpus=1)
+os.environ["RAY_ADDRESS"] = nodes.address
+stage = subprocess.Popen([Path(sys.executable).with_name("gen"), "train", "ring"])
+while not list(Path("storage").glob("ring-*/step_*/manifest.json")):
+    assert stage.poll() is None
+    time.sleep(0.05)
+nodes.remove_node(second, allow_graceful=False)
+sys.exit(stage.wait())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_too_few_cpus_are_told_at_once_and_waited_for_a_minute(workplace: Workplace) -> None:
+    workplace.write(ring=ring_run(steps=100_000))
+    workplace.environment.pop("RAY_ADDRESS")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=workplace.folder,
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        timeout=350,
+        check=False,
+    )
+    few = "the run takes 1 CPUs, the cluster has 0 left"
+    assert f"ring: {few}; waiting for more, for 60 s at most\n" in done.stdout
+    assert done.returncode == 1
+    assert f"error: ring: {few}, and no more came in 60 s; start it again once its hosts are back" in done.stderr
+
+
+SECOND = """
+hostname second || exit
+ray start --address "$RAY_ADDRESS" --num-cpus 1 --block >&2 &
+while read folder; do mount -t tmpfs none $folder; echo hidden; done; wait
+"""
+TWO_HOSTS = """
+import os, subprocess, sys, time
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+os.environ["RAY_ADDRESS"] = nodes.address
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+apart = ["unshare", "--user", "--map-root-user", "--uts", "--mount", "sh", "-c", sys.argv[1]]
+second = subprocess.Popen(apart, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+try:
+    ray.init(nodes.address, log_to_driver=False)
+    while ray.cluster_resources()["CPU"] < 2:
+        assert second.poll() is None
+        time.sleep(0.2)
+    subprocess.run(["gen", "train", "ring"], check=True)
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("steps: 200", "steps: 400"))
+    for folder in ("storage", "data/prepared"):
+        print(folder, file=second.stdin, flush=True)
+        second.stdout.readline()
+        subprocess.run(["gen", "train", "ring"])
+finally:
+    os.killpg(second.pid, 9)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_one_host_does_not_see_is_told_with_its_name(workplace: Workplace) -> None:
+    if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode:
+        pytest.skip("this system lets nobody have a host of another name and other disks")
+    workplace.write(ring=ring_run(steps=200, workers=2))
+    workplace.environment.pop("RAY_ADDRESS")
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_HOSTS, SECOND],
+        cwd=workplace.folder,
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        timeout=550,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    here = socket.gethostname()
+    assert re.search(rf"\(steps (200, 0|0, 200)\).* on the hosts ({here}, second|second, {here})", first)
+    manifest = workplace.folder / "data/prepared/ring8/MANIFEST.json"
+    assert second == f"error: ring: {manifest}: missing; run dvc repro prepare@ring8 (on the host second)"
