@@ -9,7 +9,6 @@ from PIL import Image
 
 from gen.data.dataset import Dataset
 from gen.data.fetch import fetch
-from gen.data.pictures import fit
 from gen.data.prepare import prepare
 from gen.errors import InputError
 
@@ -205,16 +204,6 @@ def test_bad_csv(mine: Path, text: str, line: str) -> None:
 def test_bad_sections(mine: Path, changes: dict[str, Any], line: str) -> None:
     with pytest.raises(InputError, match=line):
         build(section(**changes))
-
-
-def test_centre_square_then_bicubic() -> None:
-    picture = noise(21, 30)
-    expected = np.asarray(picture.crop((0, 4, 21, 25)).resize((8, 8), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    np.testing.assert_array_equal(fit(picture, None, 8), expected)
-    np.testing.assert_array_equal(fit(picture, 10, None), np.asarray(picture)[10:20, 5:15].transpose(2, 0, 1))
-    np.testing.assert_array_equal(fit(picture.convert("L"), 21, 21)[0], np.asarray(picture.convert("L"))[4:25])
-    with pytest.raises(InputError, match=r"a.jpg: 21x30 pixels; the crop needs at least 22x22"):
-        fit(picture, 22, 8, "a.jpg")
 
 
 def test_shares_that_leave_nothing_to_train_on(mine: Path) -> None:

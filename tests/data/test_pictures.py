@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy import ndarray
 from PIL import Image, PngImagePlugin
 
-from gen.data.pictures import decode, parallel
+from gen.data.pictures import decode, fit, parallel
 from gen.errors import InputError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -266,3 +266,13 @@ def test_parallel_ends_with_the_first_error() -> None:
     results = parallel(fail, range(10**9), workers=2)
     with pytest.raises(InputError, match="forty"):
         list(results)
+
+
+def test_centre_square_then_bicubic() -> None:
+    picture = noise(21, 30)
+    expected = np.asarray(picture.crop((0, 4, 21, 25)).resize((8, 8), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(fit(picture, None, 8), expected)
+    np.testing.assert_array_equal(fit(picture, 10, None), np.asarray(picture)[10:20, 5:15].transpose(2, 0, 1))
+    np.testing.assert_array_equal(fit(picture.convert("L"), 21, 21)[0], np.asarray(picture.convert("L"))[4:25])
+    with pytest.raises(InputError, match=r"a.jpg: 21x30 pixels; the crop needs at least 22x22"):
+        fit(picture, 22, 8, "a.jpg")
