@@ -269,7 +269,7 @@ def test_parallel_ends_with_the_first_error() -> None:
 
 
 def test_centre_square_then_bicubic() -> None:
-    picture = noise(21, 30)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8))
     expected = np.asarray(picture.crop((0, 4, 21, 25)).resize((8, 8), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
     np.testing.assert_array_equal(fit(picture, None, 8), expected)
     np.testing.assert_array_equal(fit(picture, 10, None), np.asarray(picture)[10:20, 5:15].transpose(2, 0, 1))
