@@ -21,6 +21,7 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Nothing here gives jobs to MLflow's server; without processes for them it is up in ten seconds, not fifty.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }

@@ -3,6 +3,7 @@
 Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artifacts of the checkout.
 """
 
+import logging
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ from pipelines.tracking.moved import follow
 from pipelines.tracking.names import renamed
 from pipelines.tracking.notes import GROUP, describe_group, describe_run
 
+logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # a traceback for each call that fails; `warn` has the reason
 HOME = Path("tracking")
 COMPARISON = "comparison"
 """Tag of a run: of which group it is the comparison."""
@@ -74,7 +76,7 @@ def later() -> str:
     """How MLflow gets what it lacks of this command, which is run without DVC: that would find it up to date."""
     words = " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word != "--fresh")])
     first = f"after `dvc exp apply {experiment()}`, " if experiment() else ""
-    return f"once it answers, {first}`{words}` adds it"
+    return f"when it works again, {first}`{words}` adds it"
 
 
 def embedded() -> bool:

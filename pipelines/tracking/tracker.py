@@ -136,7 +136,7 @@ class Tracker:
                 raise Temporary(f"it does not answer ({type(error).__name__})") from None
             except MlflowException as error:
                 if error.get_http_status_code() >= 500:  # type: ignore[no-untyped-call]
-                    raise Temporary(" ".join(str(error).split())[:200]) from None
+                    raise Temporary(in_short(error)) from None
                 raise
 
         self.background.put(attempt, allowed or RECORD_SECONDS, keep=allowed is not None)
@@ -146,7 +146,7 @@ class Tracker:
         try:
             self._begin()
         except Exception as error:
-            raise Temporary(" ".join(str(error).split())[:200] or type(error).__name__) from None
+            raise Temporary(in_short(error)) from None
 
     def _begin(self) -> None:
         self.store = connect()
@@ -229,3 +229,11 @@ def upload_seconds(folder: Path) -> float:
     """How long the files of a folder may take to a slow store."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return min(UPLOAD_SECONDS, 2 * RECORD_SECONDS + size / BYTES_PER_SECOND)
+
+
+def in_short(error: Exception) -> str:
+    """What went wrong with a call, of what MLflow says in many words: the database's own, or that nobody answered."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    of_database = re.search(r"\(\w+\.\w+Error\) ([^\[]+)", message)
+    told = of_database[1].strip() if of_database else message
+    return "it does not answer" if "HTTPConnectionPool" in told else told[:200]

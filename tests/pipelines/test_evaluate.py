@@ -22,6 +22,7 @@ from gen import export
 from gen.config.load import load_params
 from gen.config.params import Cluster, Run
 from gen.data.dataset import open_dataset
+from gen.errors import InputError
 from gen.evaluators import number_of, numbers
 from gen.extractors import Extracted
 from gen.family import DataSpec
@@ -31,6 +32,7 @@ from pipelines.reports.page import legend
 from pipelines.reports.tables import number
 from pipelines.runtime import extraction
 from pipelines.stages.code import roots
+from pipelines.stages.evaluate import tell_mlflow
 from pipelines.tracking import store
 from tests.executed import executed, uncounted
 from tests.families.small import IMAGES, small
@@ -388,6 +390,16 @@ def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: 
     assert f"{name}.json" in line
     assert message in line
     assert line.endswith("; run dvc repro -s -f evaluate@dcgan\n")
+
+
+def test_mlflow_is_told_nothing_of_an_evaluation_that_is_not_whole(
+    compared: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(compared.folder)
+    path = Path("evaluations/tiny/dcgan")
+    params = load_params(Path("params.yaml"))
+    with changed(path / "protocol.json", "[]"), pytest.raises(InputError, match=r"dcgan/protocol.json: damaged; run"):
+        tell_mlflow(params.run("dcgan"), "dcgan", {}, [], path)
 
 
 def test_what_is_not_compared(compared: Workplace) -> None:
