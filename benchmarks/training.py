@@ -60,6 +60,7 @@ def run_of(threads: int) -> Run:
             "batch": BATCH,
             "ema": DECAY,
             "warm_start": None,
+            "part": None,
             "compute": {**compute, "compile": False, "grad_accum_steps": 1},
             "model": {"latent": LATENT, "width": 64, "k": 1, "lr": LR, "beta1": BETAS[0]},
         }

@@ -94,6 +94,14 @@ class Phased(Protocol):
 
 
 @runtime_checkable
+class Composite(Protocol):
+    """A family that is made with another trained model, its part: `Model(config, data, part)`, a gen.frozen.Frozen."""
+
+    needs_part: ClassVar[type]
+    """The ability that the part has to have."""
+
+
+@runtime_checkable
 class HeldOutLoss(Protocol):
     """A family whose checkpoints are chosen by a loss of its own on held-out images, and not by its samples."""
 

@@ -2,10 +2,9 @@
 
 <folder>/weights.safetensors      its weights
          conditions.safetensors   examples of what it is told, of a conditional family; else nothing inside
-         model.json               how to build it again; written last
+         model.json               how to build it again, and its part, whose weights are among its own; written last
 """
 
-import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,10 @@ from gen.settings import check
 from gen.shapes import shapes_only
 
 FORMAT = 1
+MODELS = Path("models")
+"""Where runs leave their models, as <group>/<run>."""
+DESCRIBES = ("format", "family", "model", "image", "classes", "extras", "part")
+"""What of a model.json it takes to build a family; the rest are notes."""
 CONDITIONS = "conditions.safetensors"
 
 
@@ -32,6 +35,7 @@ def save(
     data: DataSpec,
     *,
     condition: Condition | None = None,
+    part: Mapping[str, Any] | None = None,
     **notes: Any,
 ) -> None:
     """Write the family to `folder`, which is made when missing; model.json is written last.
@@ -43,13 +47,17 @@ def save(
         settings: the `model` section of its run.
         data: what it was built for.
         condition: examples of what a conditional family is told.
+        part: what the model.json of its part says.
         notes: whatever else model.json shall say: data set, run, step.
 
     Raises:
         InputError: the disk is full, or does not let it be written.
     """
+    described = {"family": name, "model": dict(settings), **_listed(data)}
+    if part is not None:
+        described["part"] = {key: part[key] for key in DESCRIBES if key in part}
     try:
-        _write(folder, family, condition, {"family": name, "model": dict(settings), **_listed(data), **notes})
+        _write(folder, family, condition, described | notes)
     except (OSError, SafetensorError) as error:  # safetensors has a type of its own for a disk that is full
         message = str(error).splitlines()[0]
         raise InputError(f"{folder}: the model cannot be written ({message}); make room there and repeat") from None
@@ -82,17 +90,27 @@ def load(folder: Path | str) -> Family:
     """
     described = describe(folder)
     path = f"{folder}/model.json"
-    data = spec_of(described, path)
-    build = functools.partial(load_family, described["family"], described["model"], data, f"{path}: model")
     try:
         with shapes_only():  # without memory: the folder is somebody's word
-            expected = build()
+            expected = build(described, path)
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be built ({' '.join(str(error).split())[:120]})") from None
     check_header(Path(folder) / "weights.safetensors", expected)
-    family = build()
+    family = build(described, path)
     load_weights(folder, family)
     return family.train(False)
+
+
+def build(described: Mapping[str, Any], where: str) -> Family:
+    """The family that a model.json describes, with its part, freshly initialised. Raises InputError."""
+    inner = described.get("part")
+    part = None if inner is None else build(_checked(inner, f"{where}: part"), f"{where}: part")
+    return load_family(described["family"], described["model"], spec_of(described, where), f"{where}: model", part)
+
+
+def model_folder(model: str) -> Path:
+    """Where the model lies that a run names, as `<group>/<run>` or `<group>/<run>/last`."""
+    return MODELS / model
 
 
 def conditions(folder: Path | str) -> Condition | None:
@@ -121,17 +139,22 @@ def describe(folder: Path | str) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; an exported model has one, see models/<group>/<run>") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); export the model again") from None
+    return _checked(described, str(path))
+
+
+def _checked(described: Any, where: str) -> dict[str, Any]:
+    """What a model.json says of a model or of its part, if it is what an export writes. Raises InputError."""
     missing = {"format", "family", "model", "image"} - set(described if isinstance(described, dict) else ())
     if missing:
-        raise InputError(f"{path}: lacks {', '.join(sorted(missing))}; export the model again")
+        raise InputError(f"{where}: lacks {', '.join(sorted(missing))}; export the model again")
     image, fits = described["image"], isinstance(described["family"], str) and isinstance(described["model"], dict)
     if not (fits and isinstance(image, list) and len(image) == 3 and all(isinstance(side, int) for side in image)):
-        raise InputError(f"{path}: family, model or image is not what an export writes; export the model again")
+        raise InputError(f"{where}: family, model or image is not what an export writes; export the model again")
     if not isinstance(described.get("classes", 0), int):
-        raise InputError(f"{path}: classes is not what an export writes; export the model again")
-    spec_of(described, str(path))
+        raise InputError(f"{where}: classes is not what an export writes; export the model again")
+    spec_of(described, where)
     if described["format"] != FORMAT:
-        raise InputError(f"{path}: format {described['format']!r}; this version reads format {FORMAT}")
+        raise InputError(f"{where}: format {described['format']!r}; this version reads format {FORMAT}")
     return dict(described)
 
 
@@ -161,8 +184,13 @@ def load_weights(folder: Path | str, family: Family) -> None:
     family.load_state_dict(weights)
 
 
-def check_header(path: Path, family: Family) -> None:
+def check_header(path: Path, family: Family, asks: str = "model.json asks") -> None:
     """Compare names, shapes and types of the weights in a file with a family's, before any of them is read.
+
+    Args:
+        path: of the file.
+        family: what it should hold the weights of; one of shapes alone will do.
+        asks: who asks for that family, for the error.
 
     Raises:
         InputError: they differ, or the file cannot be read.
@@ -177,7 +205,7 @@ def check_header(path: Path, family: Family) -> None:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             mine, its = (f"{one[0]} {one[1]}" if one else "nothing" for one in (expected.get(name), found.get(name)))
-            raise InputError(f"{path}: weights of another model: {name} is {its}, model.json asks for {mine}")
+            raise InputError(f"{path}: weights of another model: {name} is {its}, {asks} for {mine}")
 
 
 def _kind(tensor: Tensor) -> str:

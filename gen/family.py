@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from gen.blame import blame
 from gen.errors import InputError
+from gen.frozen import Frozen
 from gen.settings import Settings, check, nearest
 
 Losses = Mapping[str, Tensor]
@@ -247,14 +248,39 @@ def family_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("gen.families").__path__))
 
 
-def load_family(name: str, settings: Settings | Mapping[str, Any], data: DataSpec, where: str = "model") -> Family:
+def load_family(
+    name: str,
+    settings: Settings | Mapping[str, Any],
+    data: DataSpec,
+    where: str = "model",
+    part: Family | None = None,
+) -> Family:
     """The family of `gen/families/<name>.py`, freshly initialised from torch's global generator.
 
+    Args:
+        name: its file in gen/families.
+        settings: its Config, or the `model` section of a run.
+        data: what it is built for.
+        where: the address of the settings, for errors.
+        part: the trained model that it is made with; of a family whose Model declares `needs_part`.
+
     Raises:
-        InputError: unknown family, settings that do not fit it, or data it cannot be built for.
+        InputError: unknown family, settings that do not fit it, data it cannot be built for, or another part than it
+            needs.
     """
     config = settings if isinstance(settings, Settings) else check_family(name, settings, where)
-    return cast(Family, family_module(name, where).Model(config, data))
+    model = family_module(name, where).Model
+    needs = getattr(model, "needs_part", None)
+    if needs is None:
+        if part is not None:
+            raise InputError(f"{where}: {name} is not made with another model; leave part out")
+        return cast(Family, model(config, data))
+    if part is None:
+        raise InputError(f"{where}: {name} is made with a trained model; name it: part: <group>/<run>")
+    if not isinstance(part, needs):
+        other = type(part).__module__.rpartition(".")[2]
+        raise InputError(f"{where}: {name} needs a part with the ability {needs.__name__}, which {other} lacks")
+    return cast(Family, model(config, data, Frozen(cast(nn.Module, part))))
 
 
 def check_family(name: str, settings: Mapping[str, Any], where: str) -> Settings:

@@ -7,6 +7,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from gen.family import Family, Noise
+from gen.frozen import trained_modules
 
 
 class Memory(nn.Module):
@@ -37,5 +38,5 @@ class Memory(nn.Module):
 
 
 def memories(family: Family) -> list[Memory]:
-    """All that a family has."""
-    return [module for module in cast(nn.Module, family).modules() if isinstance(module, Memory)]
+    """All that a family has; those of its part stay empty."""
+    return [module for module in trained_modules(cast(nn.Module, family)) if isinstance(module, Memory)]

@@ -101,7 +101,7 @@ def load(folder: Path | str) -> Model:
         InputError: the folder is not an exported model, or its weights do not fit.
     """
     described = export.describe(folder)
-    known = {"format", "family", "model", "image", "classes", "extras"}
+    known = {*export.DESCRIBES} - {"part"}
     notes = {key: value for key, value in described.items() if key not in known}
     dataset = notes.get("dataset")
     return Model(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from gen import export
 from gen.conditions import sheet
 from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
@@ -112,6 +113,7 @@ def train(
         notes={
             "dataset": {"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
             "step": run.steps,
+            **({"part": export.describe(export.model_folder(run.part))} if run.part else {}),
         },
     )
 

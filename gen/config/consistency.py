@@ -1,15 +1,17 @@
 """What the parts of a params file must be to each other: found when it is read, before anything is built."""
 
-import os
+import posixpath
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 
+from gen import export
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
-from gen.family import DataSpec, ImageShape, check_family, load_family
+from gen.export import model_folder
+from gen.family import DataSpec, Family, ImageShape, check_family, load_family
 from gen.settings import check, nearest
 from gen.shapes import shapes_only
 
@@ -166,15 +168,36 @@ def check_run(run: Run, params: Params, where: str) -> Run:
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
 
 
-def check_start(run: Run, params: Params, where: str) -> None:
-    """The model that a run starts from is there, or is one that another run will leave. Raises InputError."""
-    if run.warm_start is None or (Path(run.warm_start) / "model.json").exists():
-        return
-    folder = Path(os.path.normpath(run.warm_start))
-    models = [Path("models") / other.group / name for name, other in params.runs.items() if other is not run]
-    if not any(folder.is_relative_to(model) for model in models):
-        known = nearest(folder.as_posix(), [model.as_posix() for model in models])
-        raise InputError(f"{where}.warm_start: {run.warm_start} holds no exported model; {known}")
+def check_models(name: str, params: Params, where: str) -> None:
+    """The models that a run begins with or is made of are there, or other runs, trained before, will leave them.
+
+    Raises:
+        InputError: no run leaves such a model, or only one that waits for this one.
+    """
+    todo, seen = [name], {name}
+    while todo:
+        one = todo.pop()
+        for field in ("warm_start", "part"):
+            model = getattr(params.runs[one], field)
+            if model is None or (model_folder(model) / "model.json").exists():
+                continue
+            maker = maker_of(model, params)
+            if maker is None:
+                known = nearest(model, [f"{run.group}/{other}" for other, run in params.runs.items() if other != one])
+                raise InputError(f"{where}: runs.{one}.{field}: {model} is no trained model; {known}")
+            if maker == name:
+                raise InputError(
+                    f"{where}: runs.{one}.{field}: {model} waits for runs.{name} itself; name another model"
+                )
+            if maker not in seen:
+                seen.add(maker)
+                todo.append(maker)
+
+
+def maker_of(model: str, params: Params) -> str | None:
+    """The run that leaves a model; None when no run does."""
+    folder = PurePosixPath(posixpath.normpath(model))
+    return next((name for name, run in params.runs.items() if folder.is_relative_to(f"{run.group}/{name}")), None)
 
 
 def check_built(run: Run, params: Params, where: str) -> None:
@@ -183,6 +206,30 @@ def check_built(run: Run, params: Params, where: str) -> None:
     Raises:
         InputError: they cannot.
     """
+    with shapes_only():
+        try:
+            built(run, params, where)
+        except InputError as error:
+            raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+        except Exception:
+            return  # a mistake in the family's code, which its training answers with the place
+
+
+def built(run: Run, params: Params, where: str) -> Family:
+    """The run's family, with its part: that which is there, or that which another run will leave. Raises InputError."""
+    part = None
+    if run.part is not None:
+        folder = model_folder(run.part)
+        maker = None if (folder / "model.json").exists() else maker_of(run.part, params)
+        if maker is None:
+            part = export.build(export.describe(folder), str(folder))
+        else:
+            part = built(params.runs[maker], params, f"{where}.part: {maker}")
+    return load_family(run.family, run.model, data_of(run, params, where), f"{where}.model", part)
+
+
+def data_of(run: Run, params: Params, where: str) -> DataSpec:
+    """What the run's family knows of its data, as far as the params say it. Raises InputError."""
     kind, section = check_dataset(params.datasets[run.dataset], f"{where}.dataset")
     source = load_source(kind)
     described = source.describe(section)
@@ -198,10 +245,4 @@ def check_built(run: Run, params: Params, where: str) -> None:
         image = ImageShape(image.channels, run.size, run.size)
     columns = {name: column.padded(image.height, image.width) for name, column in described.columns.items()}
     classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
-    with shapes_only():  # which has shapes and no numbers
-        try:
-            load_family(run.family, run.model, DataSpec(image, classes, columns), f"{where}.model")
-        except InputError as error:
-            raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
-        except Exception:
-            return  # a mistake in the family's code, which its training answers with the place
+    return DataSpec(image, classes, columns)

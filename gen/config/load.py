@@ -8,9 +8,9 @@ from gen.config.consistency import (
     check_built,
     check_extractors,
     check_groups,
+    check_models,
     check_names,
     check_run,
-    check_start,
     check_sweeps,
 )
 from gen.config.file import read_params
@@ -44,7 +44,7 @@ def load_params(path: Path | str) -> Params:
     runs = {name: check_run(run, params, f"{path}: runs.{name}") for name, run in params.runs.items()}
     params = params.model_copy(update={"runs": runs})
     for name, run in runs.items():
-        check_start(run, params, f"{path}: runs.{name}")
+        check_models(name, params, str(path))
         check_built(run, params, f"{path}: runs.{name}")
     check_names(params, str(path))
     check_extractors(params, str(path))

@@ -102,11 +102,23 @@ class Run(Settings):
     ema: float | None = Field(default=None, ge=0, lt=1)
     """Decay per step of the averaged weights that samples are drawn with; null: no average."""
     warm_start: str | None = Field(default=None, min_length=1)
-    """Folder of an exported model whose weights the run begins with; null: a random initialisation."""
+    """Trained model whose weights the run begins with, by its folder below models/: `<group>/<run>` is the best
+    checkpoint of that run, `<group>/<run>/last` its last one. null: a random initialisation.
+    """
+    part: str | None = Field(default=None, min_length=1)
+    """Trained model that the run's family is made with and leaves as it is, named likewise; null: none."""
     compute: Compute = Compute()
     """How it is computed."""
     model: dict[str, Any] = Field(default={})
     """The family's own settings, checked by its Config; what is left out has the paper's value."""
+
+    @field_validator("warm_start", "part")
+    @classmethod
+    def _is_below_models(cls, model: str | None) -> str | None:
+        if model is not None and model.removeprefix("./").startswith("models/"):
+            short = model.removeprefix("./").removeprefix("models/")
+            raise ValueError(f"models are named by their folder below models/; write {short}")
+        return model
 
     @field_validator("group")
     @classmethod

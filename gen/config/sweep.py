@@ -16,7 +16,7 @@ from gen.settings import Settings, nearest
 
 Value = bool | int | float | str | None
 
-FIXED = ("dataset", "family", "group", "seed", "seeds", "steps", "warm_start")
+FIXED = ("dataset", "family", "group", "seed", "seeds", "steps", "warm_start", "part")
 """Fields of a run that no sweep varies: it names them itself, or its trials would not be compared with each other."""
 
 SHARED = ("compute.device", "compute.threads", "compute.workers")

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gen.config.params import Run
 from gen.family import Family, Update
+from gen.frozen import trained_modules
 
 
 class MovingAverage:
@@ -70,8 +71,8 @@ def moving_average(run: Run, family: Family, updates: Sequence[Update]) -> Movin
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
-    """Its batch norm layers, with or without weights of their own."""
-    return [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    """Its batch norm layers, with or without weights of their own, but for those of a frozen part."""
+    return [layer for layer in trained_modules(network) if isinstance(layer, _BatchNorm)]
 
 
 def running(layer: _BatchNorm) -> list[Tensor]:

@@ -3,18 +3,18 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from gen import export
 from gen.abilities import Phased
 from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.export import load_weights
 from gen.family import (
     Batch,
     Condition,
@@ -29,6 +29,7 @@ from gen.family import (
     load_family,
     seed_of,
 )
+from gen.frozen import frozen_tensors
 from gen.memory import memories
 from gen.training.ema import moving_average
 from gen.training.workers import SINGLE_PROCESS, Workers
@@ -46,12 +47,16 @@ def data_spec(run: "Run", dataset: Dataset) -> DataSpec:
 
 
 def initial_family(run: "Run", dataset: Dataset) -> Family:
-    """The run's family before its first step, on the CPU: a function of its seed, or of the model it starts from."""
+    """The run's family before its first step, on the CPU: a function of its seed, or of other models."""
     with torch.random.fork_rng(devices=[]):
+        part = export.load(export.model_folder(run.part)) if run.part else None
         torch.manual_seed(seed_of(run.seed, "init"))
-        family = load_family(run.family, run.model, data_spec(run, dataset))
+        family = load_family(run.family, run.model, data_spec(run, dataset), part=part)
     if run.warm_start:
-        load_weights(run.warm_start, family)
+        own = {name: tensor.clone() for name, tensor in part.state_dict().items()} if part else {}
+        export.load_weights(export.model_folder(run.warm_start), family)
+        if part is not None:  # the one that the run names, whichever the other model had
+            part.load_state_dict(own)
     return family
 
 
@@ -255,9 +260,10 @@ def digest_of(family: Family) -> Int[Tensor, ""]:
 
 
 def statistics(family: Family) -> list[Tensor]:
-    """What layers keep of the batches they have seen, of batch norm, say: all floating buffers of the model."""
-    kept = family.state_dict().keys()
-    return [buffer for name, buffer in family.named_buffers() if name in kept and buffer.is_floating_point()]
+    """What layers keep of the batches they have seen, of batch norm, say: all floating buffers that are not frozen."""
+    kept, frozen = family.state_dict().keys(), frozen_tensors(cast(nn.Module, family))
+    found = [buffer for name, buffer in family.named_buffers() if name in kept and id(buffer) not in frozen]
+    return [buffer for buffer in found if buffer.is_floating_point()]
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gen.abilities import Phased, Samples
+from gen import export
+from gen.abilities import HeldOutLoss, Phased, Samples
 from gen.blame import blame
 from gen.conditions import draw, told
 from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, Noise, family_file, load_family
+from gen.family import Batch, DataSpec, Family, Noise, family_file, load_family
 from gen.memory import memories
 from gen.shapes import shapes_only
 from gen.training.loop import data_spec
@@ -52,6 +53,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     attempts = [(rows, "meta"), (min(rows, REAL_ROWS), "cpu"), (rows, "cpu")]
     for count, device in attempts[-1:] if rows * weights(run, spec) < SMALL else attempts:
         try:
+            check_start(run, spec)
             _step(
                 run,
                 spec,
@@ -73,16 +75,31 @@ def weights(run: Run, spec: DataSpec) -> int:
     """How many numbers the run's networks learn; 0 where they cannot be built, which their first step will say."""
     with shapes_only():
         try:
-            return sum(param.numel() for _, param in load_family(run.family, run.model, spec).named_parameters())
+            return sum(param.numel() for _, param in built(run, spec).named_parameters())
         except Exception:
             return 0
+
+
+def built(run: Run, spec: DataSpec) -> Family:
+    """The run's family, with its part, all of it freshly initialised. Raises InputError."""
+    folder = export.model_folder(run.part) if run.part else None
+    part = export.build(export.describe(folder), str(folder)) if folder else None
+    return load_family(run.family, run.model, spec, part=part)
+
+
+def check_start(run: Run, spec: DataSpec) -> None:
+    """The model that the run begins with has the run's networks. Raises InputError."""
+    if run.warm_start:
+        with shapes_only():
+            family = built(run, spec)
+        export.check_header(export.model_folder(run.warm_start) / "weights.safetensors", family, "the run asks")
 
 
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
     """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
     place = shapes_only() if device == "meta" else torch.device(device)
     with torch.random.fork_rng(devices=[]), place:
-        family = load_family(run.family, run.model, spec).train()
+        family = built(run, spec).train()
         batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
         if isinstance(family, Phased):
             family.begin(0)
@@ -98,6 +115,8 @@ def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, dev
                 torch.autograd.grad(losses[name], list(move.params), retain_graph=True, allow_unused=True)
         family.train(False)
         if not isinstance(family, Samples):
+            if not isinstance(family, HeldOutLoss):
+                raise InputError(f"{run.family}: without sample or held_out_loss nothing chooses its checkpoints")
             return
         with torch.no_grad():
             made = tuple(draw(family, Noise("rehearsal", rows=rows, device=device), told(family, batch)).shape)

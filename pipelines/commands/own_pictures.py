@@ -88,6 +88,8 @@ def run_entry(name: str, size: int) -> dict[str, Any]:
         "steps": 4000,
         "batch": 64,
         "ema": 0.999,
+        "warm_start": None,
+        "part": None,
         "compute": {"threads": 2},
         "model": {"latent": 64, "width": 32, "k": 1, "lr": 2e-4, "beta1": 0.5},
     }

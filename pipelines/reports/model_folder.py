@@ -168,6 +168,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         run.model,
         spec,
         condition=condition,
+        part=exporting.describe(exporting.model_folder(run.part)) if run.part else None,
         dataset={"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
         step=state["steps_done"],
         averaged=run.ema is not None,

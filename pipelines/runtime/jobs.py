@@ -7,6 +7,7 @@ from gen.config.params import Cluster, Logging, Run
 from gen.data.dataset import Dataset, open_dataset
 from gen.errors import InputError
 from gen.evaluation.reference import Reference, open_reference
+from gen.export import model_folder
 from pipelines.runtime import above
 from pipelines.runtime.worker import Job
 
@@ -50,7 +51,8 @@ def job_of(
     dataset, judge = inputs
     pinned = {
         "compute": run.compute.model_copy(update={"device": device}),
-        "warm_start": run.warm_start and str(Path(run.warm_start).absolute()),
+        "warm_start": run.warm_start and str(model_folder(run.warm_start).absolute()),
+        "part": run.part and str(model_folder(run.part).absolute()),
     }
     return Job(
         run=run.model_copy(update=pinned),

@@ -25,10 +25,9 @@ from gen.data.dataset import Dataset
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.evaluation.reference import Reference
-from gen.family import load_family
 from gen.shapes import shapes_only
 from gen.training.loop import data_spec
-from gen.training.rehearsal import rehearse
+from gen.training.rehearsal import built, rehearse
 from pipelines.runtime import above, cluster, stage
 from pipelines.runtime.jobs import SCORING, open_inputs, storage_of
 from pipelines.runtime.patience import within_a_minute
@@ -111,7 +110,7 @@ def check_networks(params: Params, name: str, dataset: Dataset) -> None:
             continue
         try:
             with shapes_only():
-                load_family(run.family, run.model, data_spec(run, dataset))
+                built(run, data_spec(run, dataset))
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
 

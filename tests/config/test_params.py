@@ -57,9 +57,19 @@ RUN = "digits_dcgan"
         ),
         (lambda p: p["runs"][RUN].update(group="Digits"), f"runs.{RUN}.group: use small letters, digits, - and _: it"),
         (
-            lambda p: p["runs"][RUN].update(warm_start="models/digits/digits_gna"),
-            f"runs.{RUN}.warm_start: models/digits/digits_gna holds no exported model; did you mean "
-            "models/digits/digits_gan?",
+            lambda p: p["runs"][RUN].update(warm_start="digits/digits_gna"),
+            f"runs.{RUN}.warm_start: digits/digits_gna is no trained model; did you mean digits/digits_gan?",
+        ),
+        (
+            lambda p: p["runs"][RUN].update(part="./models/digits/digits_gan"),
+            f"runs.{RUN}.part: models are named by their folder below models/; write digits/digits_gan",
+        ),
+        (
+            lambda p: (
+                p["runs"][RUN].update(warm_start="digits/digits_gan"),
+                p["runs"]["digits_gan"].update(warm_start=f"digits/{RUN}/last"),
+            ),
+            f"runs.digits_gan.warm_start: digits/{RUN}/last waits for runs.{RUN} itself; name another model",
         ),
         (
             lambda p: (
@@ -270,9 +280,9 @@ def test_an_unknown_run_is_named(params: dict[str, Any]) -> None:
 
 
 def test_a_run_may_start_from_what_another_will_leave(params: dict[str, Any], tmp_path: Path) -> None:
-    params["runs"]["digits_lsgan"]["warm_start"] = "models/digits/digits_dcgan/last"
+    params["runs"]["digits_lsgan"]["warm_start"] = "digits/digits_dcgan/last"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    assert load_params(tmp_path / "params.yaml").run("digits_lsgan").warm_start == "models/digits/digits_dcgan/last"
+    assert load_params(tmp_path / "params.yaml").run("digits_lsgan").warm_start == "digits/digits_dcgan/last"
 
 
 def test_flat() -> None:

@@ -164,6 +164,7 @@ def ring_run(family: str = "gan", steps: int = 400, workers: int = 1, **model: A
         "batch": 32,
         "ema": 0.9,
         "warm_start": None,
+        "part": None,
         "compute": COMPUTE.model_copy(update={"workers": workers}).model_dump(),
         "model": small(family, POINTS)[0] | model,
     }

@@ -323,7 +323,7 @@ def test_a_diverged_run_says_so_in_one_line(workplace: Workplace) -> None:
             "64 workers x 64 threads need 4096 CPUs, the cluster has 4",
         ),
         ({"compute": {"device": "cuda"}}, "1 workers need a GPU each, the cluster has 0"),
-        ({"warm_start": "nowhere"}, "runs.ring.warm_start: nowhere holds no exported model"),
+        ({"warm_start": "nowhere"}, "runs.ring.warm_start: nowhere is no trained model"),
     ],
 )
 def test_what_does_not_fit_is_one_line(workplace: Workplace, changes: dict[str, object], message: str) -> None:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
-from gen.errors import InputError
 from gen.family import Family, ImageShape, Noise, OptimizerStep
 from gen.optimizers import adam
 from gen.training import loop as stepping
@@ -258,18 +257,6 @@ def test_bfloat16_and_channels_last_train(datasets: Datasets) -> None:
     plain = train(run_of("wgan_gp"), datasets["digits"])
     assert {param.dtype for _, param in family.named_parameters()} == {torch.float32}
     assert 0 < moved(family, plain) < 0.01
-
-
-def test_warm_start_begins_with_the_other_model(datasets: Datasets, tmp_path: Path) -> None:
-    from gen import export
-
-    data, run = datasets["digits"], run_of("gan")
-    trained = train(run, data)
-    export.save(tmp_path / "gan", trained, "gan", run.model, stepping.data_spec(run, data))
-    begun = initial_family(run_of("gan", warm_start=str(tmp_path / "gan")), data)
-    assert same(trained, begun)
-    with pytest.raises(InputError, match="weights of another model"):
-        initial_family(run_of("dcgan", warm_start=str(tmp_path / "gan")), data)
 
 
 @pytest.mark.parametrize("steps", [14, 11])

@@ -17,11 +17,13 @@ from gen.training.loop import Loop, initial_family
 from gen.training.scores import LightFrechet
 from gen.training.workers import SINGLE_PROCESS, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
-from tests.training.tiny import remembering, run_of
+from tests.training.tiny import exported, inverting, remembering, run_of
 
 STEPS = 3
 SCORED = ("gan", IMAGES)
-independent = [(name, image) for name, image in forms() if not mixes_samples(name, image)] + [("remembering", IMAGES)]
+independent = [(name, image) for name, image in forms() if not mixes_samples(name, image)] + [
+    (name, IMAGES) for name in ("remembering", "inverting")
+]
 mixing = [(name, image) for name, image in forms() if mixes_samples(name, image)]
 Result = dict[str, dict[str, Tensor]]
 
@@ -30,7 +32,8 @@ def all_runs(data: dict[str, Path], workers: Workers) -> Result:
     """The state of every family after a few steps, and what it remembers."""
     results = {}
     runs = [(name, image, run_of(name, image)) for name, image in forms()]
-    for name, image, run in [*runs, ("remembering", IMAGES, remembering())]:
+    own = [("remembering", IMAGES, remembering()), ("inverting", IMAGES, inverting(data["part"]))]
+    for name, image, run in [*runs, *own]:
         dataset = open_dataset(data[run.dataset])
         loop = Loop(run, initial_family(run, dataset).to(torch.float64), dataset, workers, torch.float64)
         losses = [loop.step() for _ in range(STEPS)][-1]
@@ -74,6 +77,7 @@ def results(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("workers")
     data = {name: dataset.folder for name, dataset in datasets.items()} | {"reference": folder / "classifier"}
     data["reference"].mkdir()
+    data["part"] = exported(folder / "dcgan", run_of("dcgan", steps=3), datasets["digits"])
     model = train_classifier(datasets["digits"], None, steps=5)
     safetensors.torch.save_file(model.state_dict(), data["reference"] / "classifier.safetensors")
     write_reference(

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import gen.families
+from gen import export
 from gen.config.params import Compute, Logging, Run
 from gen.data.dataset import Dataset
 from gen.data.prepare import prepare
 from gen.family import ImageShape
+from gen.training.loop import data_spec
+from gen.training.train import train
 from tests.families.small import IMAGES, POINTS, small
 
 COMPUTE = Compute(
@@ -46,6 +49,7 @@ def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
         "batch": 8,
         "ema": 0.9,
         "warm_start": None,
+        "part": None,
         "compute": COMPUTE.model_copy(update=compute),
         "model": settings | model,
     }
@@ -64,6 +68,20 @@ def remembering(**changes: Any) -> Run:
     know_test_families()
     run = run_of("gan", IMAGES, **changes)
     return run.model_copy(update={"family": "remembering", "model": {}})
+
+
+def inverting(part: Path | str | None, **changes: Any) -> Run:
+    """A run of the family that is made with a trained decoder, that of the model in the folder `part`."""
+    know_test_families()
+    run = run_of("gan", IMAGES, **changes)
+    return run.model_copy(update={"family": "inverting", "model": {}, "part": part and str(part)})
+
+
+def exported(folder: Path, run: Run, dataset: Dataset) -> Path:
+    """The trained model of a run, exported to a folder."""
+    family = train(run, dataset)
+    export.save(folder, family, run.family, run.model, data_spec(run, dataset))
+    return folder
 
 
 def logging(**changes: int) -> Logging:
