@@ -82,6 +82,15 @@ class Features(Protocol):
 
 
 @runtime_checkable
+class Streams(Protocol):
+    """A family whose losses see other rows beside those of a batch: mismatched pairs, images of another domain."""
+
+    streams: Mapping[str, str]
+    """The name in `Batch.others` -> the domain of the data set that those rows are of; "": the same rows, in an order
+    of the stream's own."""
+
+
+@runtime_checkable
 class Phased(Protocol):
     """A family that changes with the step: it grows, or fades a layer in."""
 

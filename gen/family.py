@@ -78,10 +78,14 @@ class Batch(NamedTuple):
     labels: Int[Tensor, " n"]
     extras: Mapping[str, Shaped[Tensor, "n ..."]] = {}
     """The data set's further columns, by name; images among them in [-1, 1]."""
+    others: Mapping[str, "Batch"] = {}
+    """As many other rows, by the name of the stream that a family declares (`Streams` of gen/abilities.py)."""
 
     def rows(self, take: slice) -> "Batch":
         """The given rows of every part."""
-        return Batch(self.images[take], self.labels[take], {k: v[take] for k, v in self.extras.items()})
+        extras = {name: values[take] for name, values in self.extras.items()}
+        others = {name: other.rows(take) for name, other in self.others.items()}
+        return Batch(self.images[take], self.labels[take], extras, others)
 
 
 class Condition(NamedTuple):

@@ -15,7 +15,7 @@ from gen.data.fetch import verify
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.shards import Rows
-from gen.data.source import SPLITS, Chunk, Description, check_chunk, check_dataset, class_names, load_source
+from gen.data.source import Chunk, Description, check_chunk, check_dataset, class_names, load_source
 
 WRITERS = 2
 """Threads that write, and shards that may wait for them: few, since each holds 16 MiB."""
@@ -65,10 +65,10 @@ def write_shards(chunks: Iterator[Chunk], description: Description, folder: Path
 
     Threads compress and write shards while the source reads the next rows.
     """
-    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in description.splits}
     waiting: dict[str, _Waiting] = {}
     writing: deque[tuple[str, Future[dict[str, Any]]]] = deque()
-    counts = dict.fromkeys(SPLITS, 0)
+    counts = dict.fromkeys(description.splits, 0)
 
     def submit(split: str, rows: Rows) -> None:
         path = folder / f"{split}-{counts[split]:05d}.parquet"

@@ -73,6 +73,13 @@ class Description(NamedTuple):
     """Further columns, such as CelebA's attributes."""
     settings: Mapping[str, Any] = {}
     """What decides the pixels: crop, size, filter. Kept in the manifest."""
+    domains: tuple[str, ...] = ()
+    """Further sets of images of the same shape, unpaired with the first: each has splits `<split>.<domain>`."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of all splits that rows may be of."""
+        return (*SPLITS, *(f"{split}.{domain}" for domain in self.domains for split in SPLITS))
 
 
 def filled_up(rows: Sequence[Sequence[Any]], length: int, fill: Any, where: str) -> Shaped[ndarray, "n length ..."]:
@@ -97,8 +104,8 @@ def check_chunk(chunk: Chunk, description: Description, classes: int, where: str
             no class, coordinates that are not finite or exceed the scale, numbers that are no word of a column.
     """
     where = f"{where}: {chunk.split} rows"
-    if chunk.split not in SPLITS:
-        raise InputError(f"{where}: no such split; known: {', '.join(SPLITS)}")
+    if chunk.split not in description.splits:
+        raise InputError(f"{where}: no such split; known: {', '.join(description.splits)}")
     shape, dtype = tuple(chunk.images.shape[1:]), str(chunk.images.dtype)
     if (shape, dtype) != (tuple(description.shape), description.dtype):
         raise InputError(f"{where}: {dtype} of shape {shape}, described as {description.dtype} of {description.shape}")

@@ -75,11 +75,11 @@ def train_classifier(dataset: Dataset, size: int | None, steps: int, seed: int =
 def accuracy(model: Classifier, dataset: Dataset, size: int | None, split: str = "test") -> float:
     """Share of the split's images that are put in their own class."""
     total = dataset.rows[split]
-    batch = min(1000, total)
-    loader = Loader(dataset, split, batch=batch, seed=0, size=size)  # an epoch holds each row once
+    at_once = min(1000, total)
+    loader = Loader(dataset, split, batch=at_once, seed=0, size=size)  # an epoch holds each row once
     right = 0
-    for index in range(-(-total // batch)):
-        images, labels, _ = loader[index]
-        fresh = slice(0, total - index * batch)
-        right += int((model(images[fresh]).argmax(1) == labels[fresh]).sum())
+    for index in range(-(-total // at_once)):
+        batch = loader[index]
+        fresh = slice(0, total - index * at_once)
+        right += int((model(batch.images[fresh]).argmax(1) == batch.labels[fresh]).sum())
     return right / total

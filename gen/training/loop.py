@@ -1,16 +1,15 @@
 """What a step of training is: a family before its first step, every update of a step, the family of a checkpoint."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from gen import export
-from gen.abilities import Phased
+from gen.abilities import Phased, Streams
 from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
@@ -23,15 +22,14 @@ from gen.family import (
     ImageShape,
     Losses,
     Noise,
-    OptimizerStep,
     Update,
-    constant,
     load_family,
     seed_of,
 )
-from gen.frozen import frozen_tensors
 from gen.memory import memories
 from gen.training.ema import moving_average
+from gen.training.gradients import add, apply, clip
+from gen.training.weights import digest_of, statistics
 from gen.training.workers import SINGLE_PROCESS, Workers
 
 if TYPE_CHECKING:
@@ -79,6 +77,7 @@ class Loop:
         self.data = data_spec(run, dataset)
         self.device = next(param for _, param in family.named_parameters()).device
         self.loader = self.batches("train", run.batch)
+        self.others = self.streams("train", run.batch)
         empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
         self.nothing = Batch(empty, torch.empty(0, dtype=torch.int64, device=self.device))
         """What a loss gets that does not look at the batch."""
@@ -103,13 +102,16 @@ class Loop:
         self.batches_used = 0
         self.norms: dict[str, Tensor] = {}
 
-    def batches(self, split: str, batch: int, alone: bool = False) -> Loader:
-        """This worker's rows of the global batches of a split; all of them when it loads `alone`."""
+    def batches(self, split: str, batch: int, alone: bool = False, stream: str = "") -> Loader:
+        """This worker's rows of the global batches of a split; all of them when it loads `alone`.
+
+        A `stream` has an order of its own.
+        """
         return Loader(
             self.dataset,
             split,
             batch=batch,
-            seed=self.run.seed,
+            seed=seed_of(self.run.seed, "stream", stream) if stream else self.run.seed,
             size=self.run.size,
             device=self.device,
             rank=0 if alone else self.workers.rank,
@@ -117,6 +119,14 @@ class Loop:
             dtype=self.dtype,
             channels_last=self.run.compute.channels_last,
         )
+
+    def streams(self, split: str, batch: int, alone: bool = False) -> dict[str, Loader]:
+        """The other rows that the family sees beside the global batches of a split, by the name of their stream."""
+        domains = self.family.streams if isinstance(self.family, Streams) else {}
+        return {
+            name: self.batches(f"{split}.{domain}" if domain else split, batch, alone, stream=name)
+            for name, domain in domains.items()
+        }
 
     def step(self, measure: bool = False) -> Losses:
         """Every update once, as often as it repeats; `measure` keeps the norms of the gradients.
@@ -136,7 +146,7 @@ class Loop:
 
     def run_update(self, update: Update, repetition: int, measure: bool) -> Losses:
         """One update: one forward, all gradients taken, then every move made."""
-        batch = self.loader[self.batches_used] if update.uses_batch else self.nothing
+        batch = batch_of(self.loader, self.others, self.batches_used) if update.uses_batch else self.nothing
         self.batches_used += update.uses_batch
         losses, gradients = self.gradients(update, batch, repetition)
         found = [gradient for each in gradients.values() for gradient in each if gradient is not None]
@@ -198,7 +208,7 @@ class Loop:
 
     def held_out(self, split: str, rows: int) -> Batch:
         """So many rows of a split that is not trained on, all of them on this worker; always the same."""
-        return self.batches(split, rows, alone=True)[0]
+        return batch_of(self.batches(split, rows, alone=True), self.streams(split, rows, alone=True), 0)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -251,19 +261,10 @@ class Loop:
             optimizer.load_state_dict(saved)
 
 
-def digest_of(family: Family) -> Int[Tensor, ""]:
-    """64 bits that two families share only if all their weights and buffers are equal, to the bit."""
-    whole = hashlib.blake2b(digest_size=8)
-    for values in family.state_dict().values():
-        whole.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return torch.tensor(int.from_bytes(whole.digest(), "little", signed=True))
-
-
-def statistics(family: Family) -> list[Tensor]:
-    """What layers keep of the batches they have seen, of batch norm, say: all floating buffers that are not frozen."""
-    kept, frozen = family.state_dict().keys(), frozen_tensors(cast(nn.Module, family))
-    found = [buffer for name, buffer in family.named_buffers() if name in kept and id(buffer) not in frozen]
-    return [buffer for buffer in found if buffer.is_floating_point()]
+def batch_of(loader: Loader, others: Mapping[str, Loader], index: int) -> Batch:
+    """One batch, with the rows of other streams beside it."""
+    batch = loader[index]
+    return batch._replace(others={name: other[index] for name, other in others.items()}) if others else batch
 
 
 def seed_torch(seed: int, device: torch.device) -> None:
@@ -288,41 +289,6 @@ def finished_family(run: "Run", dataset: Dataset, state: Mapping[str, Any]) -> F
     average.restore(state["average"])
     average.swap()
     return family.train(False)
-
-
-def clip(gradients: list[Tensor | None], max_norm: float | None) -> Tensor:
-    """Scale gradients down to `max_norm`, in place, when they exceed it. Returns their norm before that."""
-    found = [gradient for gradient in gradients if gradient is not None]
-    norm: Tensor = torch.stack(torch._foreach_norm(found)).norm()
-    if max_norm is not None:
-        torch._foreach_mul_(found, (max_norm / (norm + 1e-12)).clamp(max=1.0))
-    return norm
-
-
-def apply(move: OptimizerStep, gradients: list[Tensor | None], optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Make one move: the optimizer sees these gradients and no others."""
-    if move.schedule is not constant:
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-            group["lr"] = group["initial_lr"] * move.schedule(step)
-    for param, gradient in zip(move.params, gradients, strict=True):
-        # A compiled network's gradients may lie otherwise in memory; the fused kernels go by address alone.
-        if gradient is None or gradient.stride() == param.stride():
-            param.grad = gradient
-        else:
-            param.grad = torch.empty_like(param).copy_(gradient)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
-def add(total: list[Tensor | None] | None, more: tuple[Tensor | None, ...], weight: float) -> list[Tensor | None]:
-    """total + weight * more, gradient by gradient; None where no loss reaches a parameter."""
-    if weight == 1.0:
-        return list(more)
-    scaled = [None if gradient is None else gradient * weight for gradient in more]
-    if total is None:
-        return scaled
-    return [old if new is None else new if old is None else old + new for old, new in zip(total, scaled, strict=True)]
 
 
 def compile_networks(family: Family) -> None:

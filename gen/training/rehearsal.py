@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gen import export
-from gen.abilities import HeldOutLoss, Phased, Samples
+from gen.abilities import HeldOutLoss, Phased, Samples, Streams
 from gen.blame import blame
 from gen.conditions import draw, told
 from gen.config.params import Run
@@ -54,6 +54,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     for count, device in attempts[-1:] if rows * weights(run, spec) < SMALL else attempts:
         try:
             check_start(run, spec)
+            check_streams(run, spec, dataset)
             _step(
                 run,
                 spec,
@@ -95,12 +96,22 @@ def check_start(run: Run, spec: DataSpec) -> None:
         export.check_header(export.model_folder(run.warm_start) / "weights.safetensors", family, "the run asks")
 
 
+def check_streams(run: Run, spec: DataSpec, dataset: Dataset) -> None:
+    """The data set has the domains that the family sees. Raises InputError."""
+    with shapes_only():
+        family = built(run, spec)
+    for domain in family.streams.values() if isinstance(family, Streams) else ():
+        dataset.shards(f"train.{domain}" if domain else "train")
+
+
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
     """All updates' losses and gradients, and a sample. Raises whatever the family does, and InputError."""
     place = shapes_only() if device == "meta" else torch.device(device)
     with torch.random.fork_rng(devices=[]), place:
         family = built(run, spec).train()
         batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
+        if isinstance(family, Streams):
+            batch = batch._replace(others=dict.fromkeys(family.streams, batch))
         if isinstance(family, Phased):
             family.begin(0)
         for memory in memories(family):

@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.filterwarnings("ignore:_NoneStep.value")  # inside DVC
 def test_runs_wait_for_the_models_they_name_and_for_no_others(tmp_path: Path) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["runs"]["digits_lsgan"]["warm_start"] = "digits/digits_dcgan"

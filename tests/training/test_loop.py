@@ -15,9 +15,9 @@ from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.family import Family, ImageShape, Noise, OptimizerStep
 from gen.optimizers import adam
-from gen.training import loop as stepping
 from gen.training.checkpoint import Checkpoints
 from gen.training.ema import moving_average
+from gen.training.gradients import apply, clip
 from gen.training.journal import Diverged, Journal, NullCallback
 from gen.training.loop import Loop, initial_family
 from gen.training.scores import Coordinates
@@ -235,7 +235,7 @@ def test_an_update_that_looks_at_no_batch_loads_none(datasets: Datasets, monkeyp
 
 def test_gradients_are_cut_to_max_norm() -> None:
     gradients: list[Tensor | None] = [torch.tensor([3.0]), None, torch.tensor([4.0])]
-    assert float(stepping.clip(gradients, max_norm=1.0)) == 5.0
+    assert float(clip(gradients, max_norm=1.0)) == 5.0
     assert gradients[0] is not None
     assert float(gradients[0]) == pytest.approx(0.6)
 
@@ -247,7 +247,7 @@ def test_schedule_scales_the_learning_rate() -> None:
     )
     optimizer = move.optimizer([param])
     for step in range(3):
-        stepping.apply(move, [torch.ones(1)], optimizer, step)
+        apply(move, [torch.ones(1)], optimizer, step)
     assert float(param.detach()) == -(1 + 0.5 + 0.25)
 
 
@@ -302,7 +302,7 @@ def test_a_gradient_that_lies_otherwise_in_memory_moves_the_same_weights() -> No
     for laid in (gradient, gradient.to(memory_format=torch.channels_last)):
         param = nn.Parameter(start.clone())
         move = OptimizerStep(params=[param], optimizer=adam(0.1, (0.5, 0.999)))
-        stepping.apply(move, [laid], move.optimizer([param]), 0)
+        apply(move, [laid], move.optimizer([param]), 0)
         moved_to.append(param.detach().clone())
     assert torch.equal(*moved_to)
 

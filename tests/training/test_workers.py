@@ -17,12 +17,12 @@ from gen.training.loop import Loop, initial_family
 from gen.training.scores import LightFrechet
 from gen.training.workers import SINGLE_PROCESS, Workers
 from tests.families.small import IMAGES, forms, mixes_samples
-from tests.training.tiny import exported, inverting, remembering, run_of
+from tests.training.tiny import exported, inverting, matching, remembering, run_of
 
 STEPS = 3
 SCORED = ("gan", IMAGES)
 independent = [(name, image) for name, image in forms() if not mixes_samples(name, image)] + [
-    (name, IMAGES) for name in ("remembering", "inverting")
+    (name, IMAGES) for name in ("remembering", "inverting", "matching")
 ]
 mixing = [(name, image) for name, image in forms() if mixes_samples(name, image)]
 Result = dict[str, dict[str, Tensor]]
@@ -32,7 +32,11 @@ def all_runs(data: dict[str, Path], workers: Workers) -> Result:
     """The state of every family after a few steps, and what it remembers."""
     results = {}
     runs = [(name, image, run_of(name, image)) for name, image in forms()]
-    own = [("remembering", IMAGES, remembering()), ("inverting", IMAGES, inverting(data["part"]))]
+    own = [
+        ("remembering", IMAGES, remembering()),
+        ("inverting", IMAGES, inverting(data["part"])),
+        ("matching", IMAGES, matching()),
+    ]
     for name, image, run in [*runs, *own]:
         dataset = open_dataset(data[run.dataset])
         loop = Loop(run, initial_family(run, dataset).to(torch.float64), dataset, workers, torch.float64)

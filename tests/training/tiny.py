@@ -77,6 +77,13 @@ def inverting(part: Path | str | None, **changes: Any) -> Run:
     return run.model_copy(update={"family": "inverting", "model": {}, "part": part and str(part)})
 
 
+def matching(**changes: Any) -> Run:
+    """A run of the family that sees mismatched pairs."""
+    know_test_families()
+    run = run_of("gan", IMAGES, **changes)
+    return run.model_copy(update={"family": "matching", "model": {"domain": ""}})
+
+
 def exported(folder: Path, run: Run, dataset: Dataset) -> Path:
     """The trained model of a run, exported to a folder."""
     family = train(run, dataset)
