@@ -18,12 +18,11 @@ def test_runs_wait_for_the_models_they_name_and_for_no_others(tmp_path: Path) ->
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     with Repo.init(str(tmp_path), no_scm=True) as repo:
-        stages = {stage.addressing: stage for stage in repo.index.stages}
         graph = repo.index.graph
         waits = {
-            name: {one.addressing for one in graph.successors(stage) if one.addressing.startswith("train@")}
-            for name, stage in stages.items()
-            if name.startswith("train@")
+            stage.name: {one.name for one in graph.successors(stage) if one.name.startswith("train@")}
+            for stage in repo.index.stages
+            if stage.name.startswith("train@")
         }
     assert {name: others for name, others in waits.items() if others} == {
         "train@digits_lsgan": {"train@digits_dcgan"},
