@@ -7,6 +7,7 @@ import requests
 from requests import RequestException, Response
 from urllib3.exceptions import HTTPError
 
+from gen.data.folder import room_for
 from gen.data.progress import progress
 from gen.errors import InputError
 from gen.secrets import masked
@@ -38,7 +39,8 @@ def download(url: str, part: Path) -> None:
     """Bring the whole file to `part`, going on from what is there. Whether it is the right file is not checked.
 
     Raises:
-        InputError: it cannot be had, or ends early again and again; what has come stays for the next attempt.
+        InputError: it cannot be had, ends early again and again, or the disk is full; what has come stays for the next
+            attempt.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     part.touch()
@@ -82,16 +84,25 @@ def _continue(url: str, part: Path) -> bool:
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        with part.open("ab" if resumed else "wb") as file, progress(f"fetch {part.stem}", "B", total, start) as add:
+        with (
+            room_for(part),
+            part.open("ab" if resumed else "wb") as file,
+            progress(f"fetch {part.stem}", "B", total, start) as add,
+        ):
             for block in response.raw.stream(BLOCK, decode_content=False):
                 add(file.write(block))
     return total is None or part.stat().st_size == total
 
 
 def copy(source: Path, target: Path) -> None:
-    """A file of this machine, or of a disk that it shares."""
+    """Bring a file of this machine, or of a disk that it shares. Raises InputError when there is no room for it."""
     size = source.stat().st_size
-    with source.open("rb") as place, target.open("wb") as file, progress(f"copy {target.name}", "B", size) as add:
+    with (
+        room_for(target),
+        source.open("rb") as place,
+        target.open("wb") as file,
+        progress(f"copy {target.name}", "B", size) as add,
+    ):
         while block := place.read(BLOCK):
             add(file.write(block))
 

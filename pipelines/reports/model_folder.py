@@ -17,6 +17,7 @@ from gen.abilities import Inference, Samples
 from gen.conditions import SHOWN, draw, sheet
 from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
+from gen.data.folder import room_for
 from gen.data.loader import Loader
 from gen.errors import InputError
 from gen.family import Batch, Noise
@@ -114,6 +115,9 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         dataset: what it was trained on.
         checkpoints: its checkpoints, of which the newest is of the last step.
         attempt: names the MLflow run.
+
+    Raises:
+        InputError: there is no whole checkpoint, or no room for the models.
     """
     name = checkpoints.run
     last = checkpoints.newest()
@@ -122,9 +126,6 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
     best = checkpoints.at(last["best"][0]) if last["best"] else None
     if last["best"] and best is None:
         print(f"warning: {name}: the best checkpoint, of step {last['best'][0]}, is damaged; the last one stands in")
-    write_curves(folder / "curves", last["history"])
-    (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
-    write_grids(folder / GRIDS, checkpoints)
     seconds = last["history"][-1].get("seconds") if last["history"] else None
     notes = {
         "run": name,
@@ -133,8 +134,12 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         "hyperparameters": flat(run.model_dump()),
         "seconds": seconds,
     }
-    write_model(folder / "last", run, dataset, last, notes)
-    write_model(folder, run, dataset, best or last, notes)
+    with room_for(folder):
+        write_curves(folder / "curves", last["history"])
+        (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
+        write_grids(folder / GRIDS, checkpoints)
+        write_model(folder / "last", run, dataset, last, notes)
+        write_model(folder, run, dataset, best or last, notes)
     return folder
 
 

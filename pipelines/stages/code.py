@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from gen.code import code_digest, defaults, modules_in, read
+from gen.data.folder import room_for
 from gen.training.identity import weights_code
 
 OUT = Path("data/code")
@@ -70,5 +71,6 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     for name, digest in digests().items():
         path = OUT / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{digest}\n", encoding="utf-8")
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{digest}\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from gen.code import code_digest
 from gen.config.load import load_params
 from gen.config.params import Params, Run
 from gen.data.dataset import Dataset
+from gen.data.folder import room_for
 from gen.errors import InputError
 from gen.evaluation.reference import Reference
 from gen.training.checkpoint import Checkpoints
@@ -51,9 +52,11 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
             done.append(
                 train_once(params, training, single, inputs, change=change, folder=place, fresh=fresh, stop=stop)
             )
-    (folder / SEEDS).mkdir(exist_ok=True)
     seeds = [single.seed for single in run.trainings(name).values()]
-    (folder / SEEDS / "seeds.json").write_text(f"{json.dumps(seeds)}\n", encoding="utf-8")  # DVC warns of empty folders
+    with room_for(folder):
+        (folder / SEEDS).mkdir(exist_ok=True)
+        listed = folder / SEEDS / "seeds.json"  # DVC warns of empty folders
+        listed.write_text(f"{json.dumps(seeds)}\n", encoding="utf-8")
     for checkpoints in done:  # last: until then, starting again goes on from here
         checkpoints.end(run.steps, "finished", scoring_digest(params, run, inputs[1]))
 

@@ -8,6 +8,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 from gen import export
 from gen.abilities import Samples
@@ -53,7 +54,8 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
     mlflow.set_tracking_uri(tracking_uri())
     image = export.describe(folder)["image"]
     example = {"rows": [16], "seed": [0]} | asked_class(folder)
-    asked = Schema([ColSpec("long", column) for column in example])
+    # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
+    asked = Schema([ColSpec(AnyType(), column) for column in example])
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=name,

@@ -1,0 +1,83 @@
+"""A registered model as people ask it: through pyfunc, and through the server of `mlflow models serve`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
+from mlflow.pyfunc.scoring_server import invocations
+
+from gen import export
+from gen.family import DataSpec, load_family
+from pipelines.tracking.registry import register
+from tests.families.small import POINTS, small
+
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow's, of its example
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PyFuncModel]:
+    """A small model of points, registered as a run registers it."""
+    folder = tmp_path_factory.mktemp("served")
+    uri, data, settings = f"sqlite:///{folder}/mlflow.db", DataSpec(POINTS), small("gan", POINTS)[0]
+    model = folder / "model"
+    export.save(model, load_family("gan", settings, data), "gan", settings, data)
+    for name in ("grid.png", "metrics.json"):
+        (model / name).write_text("{}", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        store = MlflowClient(uri)
+        experiment = store.create_experiment("toys", (folder / "artifacts").as_uri())
+        register(store, store.create_run(experiment).info.run_id, "ring", model, change="", experiment="")
+        yield mlflow.pyfunc.load_model("models:/ring@best")
+
+
+WRONG: list[tuple[list[Any], str]] = [
+    ([-1], "line 0: rows: -1; "),
+    ([2.5], r"line 0: rows: 2\.5; use a whole number"),
+    ([2, float("inf")], "line 1: rows: inf; use a whole number"),
+    ([2, None], "line 1: rows: nan; use a whole number"),
+    ([True], "line 0: rows: True; use a whole number"),
+    (["3"], "line 0: rows: '3'; use a whole number"),
+    ([0], "line 0: rows: 0; "),
+    ([10**12], "line 0: rows: 1,000,000,000,000"),
+    ([9000] * 2, "rows: 18,000 in all"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), WRONG)
+def test_what_is_no_number_of_rows_is_one_line(rows: list[Any], message: str, served: PyFuncModel) -> None:
+    with pytest.raises(MlflowException, match=message):
+        served.predict(pd.DataFrame({"rows": rows, "seed": [0] * len(rows)}))
+    with pytest.raises(MlflowException, match=r"line 0: seed: 0\.5; "):
+        served.predict(pd.DataFrame({"rows": [1], "seed": [0.5]}))
+
+
+def test_whole_numbers_of_any_type_are_drawn(served: PyFuncModel) -> None:
+    for rows in ([3, 2], [3.0, 2.0]):
+        assert served.predict(pd.DataFrame({"rows": rows, "seed": [0, 1]})).shape == (5, 2, 1, 1)
+
+
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "inputs"])
+def test_the_server_refuses_a_fraction_of_a_row(form: str, served: PyFuncModel) -> None:
+    schema = served.metadata.get_input_schema()
+    answer = invocations(asked(form, 2), "application/json", served, schema)
+    assert len(json.loads(answer.response)["predictions"]) == 2
+    with pytest.raises(MlflowException, match=r"line 0: rows: 2\.5; use a whole number") as refused:
+        invocations(asked(form, 2.5), "application/json", served, schema)
+    assert refused.value.get_http_status_code() == 400
+
+
+def asked(form: str, rows: float) -> str:
+    """A request."""
+    content: dict[str, Any] = {
+        "dataframe_split": {"columns": ["rows", "seed"], "data": [[rows, 0]]},
+        "dataframe_records": [{"rows": rows, "seed": 0}],
+        "inputs": {"rows": [rows], "seed": [0]},
+    }
+    return json.dumps({form: content[form]})
