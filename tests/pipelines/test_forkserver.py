@@ -1,5 +1,6 @@
 """Commands as forks of a server, and workers that train one run after the other, as `gen all` has them."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,17 +18,17 @@ from pipelines.runtime import forkserver, warm
 from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
 from tests.pipelines.test_train import wait_for_checkpoint, weights
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 SERVER = """
 import json, os, signal, sys, time
 from pipelines.runtime import command, forkserver
 
 def told():
-    print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("TOLD"), os.getppid(), os.getpid()]), flush=True)
-    if sys.argv[1:] == ["wait"]:
-        try:
-            time.sleep(100)
-        finally:
-            print("in order", flush=True)
+    try:
+        print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("TOLD"), os.getppid(), os.getpid()]), flush=True)
+        time.sleep(100 if sys.argv[1:] == ["wait"] else 0)
+    finally:
+        print("in order", flush=True)
     if sys.argv[1:] == ["crash"]:
         os.kill(os.getpid(), signal.SIGKILL)
     sys.exit(7)
@@ -46,14 +47,14 @@ class Server:
         for package in ("gen", "pipelines"):
             shutil.copytree(ROOT / package, self.code / package, ignore=shutil.ignore_patterns("__pycache__"))
         self.environment = os.environ | {"PYTHONPATH": str(self.code), forkserver.ADDRESS: str(folder / "address")}
-        command = [sys.executable, "-c", SERVER, folder / "address"]
+        command = [sys.executable, "-P", "-c", SERVER, folder / "address"]
         self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.PIPE)
         while not (folder / "address").exists():
             assert self.process.poll() is None
             time.sleep(0.05)
 
     def start(self, *words: str, code: str = STAND_IN, folder: Path | None = None) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", code, *words]
+        command = [sys.executable, "-P", "-c", code, *words]
         return subprocess.Popen(
             command, env=self.environment | {"TOLD": "here"}, cwd=folder, stdout=subprocess.PIPE, text=True
         )
@@ -72,36 +73,35 @@ def line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 def test_a_fork_is_the_command(server: Server, tmp_path: Path) -> None:
-    command = server.start("a", "b c", folder=tmp_path)
-    words, folder, told, parent, _ = eval(line(command))
-    assert (words, folder, told, parent) == (["a", "b c"], str(tmp_path), "here", server.process.pid)
-    assert command.wait() == 7
-    crashed = server.start("crash")
-    assert crashed.wait() == 137
+    with server.start("a", "b c", folder=tmp_path) as command:
+        words, folder, told, parent, _ = json.loads(line(command))
+        assert (words, folder, told, parent) == (["a", "b c"], str(tmp_path), "here", server.process.pid)
+        assert command.wait() == 7
+    with server.start("crash") as crashed:
+        assert crashed.wait() == 137
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        waiting = server.start("wait")
-        line(waiting)
-        waiting.send_signal(number)
-        assert (line(waiting), waiting.wait(timeout=60)) == ("in order\n", status)
-    killed = server.start("wait")
-    *_, fork = eval(line(killed))
-    killed.kill()
-    assert line(killed) == "in order\n", "a fork ends with the command that it is"
-    psutil.wait_procs([psutil.Process(fork)] if psutil.pid_exists(fork) else [], timeout=60)
-    assert not psutil.pid_exists(fork)
+        with server.start("wait") as waiting:
+            line(waiting)
+            waiting.send_signal(number)
+            assert (line(waiting), waiting.wait(timeout=60)) == ("in order\n", status)
+    with server.start("wait") as killed:
+        *_, fork = json.loads(line(killed))
+        killed.kill()
+        assert line(killed) == "in order\n", "a fork ends with the command that it is"
+    while psutil.pid_exists(fork):
+        time.sleep(0.05)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 def test_edited_code_is_run_by_a_process_of_its_own(server: Server) -> None:
-    assert line(server.start(code=COMMAND)).startswith("[[], ")
+    with server.start(code=COMMAND) as command:
+        assert command.communicate()[0].endswith("own 7\n")
     with (server.code / "gen" / "optimizers.py").open("a") as file:
         file.write("# edited\n")
-    assert line(server.start(code=COMMAND)) == "own None\n"
+    with server.start(code=COMMAND) as command:
+        assert command.communicate()[0] == "own None\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(workplace: Workplace) -> None:
     """After another run, and killed in the middle of its own, as a new process does it."""
     workplace.write(ring=ring_run(steps=1000), other=ring_run("wgan", steps=50))
