@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from pipelines.runtime import command
+from pipelines.runtime import command, forkserver
 
 PARAMS = Path("params.yaml")
 params_option = click.option(
@@ -178,6 +178,14 @@ def full_size() -> None:
     main()
 
 
+@cli.command("forkserver", hidden=True)
+@click.argument("address")
+@click.argument("modules", nargs=-1)
+def serve(address: str, modules: tuple[str, ...]) -> None:
+    """Import modules, and be the commands that ask for it at the address: what gen all starts."""
+    forkserver.serve(address, modules, run)
+
+
 def invoke(words: Sequence[str] | None = None) -> None:
     """Run the command that `words` are, by default the process's own; exceptions are the caller's, Ctrl-C as itself.
 
@@ -193,6 +201,12 @@ def invoke(words: Sequence[str] | None = None) -> None:
         raise KeyboardInterrupt from None
 
 
+def run() -> int:
+    """Run the command, with its errors in one line; returns the exit status."""
+    return command.run(invoke)
+
+
 def main() -> None:
-    """Run the command, with its errors in one line."""
-    sys.exit(command.run(invoke))
+    """Run the command; where there is a forkserver, in a fork of that."""
+    status = forkserver.continued()
+    sys.exit(run() if status is None else status)

@@ -4,19 +4,24 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+from gen.code import modules_in
 from gen.config.load import load_params
 from gen.config.params import Params
 from gen.errors import InputError
 from pipelines.runtime import cluster
+from pipelines.runtime.forkserver import forkserver
+from pipelines.runtime.warm import NAME, warm_workers
 
 MOST = 8
 """Stages at a time, unless more are asked for: each takes a gigabyte of memory."""
 LOOK_SECONDS = 0.2
+LATE = ["pipelines.tracking.tracker", "mlflow.store.tracking.sqlalchemy_store", "torch._dynamo"]
+"""Modules that stages import while they run; the last one, torch itself when an optimizer makes its first step."""
 OF_DVC = (
     *("> ", "Generating lock file", "Updating lock file", "To track", "\tgit add", "To enable", "\tdvc config"),
     *("Use `dvc push`", "Data and pipelines are up to date", "WARNING: "),
@@ -47,7 +52,17 @@ def main(targets: Sequence[str], path: Path, jobs: int | None) -> set[str]:
             "PYTHONUNBUFFERED": "1",
             "RAY_ADDRESS": cluster.address(),
         }
-        return Build(needs, os.environ | own).run(jobs)
+        with (
+            forkserver(modules(needs), os.environ | own) as environment,
+            warm_workers(0 if cluster.named(params.cluster) else jobs) as workers,
+        ):
+            return Build(needs, environment, workers).run(jobs)
+
+
+def modules(needs: Iterable[str]) -> list[str]:
+    """Those of the stages, and of what they import late."""
+    kinds = {name.rpartition(":")[2].partition("@")[0] for name in needs}
+    return [f"pipelines.stages.{kind}" for kind in modules_in("pipelines.stages") if kind in kinds] + LATE
 
 
 def threads(params: Params) -> int:
@@ -90,9 +105,13 @@ def stages(targets: Sequence[str], file: str) -> dict[str, set[str]]:
 class Build:
     """Stages, those they depend on, and how far they are."""
 
-    def __init__(self, needs: Mapping[str, set[str]], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, needs: Mapping[str, set[str]], environment: Mapping[str, str], workers: Sequence[str] = ()
+    ) -> None:
         self.needs = needs
         self.environment = environment
+        self.workers = list(workers)
+        """Warm ones that no stage has."""
         self.waiting = list(needs)
         self.done: set[str] = set()
         self.ran: set[str] = set()
@@ -137,11 +156,15 @@ class Build:
         dvc = str(Path(sys.executable).with_name("dvc"))
         # By -s: looking at what they depend on, DVC would lock it, and others are using it.
         command = [dvc, "repro", "-s", *chain]
-        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+        worker = self.workers.pop() if self.workers else ""
+        environment = {**self.environment, NAME: worker}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
             self.processes.add(process)
             for line in process.stdout or ():
                 self.pass_on(line, chain)
         self.processes.discard(process)
+        if worker:
+            self.workers.append(worker)
         return process.returncode
 
     def pass_on(self, line: str, chain: Sequence[str]) -> None:

@@ -45,6 +45,11 @@ STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
 
+def named(cluster: Cluster) -> str | None:
+    """Address of the cluster that is to be joined; none: Ray is to be started on this machine."""
+    return cluster.address or os.environ.get("RAY_ADDRESS")
+
+
 @contextmanager
 def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     """Ray inside the block: the cluster of params, else of RAY_ADDRESS, else a local one with at least `cpus` CPUs.
@@ -52,7 +57,7 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     Raises:
         InputError: the cluster does not answer.
     """
-    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    address = named(cluster)
     local = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
     options: dict[str, Any] = {"address": address} if address else {"address": "local", **local}
     if not address:

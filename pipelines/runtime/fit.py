@@ -11,11 +11,12 @@ from typing import Protocol
 
 import psutil
 import ray
-from ray.exceptions import RayError, WorkerCrashedError
+from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
 from pipelines.runtime.cluster import lost
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
+from pipelines.runtime.warm import own_worker
 from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
 
 POLL_SECONDS = 0.2
@@ -30,6 +31,8 @@ SAVE_SECONDS = 60.0
 """How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
 NOTICE_SECONDS = 8.0
 """After which it is said that they are waited for."""
+LOST = (WorkerCrashedError, RayActorError)
+"""How Ray tells of a process that was killed: a task's, or an actor's."""
 NAMED = r"^(\w+\.)*(InputError|Unreadable|Unwritable): |^(\w+\.)+(?=\w+: )"
 """What Ray puts before a message: the exception's name, which ours need not, and its module."""
 
@@ -57,6 +60,9 @@ class Fit(threading.Thread):
         self.needs = {"CPU": workers * job.run.compute.threads, "GPU": workers if device == "cuda" else 0}
         """What it takes of a cluster."""
 
+    def abandon(self) -> None:
+        """End workers that Ray would leave alive when this process leaves it."""
+
 
 def fit(job: Job, max_failures: int, device: str) -> Fit:
     """What trains the job, still to be started."""
@@ -64,7 +70,10 @@ def fit(job: Job, max_failures: int, device: str) -> Fit:
 
 
 class Alone(Fit):
-    """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner."""
+    """One worker, a task of Ray: without the processes by which Ray Train coordinates several, it begins sooner.
+
+    Sooner still by a warm worker, in a build of many stages; what that one has lost is tried again by a task.
+    """
 
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
         super().__init__(job, device)
@@ -72,22 +81,30 @@ class Alone(Fit):
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
         self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
+        self.warm = own_worker(job.run.compute, device)
+        if self.warm:
+            self.needs = {"CPU": 0, "GPU": 0}
 
     def run(self) -> None:
         """Train to the end; after the loss of its process again, from the newest checkpoint."""
         for left in reversed(range(self.attempts)):
             self.reason = ""
             try:
-                ray.get(self.task.remote(self.job))
+                ray.get((self.warm.work_alone if self.warm else self.task).remote(self.job))
                 return
             except SystemExit:  # Ray was left, after a run that diverged or hung
                 return
             except Exception as error:
-                self.reason = reason_of(error)
+                self.reason, self.warm = reason_of(error), None
                 if left:
-                    why = "its process was killed" if isinstance(error, WorkerCrashedError) else self.reason
+                    why = "its process was killed" if isinstance(error, LOST) else self.reason
                     more = f"tried {left} more time{'s' * (left > 1)} at most"
                     print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
+
+    def abandon(self) -> None:
+        """End the warm worker, which is no part of what Ray ends with this process."""
+        if self.warm:
+            ray.kill(self.warm)
 
 
 class Together(Fit):
@@ -137,7 +154,7 @@ def reason_of(error: Exception) -> str:
         return (
             f"memory ran out on a worker's machine{share}, and Ray ended the worker: {LESS_MEMORY}, compute.workers too"
         )
-    if isinstance(error, WorkerCrashedError):
+    if isinstance(error, LOST):
         memory = psutil.virtual_memory()
         now = f"{(memory.total - memory.available) / 2**30:.1f} of {memory.total / 2**30:.1f} GiB of this machine's"
         return f"its process was killed, as a system without memory does ({now} are in use now): then {LESS_MEMORY}"
@@ -154,6 +171,7 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
         running = work.is_alive()
         try:
             if stop.is_set() and (given_up := stopping.given_up(heard)):
+                work.abandon()
                 return given_up
             if dead := lost():
                 raise RayError(f"its {dead} has ended")
