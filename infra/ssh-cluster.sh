@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A Ray of this machine and of others that ssh reaches. Each has this checkout at the same path, with its .venv.
 #   infra/ssh-cluster.sh up <address of this machine> <host>...
-#   export RAY_ADDRESS=<address of this machine>:6379; dvc repro
+#   export RAY_AUTH_MODE=token RAY_ADDRESS=<address of this machine>:6379; dvc repro
 #   infra/ssh-cluster.sh down <host>...
 # What Ray says on a machine is in .cache/ray-node.log there.
 set -euo pipefail
@@ -40,7 +40,7 @@ if [[ ${1:-} == up && $# -ge 3 ]]; then
     RAY_AUTH_MODE=token python infra/wait_for_nodes.py "$2:$port" 1
     for host in "${@:3}"; do starting --address "$2:$port" | ssh "$host" bash; done
     RAY_AUTH_MODE=token python infra/wait_for_nodes.py "$2:$port" $(($# - 1))
-    echo "$(($# - 1)) machines; now: export RAY_ADDRESS=$2:$port"
+    echo "$(($# - 1)) machines; now: export RAY_AUTH_MODE=token RAY_ADDRESS=$2:$port"
 elif [[ ${1:-} == down ]]; then
     for host in "${@:2}"; do ending | ssh "$host" bash; done
     ending | bash
