@@ -43,7 +43,7 @@ $(SETUP): pyproject.toml constraints.txt
 	    { echo 'make: $(PYTHON) cannot create $(VENV); on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@rm -f $@
 	@echo 'Installing the pinned dependencies into $(VENV) (a few minutes, once).'
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	@touch $@
 
 demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs

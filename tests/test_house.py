@@ -109,7 +109,8 @@ def test_constraints_pin_every_dependency_within_its_range() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
     pins = {pin.name.lower().replace("_", "-"): pin for pin in map(Requirement, filter(None, lines))}
-    for need in map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]):
+    extras = project["optional-dependencies"]
+    for need in map(Requirement, project["dependencies"] + extras["dev"] + extras["cluster"]):
         (pin,) = pins[need.name].specifier
         assert pin.operator == "=="
         assert need.specifier.contains(pin.version), f"{need} against {pin}"

@@ -16,6 +16,7 @@ import torch
 from ray._private.authentication.authentication_token_generator import generate_new_authentication_token
 from ray._private.grpc_utils import init_grpc_channel
 from ray._private.services import canonicalize_bootstrap_address
+from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from gen.config.params import Cluster, Compute
 from gen.errors import InputError
@@ -70,6 +71,8 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
         else:
             keep_token_private(Path.home() / ".ray" / "auth_token")
         _start(options, over)
+    except InputError:
+        raise
     except Exception as error:  # Ray raises a plain one when its own processes are not up in time
         message = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
@@ -100,15 +103,28 @@ def keep_token_private(path: Path) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Raises ConnectionError or ValueError when no gRPC server answers there: Ray itself would wait for 15 minutes."""
+    """Raises when no Ray is to be joined there, of which Ray itself would say so after up to 15 minutes.
+
+    Raises:
+        ConnectionError, ValueError: no gRPC server answers.
+        InputError: the Ray there has a token, and this process another or none.
+    """
     target = canonicalize_bootstrap_address(address.rpartition("://")[2])
     if target is None:  # auto, and Ray finds its own on this machine
         return
     channel = init_grpc_channel(target)
     try:
         grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
+        nodes = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
+        request = gcs_service_pb2.CheckAliveRequest()  # type: ignore[attr-defined]
+        nodes.CheckAlive(request, timeout=ANSWER_SECONDS)
     except grpc.FutureTimeoutError:
         raise ConnectionError(f"nothing answered as Ray does for {ANSWER_SECONDS:.0f} s") from None
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            remedy = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN (or the file ~/.ray/auth_token) to its token"
+            raise InputError(f"the Ray at {address} wants its token; {remedy}") from None
+        raise ConnectionError(f"it answers as no Ray does ({error.code().name})") from None
     finally:
         channel.close()
 
@@ -174,9 +190,16 @@ def address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+def capacity() -> dict[str, float]:
+    """CPUs and GPUs of the cluster: those it has, or may grow to by its autoscaler."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return {kind: max(have.get(kind, 0.0), most.get(kind, 0.0)) for kind in ("CPU", "GPU")}
+
+
 def room(compute: Compute, device: str) -> int:
     """How many runs that are computed so the cluster has CPUs or GPUs for at once; at least one."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = capacity()
     fit = int(have.get("CPU", 0) // (compute.workers * compute.threads))
     return max(1, min(fit, int(have.get("GPU", 0) // compute.workers)) if device == "cuda" else fit)
 
@@ -187,7 +210,7 @@ def resolve_device(compute: Compute) -> Literal["cpu", "cuda", "mps"]:
     Raises:
         InputError: there is no such device, or too few GPUs or CPUs for the workers; Ray itself would wait for ever.
     """
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = capacity()
     device = compute.device
     if device == "auto":
         mps = compute.workers == 1 and torch.backends.mps.is_available()

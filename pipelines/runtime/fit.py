@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
-from pipelines.runtime.cluster import lost
+from pipelines.runtime.cluster import capacity, lost
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
 from pipelines.runtime.warm import own_worker
 from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
@@ -25,6 +25,8 @@ ANSWER_SECONDS = 5.0
 GIVEN_UP_SECONDS = 60.0
 TOO_FEW_SECONDS = 60.0
 """How long a cluster is waited for that has too few CPUs, after the loss of a host, say."""
+GROWING_SECONDS = 900.0
+"""The same of a cluster whose autoscaler may start as many."""
 UNHEARD_SECONDS = 20.0
 """How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
 SAVE_SECONDS = 60.0
@@ -119,7 +121,8 @@ class Together(Fit):
         from ray.train.torch import TorchTrainer
 
         super().__init__(job, device)
-        self.storage = f"{job.storage}/ray"
+        path, mark, query = job.storage.partition("?")  # an object store's URL may have options
+        self.storage = f"{path}/ray{mark}{query}"
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
         self.trainer = TorchTrainer(
@@ -203,6 +206,7 @@ class Silence:
         self.heard = self.looked = time.monotonic()
         self.short_since = 0.0
         """Since when the cluster has had too few CPUs; 0: it has enough."""
+        self.patience = TOO_FEW_SECONDS
         free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
         taken = [kind for kind, need in work.needs.items() if free.get(kind, 0.0) < need]
         self.busy = ", ".join(
@@ -226,10 +230,11 @@ class Silence:
                 self.busy = ""
         elif not self.short_since:
             self.short_since = now
-            print(f"{self.work.name}: {few}; waiting for more, for {TOO_FEW_SECONDS:.0f} s at most", flush=True)
-        elif now - self.short_since > TOO_FEW_SECONDS:
+            self.patience = GROWING_SECONDS if capacity()["CPU"] >= self.work.needs["CPU"] else TOO_FEW_SECONDS
+            print(f"{self.work.name}: {few}; waiting for more, for {self.patience:.0f} s at most", flush=True)
+        elif now - self.short_since > self.patience:
             remedy = "start it again once its hosts are back, or with fewer workers or threads"
-            return Ended("failed", f"{few}, and no more came in {TOO_FEW_SECONDS:.0f} s; {remedy}")
+            return Ended("failed", f"{few}, and no more came in {self.patience:.0f} s; {remedy}")
         return None
 
 

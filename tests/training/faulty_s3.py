@@ -1,0 +1,77 @@
+"""A proxy before an S3 server that answers some requests with 503, or drops their connection in the middle."""
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+
+
+class FaultyS3(ThreadingHTTPServer):
+    """Forwards to the port `behind`; `fault` says of a method and a path: "", "503" or "drop"."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: int) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behind = behind
+        self.fault: Callable[[str, str], str] = lambda method, path: ""
+        self.faults = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: FaultyS3
+
+    def forward(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        fault = self.server.fault(self.command, self.path)
+        self.server.faults += bool(fault)
+        body = self.rfile.read(length // 2 if fault == "drop" else length)
+        if fault == "drop":
+            self.close_connection = True
+            return
+        if fault:
+            self.answer(int(fault), [("Content-Type", "application/xml")], SLOW_DOWN)
+            return
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        response = connection.getresponse()
+        content = response.read()
+        hop = ("transfer-encoding", "content-length", "connection")
+        headers = [(name, value) for name, value in response.getheaders() if name.lower() not in hop]
+        if self.command == "HEAD":
+            headers.append(("Content-Length", response.getheader("Content-Length", "0")))
+        self.answer(response.status, headers, content)
+        connection.close()
+
+    def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@contextmanager
+def faulty(behind: int) -> Iterator[FaultyS3]:
+    """The proxy, inside the block."""
+    proxy = FaultyS3(behind)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    try:
+        yield proxy
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
