@@ -7,7 +7,7 @@ family is conditional.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gen.family import Batch, Condition, Noise
@@ -69,6 +69,21 @@ class Density(Protocol):
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """log p(x) of each image, in nats."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A family that draws what is missing of an image."""
+
+    def complete(
+        self, images: Float[Tensor, "n c h w"], known: Bool[Tensor, "h w"], noise: Noise
+    ) -> Float[Tensor, "n c h w"]:
+        """The images with their unknown pixels drawn given the known ones, which stay as they are.
+
+        Raises:
+            InputError: the family cannot draw these pixels given those; the first rows of an image it can be given.
+        """
         ...
 
 

@@ -1,5 +1,6 @@
-"""PixelCNN: van den Oord et al. 2016, Pixel recurrent neural networks; and, gated, their Conditional image generation
-with PixelCNN decoders.
+"""PixelCNN: van den Oord et al. 2016, Pixel recurrent neural networks.
+
+And its gated form: van den Oord et al. 2016, Conditional image generation with PixelCNN decoders.
 
     p(x) = prod_i p(x_i | x_1 .. x_(i-1)),    minimise  -log p(x)
 
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
 from gen.losses.levels import Binarisation, check_support
 from gen.nets.autoregressive import Autoregressive, outputs
-from gen.nets.masked import Gated, Plain
+from gen.nets.pixel_cnn import Gated, Plain
 from gen.optimizers import rmsprop
 from gen.settings import Settings
 
@@ -34,7 +35,7 @@ class Config(Settings):
     gated: bool = False
     """Whether it is the gated form, without a blind spot."""
     base_channels: int = Field(default=128, ge=1)
-    """h: maps inside a residual block, twice as many between blocks; or the maps of each gated stack. 128 for CIFAR-10."""
+    """h: maps inside a residual block, half of those between blocks; or of each gated stack. 128 for CIFAR-10."""
     depth: int = Field(default=15, ge=1)
     """Residual blocks, or gated layers; 15 for CIFAR-10."""
     kernel: int = Field(default=3, ge=3)
@@ -68,15 +69,16 @@ class Model(nn.Module):
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
         self.config = config
-        network = (Gated if config.gated else Plain)(
-            data.image.channels,
-            config.base_channels,
-            config.depth,
-            config.kernel,
-            config.first_kernel,
-            config.head_channels,
-            outputs(config.levels),
-        )
+        common = {
+            "channels": data.image.channels,
+            "depth": config.depth,
+            "kernel": config.kernel,
+            "first_kernel": config.first_kernel,
+            "head": config.head_channels,
+            "outputs": outputs(config.levels),
+        }
+        maps = config.base_channels
+        network = Gated(p=maps, **common) if config.gated else Plain(h=maps, **common)
         self.pixels = Autoregressive(network, data.image, config.levels, config.binarisation)
 
     def updates(self) -> Sequence[Update]:

@@ -53,7 +53,8 @@ class Autoregressive(nn.Module):
 
     def log_p(self, logits: Float[Tensor, "n o *place"]) -> Float[Tensor, "n c levels *place"]:
         """log of the probability of each level of each value."""
-        logits = at_least_float32(logits).unflatten(1, (self.image.channels, -1))
+        logits = at_least_float32(logits)
+        logits = logits.reshape(len(logits), self.image.channels, -1, *logits.shape[2:])
         if self.levels == 2:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=2)
         return logits.log_softmax(dim=2)

@@ -20,6 +20,10 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         image: {"latent": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
     },
+    "pixel_cnn": {
+        IMAGES: {"gated": False, "base_channels": 4, "depth": 2, "kernel": 3, "first_kernel": 3, "head_channels": 4}
+        | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
+    },
     "vae": {
         image: {"latent": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
         for image, likelihood in ((IMAGES, "logistic"), (POINTS, "gaussian"))
