@@ -5,7 +5,7 @@ family is conditional.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -72,6 +72,30 @@ class Density(Protocol):
         ...
 
 
+class Estimate(NamedTuple):
+    """A number that was estimated."""
+
+    value: Float[Tensor, ""]
+    error: Float[Tensor, ""]
+    """Standard error, in the same unit."""
+
+
+@runtime_checkable
+class Unnormalised(Protocol):
+    """A family with a Density that is known but for a constant, Z, which is estimated once for many images."""
+
+    max_error: float
+    """Standard error of log Z, in nats, above which the estimate has not converged."""
+
+    def log_unnormalised(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """log p(x) + log Z of each image, in nats."""
+        ...
+
+    def log_partition(self, noise: Noise) -> Estimate:
+        """log Z in nats, with its standard error; a function of the noise's key, not of its rows."""
+        ...
+
+
 @runtime_checkable
 class Completes(Protocol):
     """A family that draws what is missing of an image."""
@@ -93,6 +117,15 @@ class Features(Protocol):
 
     def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
         """One row of numbers for every image."""
+        ...
+
+
+@runtime_checkable
+class Filters(Protocol):
+    """A family whose weights are pictures of what its units look for."""
+
+    def filters(self) -> Float[Tensor, "k c h w"]:
+        """One picture in [-1, 1] for each unit, 0 being a weight of 0."""
         ...
 
 

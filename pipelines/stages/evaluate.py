@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from gen import evaluators, export
-from gen.abilities import Completes, Inference, Samples
+from gen.abilities import Completes, Filters, Inference, Samples
+from gen.conditions import SHOWN
 from gen.config.load import load_params
 from gen.config.params import Params, Run
 from gen.config.params import Reference as ReferenceSettings
@@ -23,7 +24,7 @@ from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
 from gen.evaluators import Subject
 from gen.family import Batch, Family, family_module
-from gen.figures.grid import png
+from gen.figures.grid import grid, png
 from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
@@ -163,7 +164,7 @@ def of_the_model(
 def draw_pictures(
     pictures: Path, family: Family, run: Run, *, dataset: Dataset, section: ReferenceSettings, reference: Reference
 ) -> None:
-    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions and completions."""
+    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions, filters."""
     if dataset.shape.height == 1:
         held = torch.cat(list(images(dataset, SPLIT, None)))
         labels = torch.tensor(dataset.read(SPLIT).labels)
@@ -180,6 +181,8 @@ def draw_pictures(
     if isinstance(family, Completes):
         held = torch.cat(list(first_images(dataset, section.size, PANEL)))
         (pictures / "completions.png").write_bytes(png(completions(family, held)))
+    if isinstance(family, Filters):
+        (pictures / "filters.png").write_bytes(png(grid(family.filters()[:SHOWN])))
 
 
 def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:

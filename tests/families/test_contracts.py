@@ -22,9 +22,8 @@ from gen.family import (
     family_names,
     load_family,
 )
-from tests.families.small import SMALL, build, draw_some, forms, small
+from tests.families.small import ROWS, SMALL, build, draw_some, forms, small
 
-ROWS = 6
 every_form = pytest.mark.parametrize(
     ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
 )
