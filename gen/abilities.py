@@ -5,9 +5,9 @@ family is conditional.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gen.family import Batch, Condition, Noise
@@ -72,6 +72,45 @@ class Density(Protocol):
         ...
 
 
+class Estimate(NamedTuple):
+    """A number that was estimated."""
+
+    value: Float[Tensor, ""]
+    error: Float[Tensor, ""]
+    """Standard error, in the same unit."""
+
+
+@runtime_checkable
+class Unnormalised(Protocol):
+    """A family with a Density that is known but for a constant, Z, which is estimated once for many images."""
+
+    max_error: float
+    """Standard error of log Z, in nats, above which the estimate has not converged."""
+
+    def log_unnormalised(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """log p(x) + log Z of each image, in nats."""
+        ...
+
+    def log_partition(self, noise: Noise) -> Estimate:
+        """log Z in nats, with its standard error; a function of the noise's key, not of its rows."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A family that draws what is missing of an image."""
+
+    def complete(
+        self, images: Float[Tensor, "n c h w"], known: Bool[Tensor, "h w"], noise: Noise
+    ) -> Float[Tensor, "n c h w"]:
+        """The images with their unknown pixels drawn given the known ones, which stay as they are.
+
+        Raises:
+            InputError: the family cannot draw these pixels given those; the first rows of an image it can be given.
+        """
+        ...
+
+
 @runtime_checkable
 class Features(Protocol):
     """A family whose networks have learned something a linear classifier can use."""
@@ -88,6 +127,15 @@ class Streams(Protocol):
     streams: Mapping[str, str]
     """The name in `Batch.others` -> the domain of the data set that those rows are of; "": the same rows, in an order
     of the stream's own."""
+
+
+@runtime_checkable
+class Filters(Protocol):
+    """A family whose weights are pictures of what its units look for."""
+
+    def filters(self) -> Float[Tensor, "k c h w"]:
+        """One picture in [-1, 1] for each unit, 0 being a weight of 0."""
+        ...
 
 
 @runtime_checkable

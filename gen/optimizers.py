@@ -25,3 +25,12 @@ def rmsprop(lr: float) -> Maker:
         return torch.optim.RMSprop(params, lr=lr, foreach=True, capturable=params[0].is_cuda)
 
     return make
+
+
+def sgd(lr: float) -> Maker:
+    """Gradient descent without momentum."""
+
+    def make(params: Sequence[nn.Parameter]) -> Optimizer:
+        return torch.optim.SGD(params, lr=lr, fused=True)
+
+    return make

@@ -1,4 +1,4 @@
-"""Pictures of a model beside its data: reconstructions, nearest training images, and points."""
+"""Pictures of a model beside its data: reconstructions, completions, nearest training images, and points."""
 
 import io
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from gen.abilities import Inference, Latent, Samples
+from gen.abilities import Completes, Inference, Latent, Samples
 from gen.conditions import draw, told
 from gen.family import Batch, Family, Noise
 from gen.figures.grid import alternating, grid
@@ -17,11 +17,25 @@ from gen.metrics.neighbours import nearest
 PAIRS = 8
 """Pairs of image and reconstruction in a row."""
 POINTS = 2000
+COMPLETED = 4
+"""Completions that are shown of an image."""
 
 
 def pairs(images: Float[Tensor, "n c h w"], made: Float[Tensor, "n c h w"]) -> Image.Image:
     """Each image with its reconstruction to the right of it."""
     return grid(alternating(images, made), columns=2 * PAIRS)
+
+
+@torch.inference_mode()
+def completions(family: Completes, images: Float[Tensor, "n c h w"]) -> Image.Image:
+    """A row for each image: it, its upper half above black, then what the family makes of that half."""
+    known = torch.zeros(images.shape[2:], dtype=torch.bool)
+    known[: len(known) // 2] = True
+    repeated = images.repeat_interleave(COMPLETED, dim=0)
+    made = family.complete(repeated, known, Noise("completions", rows=len(repeated)))
+    given = torch.where(known, images, -1.0)
+    columns = [images, given, *(made[i::COMPLETED] for i in range(COMPLETED))]
+    return grid(torch.stack(columns, dim=1).flatten(0, 1), columns=len(columns))
 
 
 def beside_neighbours(samples: Float[Tensor, "n c h w"], train: Float[Tensor, "n k c h w"]) -> Image.Image:

@@ -27,10 +27,12 @@ OPENED = (
     "&#9656; opens the trainings of a run with several seeds: their rows, curves and samples. The links to MLflow work "
     "while <code>make ui</code> serves it (on its usual port)."
 )
-SHEETS = ("points.png", "reconstructions.png", "neighbours.png")
+SHEETS = ("points.png", "reconstructions.png", "completions.png", "filters.png", "neighbours.png")
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
     "reconstructions.png": "Test images, each with its reconstruction to the right of it",
+    "completions.png": "Test images (left), their upper half, and what is drawn below it",
+    "filters.png": "Weights of hidden units, the largest first; grey is 0",
     "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
 }
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from gen import evaluators, export
-from gen.abilities import Inference, Samples
+from gen.abilities import Completes, Filters, Inference, Samples
+from gen.conditions import SHOWN
 from gen.config.load import load_params
 from gen.config.params import Params, Run
 from gen.config.params import Reference as ReferenceSettings
@@ -23,8 +24,8 @@ from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
 from gen.evaluators import Subject
 from gen.family import Batch, Family, family_module
-from gen.figures.grid import png
-from gen.figures.sheets import beside_neighbours, pairs, point_panels
+from gen.figures.grid import grid, png
+from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
@@ -34,7 +35,7 @@ from pipelines.runtime.extraction import extract
 
 HOME = Path("evaluations")
 PANEL = 12
-"""Samples that are shown beside their nearest training images, so many of them each:"""
+"""Test images that are completed, and samples that are shown beside their nearest training images, so many each:"""
 NEIGHBOURS = 5
 SEARCHED = 1000
 """Samples among which those nearest to a training image are looked for, to be shown."""
@@ -163,7 +164,7 @@ def of_the_model(
 def draw_pictures(
     pictures: Path, family: Family, run: Run, *, dataset: Dataset, section: ReferenceSettings, reference: Reference
 ) -> None:
-    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions of an encoder."""
+    """What is to be seen of a model: points, or samples beside their neighbours; reconstructions, filters."""
     if dataset.shape.height == 1:
         held = torch.cat(list(images(dataset, SPLIT, None)))
         labels = torch.tensor(dataset.read(SPLIT).labels)
@@ -177,6 +178,11 @@ def draw_pictures(
         with torch.inference_mode():
             made = family.decode(family.encode(held))
         (pictures / "reconstructions.png").write_bytes(png(pairs(held, made)))
+    if isinstance(family, Completes):
+        held = torch.cat(list(first_images(dataset, section.size, PANEL)))
+        (pictures / "completions.png").write_bytes(png(completions(family, held)))
+    if isinstance(family, Filters):
+        (pictures / "filters.png").write_bytes(png(grid(family.filters()[:SHOWN])))
 
 
 def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gen.abilities import Estimate
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Sampler
@@ -82,6 +83,36 @@ def test_conditions_come_from_the_test_split_and_differ(datasets: dict[str, Data
 def test_nats_are_means_over_images_and_bits_those_of_a_value(datasets: dict[str, Dataset]) -> None:
     found = likelihood.of_model(subject(Certain(), datasets["digits"]), 0)
     assert found == {"nats_exact": pytest.approx(-4.5), "bits_exact": pytest.approx(-4.5 / 256 / log(2))}
+
+
+class Roughly(Certain):
+    """Its log Z is estimated as 2, with an error of 1."""
+
+    density: ClassVar = "estimate"
+
+    def __init__(self, max_error: float) -> None:
+        super().__init__()
+        self.max_error = max_error
+
+    def log_unnormalised(self, batch: Batch, noise: Noise) -> Tensor:
+        return batch.labels.double()
+
+    def log_partition(self, noise: Noise) -> Estimate:
+        return Estimate(torch.tensor(2.0), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("max_error", [0.5, 1.5])
+def test_an_estimate_has_an_error_and_says_when_it_is_large(
+    max_error: float, datasets: dict[str, Dataset], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = likelihood.of_model(subject(Roughly(max_error), datasets["digits"]), 0)
+    assert found == {
+        "nats_estimate": pytest.approx(-2.5),
+        "bits_estimate": pytest.approx(-2.5 / 256 / log(2)),
+        "nats_estimate_error": 1.0,
+    }
+    warned = "warning: log Z has an error of 1 nats, more than model.max_error says; raise model.temperatures"
+    assert capsys.readouterr().out == (f"{warned} or model.chains\n" if max_error < 1 else "")
 
 
 def test_a_model_is_measured_by_what_it_can_do_alone(datasets: dict[str, Dataset]) -> None:

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gen.abilities import Conditional
 from gen.conditions import draw
 from gen.family import Condition, DataSpec, Family, ImageShape, Noise, load_family
+from gen.memory import memories
 
 IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
@@ -19,6 +20,14 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
     "cgan": {
         image: {"latent": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
+    },
+    "pixel_cnn": {
+        IMAGES: {"gated": False, "base_channels": 4, "depth": 2, "kernel": 3, "first_kernel": 3, "head_channels": 4}
+        | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
+    },
+    "rbm": {
+        IMAGES: {"hidden": 8, "k": 1, "persistent": True, "binarisation": "stochastic", "lr": 0.05}
+        | {"decay_steps": 100, "burn_in": 3, "temperatures": 30, "chains": 4, "max_error": 0.5}
     },
     "vae": {
         image: {"latent": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
@@ -79,6 +88,8 @@ def forms() -> list[tuple[str, ImageShape]]:
 
 CLASSES = 8
 """Of the data that small models are built for."""
+ROWS = 6
+"""Of a batch that small models are given."""
 
 
 def draw_some(family: Family, noise: Noise) -> Tensor:
@@ -88,9 +99,12 @@ def draw_some(family: Family, noise: Noise) -> Tensor:
 
 
 def build(family: str, image: ImageShape | None = None, **changes: Any) -> Family:
-    """A small model, with some settings changed."""
+    """A small model, with some settings changed, that remembers `ROWS` rows where it remembers any."""
     settings, image = small(family, image)
-    return load_family(family, settings | changes, DataSpec(image, CLASSES))
+    built = load_family(family, settings | changes, DataSpec(image, CLASSES))
+    for memory in memories(built):
+        memory.make_room(ROWS)
+    return built
 
 
 def mixes_samples(family: str, image: ImageShape) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gen.abilities import Conditional, Density, HeldOutLoss, Inference, Latent, Samples
+from gen.abilities import Completes, Conditional, Density, HeldOutLoss, Inference, Latent, Samples
 from gen.conditions import draw, told
 from gen.errors import InputError
 from gen.family import (
@@ -22,9 +22,8 @@ from gen.family import (
     family_names,
     load_family,
 )
-from tests.families.small import SMALL, build, draw_some, forms, small
+from tests.families.small import ROWS, SMALL, build, draw_some, forms, small
 
-ROWS = 6
 every_form = pytest.mark.parametrize(
     ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
 )
@@ -138,8 +137,9 @@ def test_initial_weights_come_from_the_global_generator(name: str, image: ImageS
 @every_family
 def test_unknown_setting_is_named(name: str) -> None:
     settings, image = small(name)
-    with pytest.raises(InputError, match=r"^runs\.x\.model\.latents: unknown; did you mean latent\?$"):
-        load_family(name, settings | {"latents": 3}, DataSpec(image, classes=8), "runs.x.model")
+    known = next(iter(settings))
+    with pytest.raises(InputError, match=rf"^runs\.x\.model\.{known}s: unknown; did you mean {known}\?$"):
+        load_family(name, settings | {f"{known}s": 3}, DataSpec(image, classes=8), "runs.x.model")
 
 
 @every_family
@@ -206,6 +206,24 @@ def test_likelihoods_and_losses_of_held_out_rows_are_a_number_for_each(name: str
             losses = family.held_out_loss(seen, noise())
             for loss, values in family.held_out_loss(seen.rows(rows), noise(take=rows)).items():
                 torch.testing.assert_close(values, losses[loss][rows])
+
+
+@every_form
+def test_completes_images_and_keeps_what_is_known(name: str, image: ImageShape) -> None:
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    if not isinstance(family, Completes):
+        pytest.skip("does not complete images")
+    images, known = batch(image).images.double(), torch.zeros(image[1:], dtype=torch.bool)
+    known[: image.height // 2] = True
+    rows = slice(1, None, 2)
+    noise = partial(Noise, "completion", rows=ROWS, dtype=torch.float64)
+    with torch.no_grad():
+        made = family.complete(images, known, noise())
+        torch.testing.assert_close(family.complete(images[rows], known, noise(take=rows)), made[rows])
+        other = family.complete(torch.where(known, images, 0.3), known, noise())
+    assert torch.equal(made[..., known], images[..., known])
+    assert made.abs().max() <= 1
+    assert torch.equal(made, other), "pixels that are not known are not looked at"
 
 
 def sampling(name: str, image: ImageShape) -> Family:

@@ -1,0 +1,37 @@
+"""Pixels as one of a few levels: what a model of discrete values makes of images in [-1, 1]."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gen.errors import InputError
+from gen.family import Noise
+
+Binarisation = Literal["threshold", "stochastic"]
+"""How a grey pixel becomes black or white: white from 1/2 up, as Larochelle's fixed set has it; or white with the
+probability that its grey is, drawn anew each time (Salakhutdinov & Murray 2008). Their likelihoods are not compared."""
+Images = Float[Tensor, "n c h w"]
+Levels = Int[Tensor, "n c h w"]
+
+
+def to_levels(images: Images, levels: int, binarisation: Binarisation, noise: Noise) -> Levels:
+    """The level of each value, from 0 to `levels` - 1: the nearest; of two levels, as `binarisation` says."""
+    shares = (images + 1) / 2
+    if levels == 2 and binarisation == "stochastic":
+        return (noise.uniform(*images.shape[1:]) < shares).long()
+    return (shares * (levels - 1)).add(0.5).floor().long()
+
+
+def from_levels(level: Int[Tensor, "..."], levels: int, dtype: torch.dtype) -> Float[Tensor, "..."]:
+    """Levels as values in [-1, 1]."""
+    return level.to(dtype) * (2 / (levels - 1)) - 1
+
+
+def check_support(images: Images) -> None:
+    """Raises InputError where a value is outside of [-1, 1]: no level stands for it."""
+    inside = (images >= -1) & (images <= 1)
+    if not bool(inside.all()):
+        wrong = float(images[~inside][0])
+        raise InputError(f"images: a value of {wrong:g}; a model of discrete pixels has a likelihood of [-1, 1] alone")
