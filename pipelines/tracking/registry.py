@@ -55,7 +55,7 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
     image = export.describe(folder)["image"]
     example = {"rows": [16], "seed": [0]} | asked_class(folder)
     # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
-    asked = Schema([ColSpec(AnyType(), column) for column in example])
+    asked = Schema([ColSpec(AnyType(), column) for column in example])  # type: ignore[no-untyped-call]
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=name,

@@ -30,12 +30,17 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> No
 
 def test_weights_that_the_disk_does_not_take_are_one_line(tmp_path: Path) -> None:
     out, (least, most) = tmp_path / "digits", resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(InputError, match=rf"^{out}: cannot be written \(.*File too large"), whole(out) as partial:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (512, most))
-        try:
-            safetensors.torch.save_file({"weight": torch.ones(1000)}, partial / "classifier.safetensors")
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+
+    def write() -> None:
+        with whole(out) as partial:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (512, most))
+            try:
+                safetensors.torch.save_file({"weight": torch.ones(1000)}, partial / "classifier.safetensors")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+
+    with pytest.raises(InputError, match=rf"^{out}: cannot be written \(.*File too large"):
+        write()
     assert not [*tmp_path.iterdir()]
 
 
