@@ -23,7 +23,7 @@ MNIST = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in (
     [
         ("at https://ann:s3cret@host:80/a said", "at https://***@host:80/a said"),
         ("s3://AKIA:ab/c+d@bucket/folder", "s3://***@bucket/folder"),
-        ("postgresql://u:p@ss@host/db", "postgresql://***@host/db"),
+        ("postgresql+psycopg2://u:p@ss@host/db", "postgresql+psycopg2://***@host/db"),
         ("https://token@host/x", "https://***@host/x"),
         ("s3://b/f?secret_key=abc&region=eu", "s3://b/f?secret_key=***&region=eu"),
         ("https://h/f?X-Amz-Signature=abc", "https://h/f?X-Amz-Signature=***"),
