@@ -28,7 +28,7 @@ from tests.extractors import port
 BATCH = 32
 REPEATS = 12
 IMAGES = 200
-DIGITS = {"source": "digits", "size": 16, "validation": IMAGES, "test": IMAGES}
+DIGITS = {"source": "digits", "resolution": 16, "validation": IMAGES, "test": IMAGES}
 
 Features = Callable[[Tensor], Tensor]
 
@@ -157,7 +157,7 @@ def main() -> None:
         "relative difference of features from the port's": {name: float(f"{error:.1e}") for name, error in off.items()},
         "FID of digits" if published else "FID of digits (random weights: no FID)": errors,
         "weights": "published" if published else "random",
-        "batch": BATCH,
+        "batch_size": BATCH,
         "threads": torch.get_num_threads(),
         "port": port.PACKAGE,
     }

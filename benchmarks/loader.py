@@ -59,7 +59,7 @@ def main() -> None:
             Image.fromarray(image.transpose(1, 2, 0)).save(path)
 
         begin = time.perf_counter()
-        loader = Loader(open_dataset(Path("cifar10")), "train", batch=BATCH, seed=0)
+        loader = Loader(open_dataset(Path("cifar10")), "train", batch_size=BATCH, seed=0)
         loader[0]
         own_start = time.perf_counter() - begin
         pngs = Pngs(paths, rows.labels.tolist())

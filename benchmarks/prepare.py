@@ -33,7 +33,7 @@ from gen.data.fetch import fetch
 from gen.data.pictures import cores
 from gen.data.prepare import prepare
 
-CELEBA = {"source": "celeba", "crop": 178, "size": 64, "filter": "bicubic"}
+CELEBA = {"source": "celeba", "crop": 178, "resolution": 64, "filter": "bicubic"}
 CIFAR10 = {"source": "cifar10", "validation": 5000}
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 REPEATS = 5

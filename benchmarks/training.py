@@ -54,15 +54,15 @@ def run_of(threads: int) -> Run:
             "family": "dcgan",
             "dataset": "cifar10",
             "group": "cifar10",
-            "size": 32,
+            "resolution": 32,
             "seed": 0,
             "steps": NEVER,
-            "batch": BATCH,
+            "batch_size": BATCH,
             "ema": DECAY,
             "warm_start": None,
             "part": None,
             "compute": {**compute, "compile": False, "grad_accum_steps": 1},
-            "model": {"latent": LATENT, "width": 64, "k": 1, "lr": LR, "beta1": BETAS[0]},
+            "model": {"latent_dim": LATENT, "width": 64, "k": 1, "lr": LR, "beta1": BETAS[0]},
         }
     )
 

@@ -32,8 +32,8 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
     Args:
         family: its file in gen/families.
         dataset: what it is trained on.
-        changes: fields of a run (`steps`, `batch`, `size`, `seed`, ...), of its `compute`, or of the family's own
-            settings.
+        changes: fields of a run (`steps`, `batch_size`, `resolution`, `seed`, ...), of its `compute`, or of the family's
+            own settings.
 
     Raises:
         InputError: there is no such family or field, or a value is illegal.
@@ -101,7 +101,7 @@ def train(
     spec = data_spec(run, dataset)
 
     def held_out(rows: int) -> Batch:
-        return Loader(dataset, SPLIT, batch=rows, seed=run.seed, size=run.size)[0]
+        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution)[0]
 
     return Model(
         family=family,

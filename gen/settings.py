@@ -85,7 +85,13 @@ def _got(value: object, message: str) -> str:
     return "" if value == {} else f"; got {value!r}"
 
 
-RENAMED = {"grace": "grace_period", "microbatches": "grad_accum_steps"}
+RENAMED = {
+    "batch": "batch_size",
+    "grace": "grace_period",
+    "latent": "latent_dim",
+    "microbatches": "grad_accum_steps",
+    "size": "resolution",
+}
 """Fields of earlier versions, by which params files of theirs are told what to write."""
 
 

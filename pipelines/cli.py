@@ -136,19 +136,19 @@ def ui(port: int) -> None:
     main(port)
 
 
-@cli.command(epilog="example: gen init photos/ --name cats --size 32")
+@cli.command(epilog="example: gen init photos/ --name cats --resolution 32")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the data set; by default the folder's.")
-@click.option("--size", type=int, default=64, show_default=True, help="Pixels of height and width.")
+@click.option("--resolution", type=int, default=64, show_default=True, help="Pixels of height and width.")
 @params_option
-def init(folder: Path, name: str | None, size: int, params: Path) -> None:
+def init(folder: Path, name: str | None, resolution: int, params: Path) -> None:
     """Write the entries of the params file for the pictures in FOLDER, class by sub-folder.
 
     They are a data set, what its models are judged by, and a run.
     """
     from pipelines.commands.own_pictures import add_entries
 
-    print(add_entries(folder, name, size, params))
+    print(add_entries(folder, name, resolution, params))
 
 
 @cli.command(epilog="example: gen show digits_wgan")

@@ -17,7 +17,7 @@ from gen.errors import InputError
 from gen.family import family_module, family_names
 from gen.model import Model
 
-SMALL: dict[str, Any] = {"steps": 4, "batch": 8}
+SMALL: dict[str, Any] = {"steps": 4, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_function_is_told_how_training_goes(datasets: dict[str, Dataset]) -> N
         ("gan", {"stesp": 3}, "gan.stesp: unknown; "),
         ("gan", {"lr": -1.0}, "gan.lr: input should be greater than 0; got -1.0"),
         ("gan", {"steps": 0}, "run.steps: input should be greater than 0; got 0"),
-        ("dcgan", {"size": 24}, "dcgan: image of 24x24: convolutional networks make squares of"),
+        ("dcgan", {"resolution": 24}, "dcgan: image of 24x24: convolutional networks make squares of"),
         ("gan", {"lr": 1e30, "steps": 50}, "gan: diverged: "),
     ],
 )

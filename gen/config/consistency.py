@@ -157,12 +157,15 @@ def check_run(run: Run, params: Params, where: str) -> Run:
         raise InputError(f"{where}.dataset: unknown data set {run.dataset!r}; {nearest(run.dataset, params.datasets)}")
     if run.dataset not in params.reference:
         raise InputError(f"{where}.dataset: reference.{run.dataset} is missing; it says how its models are judged")
-    if run.size != (size := params.reference[run.dataset].size):
-        raise InputError(f"{where}.size: {run.size}, reference.{run.dataset}.size is {size}; they are compared: equal")
-    parts = run.compute.workers * run.compute.grad_accum_steps
-    if run.batch % parts:
+    if run.resolution != (resolution := params.reference[run.dataset].resolution):
         raise InputError(
-            f"{where}.batch: {run.batch} cannot be cut evenly over {run.compute.workers} workers x "
+            f"{where}.resolution: {run.resolution}, reference.{run.dataset}.resolution is {resolution}; "
+            "they are compared: equal"
+        )
+    parts = run.compute.workers * run.compute.grad_accum_steps
+    if run.batch_size % parts:
+        raise InputError(
+            f"{where}.batch_size: {run.batch_size} cannot be cut evenly over {run.compute.workers} workers x "
             f"{run.compute.grad_accum_steps} microbatches; use a multiple of {parts}"
         )
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
@@ -201,7 +204,7 @@ def maker_of(model: str, params: Params) -> str | None:
 
 
 def check_built(run: Run, params: Params, where: str) -> None:
-    """The run's networks can be built for images of its size, as far as the params say what the images are.
+    """The run's networks can be built for images of its resolution, as far as the params say what the images are.
 
     Raises:
         InputError: they cannot.
@@ -234,15 +237,16 @@ def data_of(run: Run, params: Params, where: str) -> DataSpec:
     source = load_source(kind)
     described = source.describe(section)
     image = ImageShape(*described.shape)
-    if run.size is not None and run.size != image.height:
+    if run.resolution is not None and run.resolution != image.height:
         if described.dtype == "float32":
-            raise InputError(f"{where}.size: {run.dataset} holds points, which have no size; leave it out")
-        if run.size < max(image.height, image.width):
+            raise InputError(f"{where}.resolution: {run.dataset} holds points, which have no resolution; leave it out")
+        if run.resolution < max(image.height, image.width):
             own, least = f"{image.height}x{image.width}", max(image.height, image.width)
             raise InputError(
-                f"{where}.size: {run.size} is smaller than the {own} images of {run.dataset}; give {least} or more"
+                f"{where}.resolution: {run.resolution} is smaller than the {own} images of {run.dataset}; "
+                f"give {least} or more"
             )
-        image = ImageShape(image.channels, run.size, run.size)
+        image = ImageShape(image.channels, run.resolution, run.resolution)
     columns = {name: column.padded(image.height, image.width) for name, column in described.columns.items()}
     classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
     return DataSpec(image, classes, columns)

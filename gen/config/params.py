@@ -83,10 +83,11 @@ class Run(Settings):
     """Entry of `datasets`."""
     group: str
     """Runs that are compared with each other; the folder below models/."""
-    size: int | None = Field(default=None, gt=0)
+    resolution: int | None = Field(default=None, gt=0)
     """Images are padded, with black (raw 0), to this height and width; null: as prepared.
 
-    White paper gets a black frame: prepare such images at this size instead, where their section has a `size`.
+    White paper gets a black frame: prepare such images at this resolution instead, where their section has a
+    `resolution`.
     """
     seed: int = Field(default=0, ge=0)
     """Seed of initialisation, order of data, and noise."""
@@ -97,7 +98,7 @@ class Run(Settings):
     """
     steps: int = Field(gt=0)
     """Steps of the last network to move: generator steps, for a GAN."""
-    batch: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=64, gt=0)
     """Images in each update, over all workers."""
     ema: float | None = Field(default=None, ge=0, lt=1)
     """Decay per step of the averaged weights that samples are drawn with; null: no average."""
@@ -143,7 +144,7 @@ class Reference(Settings):
     inception needs its weight file, classifier needs labels, coordinates are of points. pixels, the image averaged down
     to 8x8, needs nothing, but sees no detail: it ranks checkpoints of one run.
     """
-    size: int | None = Field(default=None, gt=0)
+    resolution: int | None = Field(default=None, gt=0)
     """Images are padded, with black, to this height and width, as in the runs that are judged; null: as prepared."""
     classifier_steps: int = Field(default=0, ge=0, validate_default=True)
     """Steps, of 128 images, that the classifier is trained; without one nothing depends on it, and 0 is usual."""

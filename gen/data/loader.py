@@ -31,9 +31,10 @@ class Loader:
     Args:
         dataset: a prepared data set.
         split: one of its splits.
-        batch: rows of a global batch.
+        batch_size: rows of a global batch.
         seed: of the order.
-        size: height and width of the images; smaller ones are padded on all sides with raw 0. None keeps their own.
+        resolution: height and width of the images; smaller ones are padded on all sides with raw 0.
+            None keeps their own.
         device: where the batches are.
         rank: this worker's number, of `world_size` workers.
         world_size: how many workers share a batch.
@@ -43,7 +44,8 @@ class Loader:
             memory. None: if it takes no more than RESIDENT_SHARE of the free memory. The batches are the same.
 
     Raises:
-        InputError: no such split, an empty one, a size smaller than the images, or a batch that workers cannot share.
+        InputError: no such split, an empty one, a resolution smaller than the images, or a batch that workers cannot
+            share.
     """
 
     def __init__(
@@ -51,9 +53,9 @@ class Loader:
         dataset: Dataset,
         split: str,
         *,
-        batch: int,
+        batch_size: int,
         seed: int,
-        size: int | None = None,
+        resolution: int | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         world_size: int = 1,
@@ -61,16 +63,18 @@ class Loader:
         channels_last: bool = False,
         resident: bool | None = None,
     ) -> None:
-        if batch < 1 or batch % world_size:
-            raise InputError(f"batch: {batch} rows for {world_size} workers; give a positive multiple of {world_size}")
+        if batch_size < 1 or batch_size % world_size:
+            raise InputError(
+                f"batch_size: {batch_size} rows for {world_size} workers; give a positive multiple of {world_size}"
+            )
         shards = dataset.shards(split)
         order = Order([shard.rows for shard in shards], seed)
         if order.rows == 0:
             raise InputError(f"{dataset.folder}: split {split!r} is empty")
         self.rows = order.rows
-        self.batch, self.rank, self.world_size = batch, rank, world_size
+        self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
-        self.shape = padded(dataset, size)
+        self.shape = padded(dataset, resolution)
         self._range = (dataset.scale, 0.0) if dataset.dtype.kind == "f" else PIXELS
         self._images = {name for name, column in dataset.columns.items() if column.image}
         raw = torch.float32 if dataset.dtype.kind == "f" else torch.uint8
@@ -94,7 +98,7 @@ class Loader:
         Raises:
             InputError: a shard that had to be read is damaged.
         """
-        start, end = index * self.batch, (index + 1) * self.batch
+        start, end = index * self.batch_size, (index + 1) * self.batch_size
         parts = []
         at = start
         while at < end:
@@ -128,23 +132,24 @@ class Loader:
         return (values.pin_memory() if self.device.type == "cuda" else values).to(self.device, non_blocking=True)
 
 
-def padded(dataset: Dataset, size: int | None) -> ImageShape:
-    """The shape of a data set's images in a run of the given size (None: their own).
+def padded(dataset: Dataset, resolution: int | None) -> ImageShape:
+    """The shape of a data set's images in a run of the given resolution (None: their own).
 
     Raises:
-        InputError: they do not fit into it, or are points, which have no size.
+        InputError: they do not fit into it, or are points, which have no resolution.
     """
     shape = dataset.shape
-    if size is None or (shape.height, shape.width) == (size, size):
+    if resolution is None or (shape.height, shape.width) == (resolution, resolution):
         return shape
     if dataset.dtype.kind == "f":
-        raise InputError(f"size: {dataset.name} holds points, which have no size; leave it out")
-    if size < max(shape.height, shape.width):
+        raise InputError(f"resolution: {dataset.name} holds points, which have no resolution; leave it out")
+    if resolution < max(shape.height, shape.width):
         own = f"{shape.height}x{shape.width}"
         raise InputError(
-            f"size: {size} is smaller than the {own} images of {dataset.name}; give {max(shape[1:])} or more"
+            f"resolution: {resolution} is smaller than the {own} images of {dataset.name}; "
+            f"give {max(shape[1:])} or more"
         )
-    return ImageShape(shape.channels, size, size)
+    return ImageShape(shape.channels, resolution, resolution)
 
 
 def free_bytes(device: torch.device, world_size: int) -> int:

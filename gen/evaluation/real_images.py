@@ -45,25 +45,25 @@ def check_judge(dataset: Dataset, extractors: Collection[str]) -> None:
         raise InputError(f"reference.{dataset.name}.extractors: a classifier needs two classes, {message}")
 
 
-def images(dataset: Dataset, split: str, size: int | None) -> Iterator[Float[Tensor, "n c h w"]]:
-    """The images of a split in published order, in [-1, 1], padded to `size`; a shard at a time."""
+def images(dataset: Dataset, split: str, resolution: int | None) -> Iterator[Float[Tensor, "n c h w"]]:
+    """The images of a split in published order, in [-1, 1], padded to `resolution`; a shard at a time."""
     for rows in dataset.stream(split):
-        yield _shown(dataset, rows, size)
+        yield _shown(dataset, rows, resolution)
 
 
 def piece_features(
-    dataset: Dataset, piece: Piece, size: int | None, extract: Extractor, device: torch.device | str = "cpu"
+    dataset: Dataset, piece: Piece, resolution: int | None, extract: Extractor, device: torch.device | str = "cpu"
 ) -> Float[Tensor, "n d"]:
-    """What an extractor, which is on `device`, sees in the images of a piece, in order; they are padded to `size`."""
+    """What an extractor, which is on `device`, sees in the images of a piece, padded to `resolution`, in order."""
     rows = dataset.read_shard(dataset.shards(piece.split)[piece.shard])
     some = rows._replace(images=rows.images[piece.rows], labels=rows.labels[piece.rows])
-    parts = torch.split(_shown(dataset, some, size), AT_ONCE)
+    parts = torch.split(_shown(dataset, some, resolution), AT_ONCE)
     return torch.cat([extract(some.to(device)).features.cpu() for some in parts])
 
 
-def _shown(dataset: Dataset, rows: Rows, size: int | None) -> Float[Tensor, "n c h w"]:
+def _shown(dataset: Dataset, rows: Rows, resolution: int | None) -> Float[Tensor, "n c h w"]:
     points = dataset.dtype.kind == "f"
     raw = torch.float32 if points else torch.uint8
-    store = Store(len(rows.labels), Layout(padded(dataset, size), raw, torch.device("cpu")))
+    store = Store(len(rows.labels), Layout(padded(dataset, resolution), raw, torch.device("cpu")))
     found = store.fill([rows._replace(extras={})]).take(torch.arange(len(rows.labels))).images
     return found / dataset.scale if points else found / 127.5 - 1

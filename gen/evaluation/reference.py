@@ -139,7 +139,7 @@ def write_reference(
     *,
     extractor: str,
     dataset: Dataset,
-    size: int | None,
+    resolution: int | None,
     splits: Collection[str] = SPLITS,
     notes: Mapping[str, Any],
     move: Callable[[int], None],
@@ -151,7 +151,7 @@ def write_reference(
         folder: holds the weights; the rest is written to it.
         extractor: its name.
         dataset: the real images.
-        size: images are padded to it; None: as prepared.
+        resolution: images are padded to it; None: as prepared.
         splits: whose images.
         notes: whatever else reference.json shall say.
         move: called with the number of images done since its last call.
@@ -160,10 +160,10 @@ def write_reference(
     Raises:
         InputError: the weights are missing or wrong, or the images are not what the extractor is for.
     """
-    image = padded(dataset, size)
+    image = padded(dataset, resolution)
     if share is None:
         extract = load_extractor(folder, extractor, image, len(dataset.classes))
-        share = functools.partial(map, lambda piece: piece_features(dataset, piece, size, extract))
+        share = functools.partial(map, lambda piece: piece_features(dataset, piece, resolution, extract))
     pieces = [
         Piece(split, index, rows)
         for split in dataset.rows

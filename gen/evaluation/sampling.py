@@ -63,12 +63,14 @@ def chunks(samples: int) -> list[slice]:
 class Sampler:
     """A finished model's samples, of any family: a conditional one is told what stands in the test split."""
 
-    def __init__(self, family: Family, dataset: Dataset, size: int | None, device: torch.device | str = "cpu") -> None:
-        """`dataset` and `size` are those that the model was trained with."""
+    def __init__(
+        self, family: Family, dataset: Dataset, resolution: int | None, device: torch.device | str = "cpu"
+    ) -> None:
+        """`dataset` and `resolution` are those that the model was trained with."""
         self.family, self.device = family, device
         self.held_out: Loader | None = None
         if isinstance(family, Conditional):
-            self.held_out = Loader(dataset, SPLIT, batch=AT_ONCE, seed=0, size=size, device=device)
+            self.held_out = Loader(dataset, SPLIT, batch_size=AT_ONCE, seed=0, resolution=resolution, device=device)
 
     @torch.inference_mode()
     def draw(self, seed: int, rows: slice, samples: int) -> Float[Tensor, "n c h w"]:

@@ -47,18 +47,18 @@ class Classifier(nn.Module):
         return logits
 
 
-def train_classifier(dataset: Dataset, size: int | None, steps: int, seed: int = 0) -> Classifier:
-    """A classifier of the train split, its images padded to `size`: Adam, one cycle of the learning rate.
+def train_classifier(dataset: Dataset, resolution: int | None, steps: int, seed: int = 0) -> Classifier:
+    """A classifier of the train split, its images padded to `resolution`: Adam, one cycle of the learning rate.
 
     A function of its arguments on the CPU with the same number of threads.
     """
-    height, width = (size, size) if size else dataset.shape[1:]
+    height, width = (resolution, resolution) if resolution else dataset.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "classifier"))
         model = Classifier(ImageShape(dataset.shape.channels, height, width), len(dataset.classes))
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=steps)
-        loader = Loader(dataset, "train", batch=BATCH, seed=seed, size=size)
+        loader = Loader(dataset, "train", batch_size=BATCH, seed=seed, resolution=resolution)
         with progress(f"{dataset.name}: training the classifier", "steps", steps) as move:
             for step in range(steps):
                 batch = loader[step]
@@ -72,11 +72,11 @@ def train_classifier(dataset: Dataset, size: int | None, steps: int, seed: int =
 
 
 @torch.no_grad()
-def accuracy(model: Classifier, dataset: Dataset, size: int | None, split: str = "test") -> float:
+def accuracy(model: Classifier, dataset: Dataset, resolution: int | None, split: str = "test") -> float:
     """Share of the split's images that are put in their own class."""
     total = dataset.rows[split]
     at_once = min(1000, total)
-    loader = Loader(dataset, split, batch=at_once, seed=0, size=size)  # an epoch holds each row once
+    loader = Loader(dataset, split, batch_size=at_once, seed=0, resolution=resolution)  # an epoch holds each row once
     right = 0
     for index in range(-(-total // at_once)):
         batch = loader[index]

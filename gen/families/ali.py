@@ -39,7 +39,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of ALI."""
 
-    latent: int = Field(default=256, ge=1)
+    latent_dim: int = Field(default=256, ge=1)
     """Dimensions of z; 256 in the paper's model of SVHN."""
     width: int = Field(default=32, ge=1)
     """Maps of the first layer of a 32x32 image, 32 in the paper; for points, units of each hidden layer."""
@@ -64,8 +64,8 @@ class Model(nn.Module):
         self.config = config
         self.encoder, self.decoder, self.discriminator = inference_networks_for(
             data.image,
-            latent=config.latent,
-            encoded=2 * config.latent,
+            latent_dim=config.latent_dim,
+            encoded=2 * config.latent_dim,
             width=config.width,
             depth=config.depth,
             dropout=config.dropout,
@@ -86,7 +86,7 @@ class Model(nn.Module):
         """L_d and L_g; `generator` stands for encoder and decoder together."""
         z = self.prior(noise)
         mean, log_sigma = self.encoder(batch.images).chunk(2, dim=1)
-        z_hat = mean + log_sigma.exp() * noise.normal(self.config.latent)
+        z_hat = mean + log_sigma.exp() * noise.normal(self.config.latent_dim)
         images = torch.cat([batch.images, self.decode(z)])
         rho_q, rho_p = self.discriminator(images, torch.cat([z_hat, z]), noise).chunk(2)
         return {
@@ -97,7 +97,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""
-        return noise.normal(self.config.latent)
+        return noise.normal(self.config.latent_dim)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """G_x(z): images in [-1, 1], or points."""

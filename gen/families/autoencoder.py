@@ -26,7 +26,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the autoencoder."""
 
-    latent: int = Field(default=30, ge=1)
+    latent_dim: int = Field(default=30, ge=1)
     """Dimensions of the code; 30 in the paper's experiments with digits."""
     width: int = Field(default=1000, ge=1)
     """Units of each hidden layer; the paper's have 1,000, 500 and 250."""
@@ -41,8 +41,8 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
-        self.encoder = Encoder(data.image, config.width, config.depth, config.latent, norm="none")
-        self.decoder = Generator(config.latent, config.width, config.depth, data.image)
+        self.encoder = Encoder(data.image, config.width, config.depth, config.latent_dim, norm="none")
+        self.decoder = Generator(config.latent_dim, config.width, config.depth, data.image)
         self.config = config
 
     def updates(self) -> Sequence[Update]:

@@ -33,7 +33,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of BiGAN."""
 
-    latent: int = Field(default=50, ge=1)
+    latent_dim: int = Field(default=50, ge=1)
     """Dimensions of z; 50 in the paper's model of MNIST, 200 in that of ImageNet."""
     width: int = Field(default=32, ge=1)
     """Maps of the first layer of a 32x32 image, 32 as in ALI; for points, units of each hidden layer."""
@@ -58,8 +58,8 @@ class Model(nn.Module):
         self.config = config
         self.encoder, self.generator, self.discriminator = inference_networks_for(
             data.image,
-            latent=config.latent,
-            encoded=config.latent,
+            latent_dim=config.latent_dim,
+            encoded=config.latent_dim,
             width=config.width,
             depth=config.depth,
             dropout=config.dropout,
@@ -90,7 +90,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""
-        return noise.normal(self.config.latent)
+        return noise.normal(self.config.latent_dim)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """G(z): images in [-1, 1], or points."""

@@ -31,7 +31,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the conditional GAN. The number of classes is the data set's."""
 
-    latent: int = Field(default=100, ge=1)
+    latent_dim: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the paper."""
     width: int = Field(default=1200, ge=1)
     """Units of each hidden layer; 1,200 in the paper's generator, where z and the class have met."""
@@ -56,7 +56,7 @@ class Model(nn.Module):
         if not data.classes:
             raise InputError("cgan conditions on the class, and the data set has none; use gan")
         self.config = config
-        self.generator = Generator(config.latent, data.classes, config.width, config.depth, data.image)
+        self.generator = Generator(config.latent_dim, data.classes, config.width, config.depth, data.image)
         self.discriminator = Discriminator(data.image, data.classes, config.width, config.depth, config.dropout)
 
     def updates(self) -> Sequence[Update]:
@@ -75,16 +75,16 @@ class Model(nn.Module):
         """-log D(x | y) - log(1 - D(G(z | y) | y)), in one forward of D."""
         y = batch.labels
         with torch.no_grad():
-            generated = self.generator(noise.normal(self.config.latent), y)
+            generated = self.generator(noise.normal(self.config.latent_dim), y)
         real, fake = self.discriminator(torch.cat([batch.images, generated]), torch.cat([y, y]), noise).chunk(2)
         return {"discriminator": discriminator_loss(real, fake), **probabilities(real, fake)}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> Losses:
         """-log D(G(z | y) | y)."""
-        generated = self.generator(noise.normal(self.config.latent), batch.labels)
+        generated = self.generator(noise.normal(self.config.latent_dim), batch.labels)
         return {"generator": non_saturating(self.discriminator(generated, batch.labels, noise))}
 
     def sample(self, noise: Noise, condition: Condition) -> Float[Tensor, "n c h w"]:
         """G(z | y): one sample of each label, from its row of noise."""
-        images: Tensor = self.generator(noise.normal(self.config.latent), condition.labels)
+        images: Tensor = self.generator(noise.normal(self.config.latent_dim), condition.labels)
         return images

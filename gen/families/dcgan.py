@@ -38,7 +38,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of DCGAN."""
 
-    latent: int = Field(default=100, ge=1)
+    latent_dim: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the paper."""
     width: int = Field(default=128, ge=1)
     """Maps next to the image, doubled at every halving of its side; 128 in the paper."""
@@ -57,7 +57,7 @@ class Model(nn.Module):
         """Raises InputError when `data.image` is not a square of 16, 32, 64 or 128 pixels."""
         super().__init__()
         self.config = config
-        self.generator = Generator(config.latent, config.width, data.image)
+        self.generator = Generator(config.latent_dim, config.width, data.image)
         self.discriminator = Discriminator(config.width, data.image, norm="batch")
 
     def updates(self) -> Sequence[Update]:
@@ -96,7 +96,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Uniform in [-1, 1]."""
-        return noise.uniform(self.config.latent, low=-1.0, high=1.0)
+        return noise.uniform(self.config.latent_dim, low=-1.0, high=1.0)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """G(z), in [-1, 1]."""

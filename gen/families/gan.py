@@ -31,7 +31,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the GAN."""
 
-    latent: int = Field(default=100, ge=1)
+    latent_dim: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the published code."""
     width: int = Field(default=1200, ge=1)
     """Units of each hidden layer; 1,200 in the published code's generator of MNIST."""
@@ -55,7 +55,7 @@ class Model(nn.Module):
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
         self.config = config
-        self.generator = Generator(config.latent, config.width, config.depth, data.image)
+        self.generator = Generator(config.latent_dim, config.width, config.depth, data.image)
         self.discriminator = Discriminator(config.width, config.depth, data.image, norm="none", dropout=config.dropout)
 
     def updates(self) -> Sequence[Update]:
@@ -89,7 +89,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""
-        return noise.normal(self.config.latent)
+        return noise.normal(self.config.latent_dim)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """G(z): images in [-1, 1], or points."""

@@ -30,7 +30,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of LSGAN."""
 
-    latent: int = Field(default=100, ge=1)
+    latent_dim: int = Field(default=100, ge=1)
     """Dimensions of z; 100 as in DCGAN."""
     width: int = Field(default=128, ge=1)
     """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer.
@@ -62,7 +62,7 @@ class Model(nn.Module):
         """Raises InputError when `data.image` is neither points nor a square of 16, 32, 64 or 128 pixels."""
         super().__init__()
         self.config = config
-        self.generator = generator_for(data.image, config.latent, config.width, config.depth)
+        self.generator = generator_for(data.image, config.latent_dim, config.width, config.depth)
         self.discriminator = discriminator_for(data.image, config.width, config.depth, config.norm)
 
     def updates(self) -> Sequence[Update]:
@@ -97,7 +97,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Uniform in [-1, 1]."""
-        return noise.uniform(self.config.latent, low=-1.0, high=1.0)
+        return noise.uniform(self.config.latent_dim, low=-1.0, high=1.0)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """G(z): images in [-1, 1], or points."""

@@ -31,7 +31,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of the VAE."""
 
-    latent: int = Field(default=20, ge=1)
+    latent_dim: int = Field(default=20, ge=1)
     """Dimensions of z; 20 in the paper's experiments with MNIST."""
     width: int = Field(default=500, ge=1)
     """Units of each hidden layer; 500 in the paper's."""
@@ -53,9 +53,9 @@ class Model(nn.Module):
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(data.image, config.width, config.depth, 2 * config.latent, norm="none")
+        self.encoder = Encoder(data.image, config.width, config.depth, 2 * config.latent_dim, norm="none")
         values = data.image.channels * data.image.height * data.image.width
-        z = ImageShape(config.latent, 1, 1)
+        z = ImageShape(config.latent_dim, 1, 1)
         hidden = Encoder(z, config.width, config.depth, values, norm="none")
         self.decoder = nn.Sequential(nn.Unflatten(1, z), hidden, nn.Unflatten(1, data.image))
         if config.likelihood != "bernoulli":
@@ -75,7 +75,7 @@ class Model(nn.Module):
     def terms(self, images: Float[Tensor, "n c h w"], noise: Noise) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """-log p(x | z) and KL(q(z | x) || N(0, I)) of each image, in nats."""
         mean, log_sigma = at_least_float32(self.encoder(images)).chunk(2, dim=1)
-        z = mean + log_sigma.exp() * noise.normal(self.config.latent)
+        z = mean + log_sigma.exp() * noise.normal(self.config.latent_dim)
         rate = (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum(dim=1) / 2
         return -self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1), rate
 
@@ -96,7 +96,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""
-        return noise.normal(self.config.latent)
+        return noise.normal(self.config.latent_dim)
 
     def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """mu(x), the mean of q(z | x)."""

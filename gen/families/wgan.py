@@ -36,7 +36,7 @@ from gen.settings import Settings
 class Config(Settings):
     """Hyperparameters of WGAN."""
 
-    latent: int = Field(default=100, ge=1)
+    latent_dim: int = Field(default=100, ge=1)
     """Dimensions of z; 100 in the published code."""
     width: int = Field(default=64, ge=1)
     """Maps next to the image, doubled at every halving of its side; for points, units of each hidden layer.
@@ -67,7 +67,7 @@ class Model(nn.Module):
         """Raises InputError when `data.image` is neither points nor a square of 16, 32, 64 or 128 pixels."""
         super().__init__()
         self.config = config
-        self.generator = generator_for(data.image, config.latent, config.width, config.depth)
+        self.generator = generator_for(data.image, config.latent_dim, config.width, config.depth)
         self.critic = discriminator_for(data.image, config.width, config.depth, config.norm)
 
     def updates(self) -> Sequence[Update]:
@@ -109,7 +109,7 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""
-        return noise.normal(self.config.latent)
+        return noise.normal(self.config.latent_dim)
 
     def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
         """g(z): images in [-1, 1], or points."""

@@ -23,10 +23,10 @@ DEVIATION = 0.2
 class Generator(nn.Module):
     """G(z | y): ReLU between layers; tanh at the output for images, nothing for points."""
 
-    def __init__(self, latent: int, classes: int, width: int, depth: int, image: ImageShape) -> None:
+    def __init__(self, latent_dim: int, classes: int, width: int, depth: int, image: ImageShape) -> None:
         """`width` units in each of `depth` hidden layers, of which the first is one of z beside one of y."""
         super().__init__()
-        self.of_z = nn.Sequential(nn.Linear(latent, width), nn.ReLU(True))
+        self.of_z = nn.Sequential(nn.Linear(latent_dim, width), nn.ReLU(True))
         initialise(self.of_z)
         embedding = nn.Embedding(classes, width)
         nn.init.normal_(embedding.weight, 0.0, DEVIATION)

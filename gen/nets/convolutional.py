@@ -23,11 +23,11 @@ SIZES = (16, 32, 64, 128)
 class Generator(nn.Module):
     """z projected to 4x4 maps, then fractionally strided convolutions up to the image; batch norm, ReLU, last tanh."""
 
-    def __init__(self, latent: int, width: int, image: ImageShape) -> None:
+    def __init__(self, latent_dim: int, width: int, image: ImageShape) -> None:
         """Raises InputError for an image that is not a square of one of `SIZES`."""
         super().__init__()
         maps = [width << stage for stage in reversed(range(_stages(image)))]
-        layers = _up(latent, maps[0], stride=1, padding=0)
+        layers = _up(latent_dim, maps[0], stride=1, padding=0)
         for wide, narrow in pairwise(maps):
             layers += _up(wide, narrow, stride=2, padding=1)
         self.layers = nn.Sequential(

@@ -10,12 +10,12 @@ Discriminator = mlp.Discriminator | convolutional.Discriminator
 Encoder = mlp.Encoder | inference.Encoder
 
 
-def generator_for(image: ImageShape, latent: int, width: int, depth: int | None) -> nn.Module:
-    """A generator from `latent` dimensions; see `width` and `depth` at `discriminator_for`."""
+def generator_for(image: ImageShape, latent_dim: int, width: int, depth: int | None) -> nn.Module:
+    """A generator from `latent_dim` dimensions; see `width` and `depth` at `discriminator_for`."""
     if mlp.is_points(image):
-        return mlp.Generator(latent, width, _hidden_layers(depth), image)
+        return mlp.Generator(latent_dim, width, _hidden_layers(depth), image)
     _size_decides(depth)
-    return convolutional.Generator(latent, width, image)
+    return convolutional.Generator(latent_dim, width, image)
 
 
 def discriminator_for(image: ImageShape, width: int, depth: int | None, norm: str) -> Discriminator:
@@ -37,14 +37,14 @@ def discriminator_for(image: ImageShape, width: int, depth: int | None, norm: st
 
 
 def inference_networks_for(
-    image: ImageShape, *, latent: int, encoded: int, width: int, depth: int | None, dropout: float
+    image: ImageShape, *, latent_dim: int, encoded: int, width: int, depth: int | None, dropout: float
 ) -> tuple[Encoder, nn.Module, nn.Module]:
-    """Encoder to `encoded` numbers, decoder from `latent`, discriminator of pairs; other arguments as above.
+    """Encoder to `encoded` numbers, decoder from `latent_dim`, discriminator of pairs; other arguments as above.
 
     Args:
         image: shape of a sample.
-        latent: dimensions of z.
-        encoded: what the encoder puts out: `latent`, or a mean and a log sigma for each.
+        latent_dim: dimensions of z.
+        encoded: what the encoder puts out: `latent_dim`, or a mean and a log sigma for each.
         width: units of a hidden layer; for images, maps of the first layer.
         depth: hidden layers; None for images, whose size decides.
         dropout: share of what goes into each layer of the discriminator that is dropped; for points, out of each.
@@ -56,14 +56,14 @@ def inference_networks_for(
         layers = _hidden_layers(depth)
         return (
             mlp.Encoder(image, width, layers, encoded, norm="batch"),
-            mlp.Generator(latent, width, layers, image, norm="batch"),
-            mlp.JointDiscriminator(image, width, layers, latent, dropout),
+            mlp.Generator(latent_dim, width, layers, image, norm="batch"),
+            mlp.JointDiscriminator(image, width, layers, latent_dim, dropout),
         )
     _size_decides(depth)
     return (
         inference.Encoder(image, width, encoded),
-        inference.Decoder(image, width, latent),
-        inference.JointDiscriminator(image, width, latent, dropout),
+        inference.Decoder(image, width, latent_dim),
+        inference.JointDiscriminator(image, width, latent_dim, dropout),
     )
 
 

@@ -70,13 +70,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """G_x: latent vectors to images. Transposed convolutions, the last 1x1, with batch norm; 1x1 and a sigmoid."""
 
-    def __init__(self, image: ImageShape, width: int, latent: int) -> None:
+    def __init__(self, image: ImageShape, width: int, latent_dim: int) -> None:
         """Raises InputError when there is no network for such images."""
         super().__init__()
         stages, maps = _plan(image, width)
-        layers: list[nn.Module] = [nn.Unflatten(1, (latent, 1, 1))]
+        layers: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
         shapes = zip(
-            pairwise([latent, *reversed(maps[:-1]), maps[0], maps[0]]), [*reversed(stages), (1, 1)], strict=True
+            pairwise([latent_dim, *reversed(maps[:-1]), maps[0], maps[0]]), [*reversed(stages), (1, 1)], strict=True
         )
         for (inputs, outputs), stage in shapes:
             layers.append(nn.ConvTranspose2d(inputs, outputs, *stage, bias=False))
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
 class JointDiscriminator(nn.Module):
     """D(x, z): D(x) beside D(z), then two hidden layers and one logit. Batch norm in D(x) alone, but for its first."""
 
-    def __init__(self, image: ImageShape, width: int, latent: int, dropout: float) -> None:
+    def __init__(self, image: ImageShape, width: int, latent_dim: int, dropout: float) -> None:
         """Raises InputError when there is no network for such images."""
         super().__init__()
         stages, maps = _plan(image, width)
@@ -104,7 +104,7 @@ class JointDiscriminator(nn.Module):
             of_x += [nn.BatchNorm2d(outputs)] if len(of_x) > 2 else []
             of_x.append(nn.LeakyReLU(SLOPE, True))
         self.of_x = Layers(*of_x, nn.Flatten())
-        self.of_z = _layers([latent, maps[-1], maps[-1]], dropout, bias=False)
+        self.of_z = _layers([latent_dim, maps[-1], maps[-1]], dropout, bias=False)
         self.of_both = _layers([2 * maps[-1]] * 3, dropout, bias=True)
         self.output = Layers(Dropout(dropout), nn.Linear(2 * maps[-1], 1))
         initialise(self)

@@ -21,10 +21,10 @@ NORMS: Mapping[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.Lay
 class Generator(nn.Module):
     """ReLU between layers; tanh at the output for images, nothing for points, whose place is not bounded."""
 
-    def __init__(self, latent: int, width: int, depth: int, image: ImageShape, norm: str = "none") -> None:
+    def __init__(self, latent_dim: int, width: int, depth: int, image: ImageShape, norm: str = "none") -> None:
         """`norm` before every ReLU but the first: `batch`, `layer` or `none`."""
         super().__init__()
-        hidden = _hidden(latent, width, depth, NORMS[norm], nn.ReLU(True))
+        hidden = _hidden(latent_dim, width, depth, NORMS[norm], nn.ReLU(True))
         end = nn.Identity() if is_points(image) else nn.Tanh()
         self.layers = nn.Sequential(*hidden, nn.Linear(width, prod(image)), end, nn.Unflatten(1, image))
         initialise(self)
@@ -81,9 +81,9 @@ class Encoder(nn.Module):
 class JointDiscriminator(nn.Module):
     """D(x, z): a discriminator of sample and latent vector side by side."""
 
-    def __init__(self, image: ImageShape, width: int, depth: int, latent: int, dropout: float) -> None:
+    def __init__(self, image: ImageShape, width: int, depth: int, latent_dim: int, dropout: float) -> None:
         super().__init__()
-        both = ImageShape(prod(image) + latent, 1, 1)
+        both = ImageShape(prod(image) + latent_dim, 1, 1)
         self.of_both = Discriminator(width, depth, both, norm="none", dropout=dropout)
 
     def forward(

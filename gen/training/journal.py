@@ -180,8 +180,8 @@ class Journal:
         message |= {f"gradient_norm/{name}": float(norm) for name, norm in loop.norms.items()}
         now, (steps, batches) = time.monotonic(), self.recorded
         message["steps_per_second"] = (loop.steps_done - steps) / (now - self.clock)
-        message["images_per_second"] = (loop.batches_used - batches) * loop.run.batch / (now - self.clock)
-        message["images_seen"] = loop.batches_used * loop.run.batch
+        message["images_per_second"] = (loop.batches_used - batches) * loop.run.batch_size / (now - self.clock)
+        message["images_seen"] = loop.batches_used * loop.run.batch_size
         self.clock, self.recorded = now, (loop.steps_done, loop.batches_used)
         if loop.workers.is_rank_zero:
             self.log_metrics(message)

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 
 def data_spec(run: "Run", dataset: Dataset) -> DataSpec:
-    """What the run's family is told of the data set: its shape, padded to the run's size, its classes and extras."""
+    """What the run's family is told of the data set: its shape, padded as the run's is, its classes, its extras."""
     shape = dataset.shape
-    image = shape if run.size is None else ImageShape(shape.channels, run.size, run.size)
+    image = shape if run.resolution is None else ImageShape(shape.channels, run.resolution, run.resolution)
     columns = {name: column.padded(image.height, image.width) for name, column in dataset.columns.items()}
     return DataSpec(image, len(dataset.classes), columns)
 
@@ -76,8 +76,8 @@ class Loop:
         self.dataset = dataset
         self.data = data_spec(run, dataset)
         self.device = next(param for _, param in family.named_parameters()).device
-        self.loader = self.batches("train", run.batch)
-        self.others = self.streams("train", run.batch)
+        self.loader = self.batches("train", run.batch_size)
+        self.others = self.streams("train", run.batch_size)
         empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
         self.nothing = Batch(empty, torch.empty(0, dtype=torch.int64, device=self.device))
         """What a loss gets that does not look at the batch."""
@@ -97,12 +97,12 @@ class Loop:
         self.statistics = statistics(family)
         self.memories = memories(family)
         for memory in self.memories:
-            memory.make_room(run.batch)
+            memory.make_room(run.batch_size)
         self.steps_done = 0
         self.batches_used = 0
         self.norms: dict[str, Tensor] = {}
 
-    def batches(self, split: str, batch: int, alone: bool = False, stream: str = "") -> Loader:
+    def batches(self, split: str, batch_size: int, alone: bool = False, stream: str = "") -> Loader:
         """This worker's rows of the global batches of a split; all of them when it loads `alone`.
 
         A `stream` has an order of its own.
@@ -110,9 +110,9 @@ class Loop:
         return Loader(
             self.dataset,
             split,
-            batch=batch,
+            batch_size=batch_size,
             seed=seed_of(self.run.seed, "stream", stream) if stream else self.run.seed,
-            size=self.run.size,
+            resolution=self.run.resolution,
             device=self.device,
             rank=0 if alone else self.workers.rank,
             world_size=1 if alone else self.workers.world_size,
@@ -120,11 +120,11 @@ class Loop:
             channels_last=self.run.compute.channels_last,
         )
 
-    def streams(self, split: str, batch: int, alone: bool = False) -> dict[str, Loader]:
+    def streams(self, split: str, batch_size: int, alone: bool = False) -> dict[str, Loader]:
         """The other rows that the family sees beside the global batches of a split, by the name of their stream."""
         domains = self.family.streams if isinstance(self.family, Streams) else {}
         return {
-            name: self.batches(f"{split}.{domain}" if domain else split, batch, alone, stream=name)
+            name: self.batches(f"{split}.{domain}" if domain else split, batch_size, alone, stream=name)
             for name, domain in domains.items()
         }
 
@@ -181,7 +181,7 @@ class Loop:
 
     def noise(self, update: Update, repetition: int, part: int) -> tuple[Noise, slice]:
         """The noise of one microbatch, and its rows within this worker's share of the batch."""
-        rank, world_size, total = self.workers.rank, self.workers.world_size, self.run.batch
+        rank, world_size, total = self.workers.rank, self.workers.world_size, self.run.batch_size
         share = total // world_size // self.run.compute.grad_accum_steps
         rows = slice(part * share, (part + 1) * share)
         take = slice(rank + world_size * rows.start, min(rank + world_size * rows.stop, total), world_size)

@@ -42,7 +42,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
     Raises:
         InputError: the family's networks, losses or samples do not fit the run or the data; the cause is named.
     """
-    rows = run.batch // run.compute.workers // run.compute.grad_accum_steps
+    rows = run.batch_size // run.compute.workers // run.compute.grad_accum_steps
     spec = data_spec(run, dataset)
     extras = {
         name: torch.from_numpy(np.zeros((1, *column.shape), "float32" if column.image else column.dtype))
@@ -68,7 +68,7 @@ def rehearse(run: Run, dataset: Dataset, where: str) -> None:
         except Exception as error:
             failed = error
     assert failed is not None
-    message = f"cannot be trained with {rows} rows at a time (batch / workers / grad_accum_steps)"
+    message = f"cannot be trained with {rows} rows at a time (batch_size / workers / grad_accum_steps)"
     raise InputError(f"{where}: {message}: {blame(failed, family_file(run.family))}") from failed
 
 

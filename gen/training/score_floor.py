@@ -63,7 +63,7 @@ def judge(dataset: Dataset, reference: Reference, split: str, samples: int, seed
         held = reference.moments[split]
         return Judge(samples, lambda seen: frechet_score(reference.name, held, moments(gather(seen))))
     rows = min(samples, dataset.rows[split])
-    real = projections(Loader(dataset, split, batch=rows, seed=seed)[0].images.flatten(1))
+    real = projections(Loader(dataset, split, batch_size=rows, seed=seed)[0].images.flatten(1))
     return Judge(rows, lambda seen: points_score(seen, real, dataset.mixture))
 
 

@@ -13,15 +13,15 @@ from gen.errors import InputError
 FAMILY = "dcgan"
 
 
-def add_entries(folder: Path, name: str | None, size: int, params: Path) -> str:
+def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -> str:
     """Add the three entries to the params file, which is left as it is when they would not do.
 
     Returns:
         What was written, and what to run now.
 
     Raises:
-        InputError: the folder holds something else than pictures, a name is taken, or the size is none that networks
-            have.
+        InputError: the folder holds something else than pictures, a name is taken, or the resolution is none that
+            networks have.
     """
     name = name or re.sub(r"[^a-z0-9_]+", "_", folder.resolve().name.lower()).strip("_")
     if not re.fullmatch(r"[a-z0-9_-]+", name):
@@ -34,9 +34,9 @@ def add_entries(folder: Path, name: str | None, size: int, params: Path) -> str:
     for section, entry in (("datasets", name), ("reference", name), ("runs", run)):
         if entry in values[section]:
             raise InputError(f"{params}: {section}.{entry}: is there already; give another name with --name")
-    values["datasets"][name] = dataset_entry(folder, size)
-    values["reference"][name] = reference_entry(len(classes), size)
-    values["runs"][run] = run_entry(name, size)
+    values["datasets"][name] = dataset_entry(folder, resolution)
+    values["reference"][name] = reference_entry(len(classes), resolution)
+    values["runs"][run] = run_entry(name, resolution)
     partial = params.with_name(f".{params.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
@@ -52,12 +52,12 @@ def add_entries(folder: Path, name: str | None, size: int, params: Path) -> str:
     return f"{params}: {added}\nnow: dvc repro evaluate@{run}"
 
 
-def dataset_entry(folder: Path, size: int) -> dict[str, Any]:
+def dataset_entry(folder: Path, resolution: int) -> dict[str, Any]:
     """An entry of `datasets`."""
     return {
         "source": "images",
         "folder": str(folder),
-        "size": size,
+        "resolution": resolution,
         "channels": 3,
         "background": [255, 255, 255],
         "validation": 0.1,
@@ -65,31 +65,31 @@ def dataset_entry(folder: Path, size: int) -> dict[str, Any]:
     }
 
 
-def reference_entry(classes: int, size: int) -> dict[str, Any]:
+def reference_entry(classes: int, resolution: int) -> dict[str, Any]:
     """An entry of `reference`: judged by a classifier where there are classes to tell apart."""
     judge = {"extractors": ["classifier"], "classifier_steps": 1500} if classes > 1 else {"extractors": ["pixels"]}
     return judge | {
-        "size": size,
+        "resolution": resolution,
         "samples": 1000,
         "score_samples": 500,
         "score_every": 250,
     }
 
 
-def run_entry(name: str, size: int) -> dict[str, Any]:
+def run_entry(name: str, resolution: int) -> dict[str, Any]:
     """An entry of `runs`, with networks that a laptop trains: a quarter as wide as the paper's."""
     return {
         "family": FAMILY,
         "dataset": name,
         "group": name,
-        "size": size,
+        "resolution": resolution,
         "seed": 0,
         "seeds": 1,
         "steps": 4000,
-        "batch": 64,
+        "batch_size": 64,
         "ema": 0.999,
         "warm_start": None,
         "part": None,
         "compute": {"threads": 2},
-        "model": {"latent": 64, "width": 32, "k": 1, "lr": 2e-4, "beta1": 0.5},
+        "model": {"latent_dim": 64, "width": 32, "k": 1, "lr": 2e-4, "beta1": 0.5},
     }

@@ -154,7 +154,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
     condition = None
 
     def held_out(rows: int) -> Batch:
-        return Loader(dataset, SPLIT, batch=rows, seed=run.seed, size=run.size)[0]
+        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution)[0]
 
     with torch.inference_mode():
         if isinstance(family, Samples):

@@ -32,7 +32,7 @@ def extract(
     samples: int,
     *,
     dataset: Path,
-    size: int | None,
+    resolution: int | None,
     workers: int,
     where: Cluster,
     move: Callable[[int], None],
@@ -48,12 +48,17 @@ def extract(
         seeds: of sampling, from 0.
         samples: how many, for each seed.
         dataset: prepared; whose test split a conditional family is told of.
-        size: of the model's images.
+        resolution: of the model's images.
         workers: processes; one needs no Ray.
         where: the Ray to join.
         move: called with the number of samples done since its last call.
     """
-    loaded = (str(model.absolute()), tuple(str(one.absolute()) for one in references), str(dataset.absolute()), size)
+    loaded = (
+        str(model.absolute()),
+        tuple(str(one.absolute()) for one in references),
+        str(dataset.absolute()),
+        resolution,
+    )
     jobs = [(loaded, seed, rows, samples) for seed in range(seeds) for rows in chunks(samples)]
     with closing(_shared(_samples, jobs, workers, where)) as done:
         for _ in range(seeds):
@@ -71,7 +76,7 @@ def extract_real(
     pieces: Sequence[Piece],
     *,
     dataset: Path,
-    size: int | None,
+    resolution: int | None,
     extractor: str,
     weights: Path,
     workers: int,
@@ -82,13 +87,13 @@ def extract_real(
     Args:
         pieces: of the data set.
         dataset: prepared; every worker's node reaches it.
-        size: images are padded to it.
+        resolution: images are padded to it.
         extractor: its name.
         weights: the folder that has the extractor's; every worker's node reaches it too.
         workers: processes; one needs no Ray.
         where: the Ray to join.
     """
-    jobs = [(str(dataset.absolute()), str(weights.absolute()), extractor, size, piece) for piece in pieces]
+    jobs = [(str(dataset.absolute()), str(weights.absolute()), extractor, resolution, piece) for piece in pieces]
     return _shared(_real, jobs, workers, where)
 
 
@@ -138,24 +143,24 @@ def _samples(job: tuple[tuple[str, tuple[str, ...], str, int | None], int, slice
 
 
 def _real(job: tuple[str, str, str, int | None, Piece]) -> Float[Tensor, "n d"]:
-    folder, weights, extractor, size, piece = job
-    dataset, extract, device = _loaded_data(folder, weights, extractor, size)
-    return piece_features(dataset, piece, size, extract, device)
+    folder, weights, extractor, resolution, piece = job
+    dataset, extract, device = _loaded_data(folder, weights, extractor, resolution)
+    return piece_features(dataset, piece, resolution, extract, device)
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded_model(
-    model: str, references: tuple[str, ...], dataset: str, size: int | None
+    model: str, references: tuple[str, ...], dataset: str, resolution: int | None
 ) -> tuple[Sampler, list[Extractor]]:
     device = pick_device("auto")
     extractors = [open_reference(Path(folder)).extract.to(device) for folder in references]
-    return Sampler(export.load(model).to(device), open_dataset(Path(dataset)), size, device), extractors
+    return Sampler(export.load(model).to(device), open_dataset(Path(dataset)), resolution, device), extractors
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded_data(
-    folder: str, weights: str, extractor: str, size: int | None
+    folder: str, weights: str, extractor: str, resolution: int | None
 ) -> tuple[Dataset, Extractor, torch.device]:
     dataset, device = open_dataset(Path(folder)), pick_device("auto")
-    loaded = load_extractor(Path(weights), extractor, padded(dataset, size), len(dataset.classes))
+    loaded = load_extractor(Path(weights), extractor, padded(dataset, resolution), len(dataset.classes))
     return dataset, loaded.to(device), device

@@ -31,7 +31,7 @@ from pipelines.runtime.mailbox import Ended, Grid, Metrics
 GIVEN_UP = ("refused", "diverged", "broken")
 """How a run ends that is not tried again."""
 TRACEBACK = "traceback.txt"
-LESS_MEMORY = "lower batch or the width of the networks, or raise compute.grad_accum_steps"
+LESS_MEMORY = "lower batch_size or the width of the networks, or raise compute.grad_accum_steps"
 
 
 @dataclasses.dataclass(frozen=True)

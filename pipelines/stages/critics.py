@@ -96,7 +96,7 @@ def look(group: str, runs: Mapping[str, Run], out: Path) -> pd.DataFrame:
     """
     critics = critics_of(group, runs)
     run = next(iter(runs.values()))
-    held = torch.cat(list(images(open_dataset(Path("data/prepared") / run.dataset), "test", run.size)))
+    held = torch.cat(list(images(open_dataset(Path("data/prepared") / run.dataset), "test", run.resolution)))
     norms = {name: gradient_norms(critic, held[:AT_ONCE]).tolist() for name, critic in critics.items()}
     table = pd.DataFrame({name: pd.Series(found) for name, found in norms.items()})
     table.index = pd.Index(range(1, len(table) + 1), name="layer")

@@ -122,7 +122,7 @@ def over_draws(
         section.seeds,
         section.samples,
         dataset=Path("data/prepared") / run.dataset,
-        size=run.size,
+        resolution=run.resolution,
         workers=section.workers,
         where=params.cluster,
         move=move,
@@ -148,11 +148,11 @@ def of_the_model(
     family: Family, run: Run, dataset: Dataset, section: ReferenceSettings, references: Sequence[Reference]
 ) -> dict[str, Measured]:
     """Every number of a model itself: an encoder's, a density's, those of a family that is told something."""
-    held_out = torch.cat(list(first_images(dataset, section.size, INFERRED)))
+    held_out = torch.cat(list(first_images(dataset, section.resolution, INFERRED)))
     labels = torch.tensor(dataset.read(SPLIT).labels[: len(held_out)])
     subject = Subject(
         family=family,
-        sampler=Sampler(family, dataset, run.size),
+        sampler=Sampler(family, dataset, run.resolution),
         dataset=dataset,
         references=references,
         held_out=Batch(held_out, labels),
@@ -174,21 +174,21 @@ def draw_pictures(
     if isinstance(family, Samples):
         (pictures / "neighbours.png").write_bytes(neighbours(family, run, dataset, reference, section.samples))
     if isinstance(family, Inference):
-        held = torch.cat(list(first_images(dataset, section.size, PAIRED)))
+        held = torch.cat(list(first_images(dataset, section.resolution, PAIRED)))
         with torch.inference_mode():
             made = family.decode(family.encode(held))
         (pictures / "reconstructions.png").write_bytes(png(pairs(held, made)))
     if isinstance(family, Completes):
-        held = torch.cat(list(first_images(dataset, section.size, PANEL)))
+        held = torch.cat(list(first_images(dataset, section.resolution, PANEL)))
         (pictures / "completions.png").write_bytes(png(completions(family, held)))
     if isinstance(family, Filters):
         (pictures / "filters.png").write_bytes(png(grid(family.filters()[:SHOWN])))
 
 
-def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torch.Tensor]:
+def first_images(dataset: Dataset, resolution: int | None, rows: int) -> Iterator[torch.Tensor]:
     """The first rows of the test split."""
     left = rows
-    for part in images(dataset, SPLIT, size):
+    for part in images(dataset, SPLIT, resolution):
         yield part[:left]
         left -= len(part)
         if left <= 0:
@@ -197,14 +197,14 @@ def first_images(dataset: Dataset, size: int | None, rows: int) -> Iterator[torc
 
 def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
     """A sheet of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
-    sampler = Sampler(family, dataset, run.size)
+    sampler = Sampler(family, dataset, run.resolution)
     drawn = [sampler.draw(0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
     features = torch.cat([reference.extract(part).features for part in drawn])
     shown, near = closest(features, reference.features("train"), PANEL, NEIGHBOURS)
     wanted = set(near.flatten().tolist())
     found: dict[int, torch.Tensor] = {}
     start = 0
-    for part in images(dataset, "train", run.size):
+    for part in images(dataset, "train", run.resolution):
         found |= {row: part[row - start] for row in wanted if start <= row < start + len(part)}
         start += len(part)
         if len(found) == len(wanted):
@@ -214,7 +214,7 @@ def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference,
 
 
 def check_same_data(name: str, described: Trained, reference: Reference, dataset: Dataset) -> None:
-    """Model, reference and prepared data are of one data set, and of one size. Raises InputError."""
+    """Model, reference and prepared data are of one data set, and of one resolution. Raises InputError."""
     digests = {
         "prepared data": dataset.digest,
         "reference": reference.described["data_digest"],

@@ -54,9 +54,9 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
     torch.set_num_threads(1)  # with another number the weights differ in their last bits
-    model = train_classifier(dataset, section.size, section.classifier_steps)
+    model = train_classifier(dataset, section.resolution, section.classifier_steps)
     safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
-    return {"test_accuracy": accuracy(model, dataset, section.size)}
+    return {"test_accuracy": accuracy(model, dataset, section.resolution)}
 
 
 def look_at(
@@ -74,7 +74,7 @@ def look_at(
     share = functools.partial(
         extract_real,
         dataset=dataset.folder,
-        size=section.size,
+        resolution=section.resolution,
         extractor=extractor,
         weights=folder,
         workers=section.workers,
@@ -85,7 +85,7 @@ def look_at(
             folder,
             extractor=extractor,
             dataset=dataset,
-            size=section.size,
+            resolution=section.resolution,
             splits=splits,
             notes=notes,
             move=move,

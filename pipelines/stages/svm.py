@@ -32,13 +32,13 @@ from pipelines.reports.tables import markdown, published
 RULES: Sequence[Rule] = ("class_balanced", "at_random")
 
 
-def features_of(family: Features, dataset: Dataset, splits: Sequence[str], size: int | None) -> Labelled:
+def features_of(family: Features, dataset: Dataset, splits: Sequence[str], resolution: int | None) -> Labelled:
     """Features and labels of whole splits, one after the other."""
     found, labels = [], []
     rows = sum(dataset.rows[split] for split in splits)
     with progress(f"features of {' and '.join(splits)}", "images", rows) as move, torch.inference_mode():
         for split in splits:
-            for part in images(dataset, split, size):
+            for part in images(dataset, split, resolution):
                 for some in torch.split(part, AT_ONCE):
                     found.append(family.features(some))
                     move(len(some))
@@ -70,8 +70,8 @@ def classify(params: Params, name: str, out: Path) -> dict[str, dict[str, float]
         if not dataset.rows.get(split):
             raise InputError(f"svm.{name}: {run.dataset} has no {split} split; prepare one")
     classes = len(dataset.classes)
-    pool, validation = hold_out(features_of(family, dataset, ("train", "validation"), run.size), protocol)
-    test = features_of(family, dataset, ("test",), run.size)
+    pool, validation = hold_out(features_of(family, dataset, ("train", "validation"), run.resolution), protocol)
+    test = features_of(family, dataset, ("test",), run.resolution)
     metrics: dict[str, dict[str, float]] = {}
     results = []
     for rule in RULES:

@@ -70,7 +70,9 @@ def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     extract = reference.extract.to(device)
     condition = None
     if isinstance(family, Conditional):
-        held_out = Loader(dataset, SPLIT, batch=scoring.samples, seed=run.seed, size=run.size, device=device)
+        held_out = Loader(
+            dataset, SPLIT, batch_size=scoring.samples, seed=run.seed, resolution=run.resolution, device=device
+        )
         condition = told(family, held_out[0])
     seen = []
     for rows in spans(scoring.samples, AT_ONCE):

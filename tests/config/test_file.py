@@ -50,7 +50,11 @@ def test_params_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     [
         ("runs:", "runs:\n  digits_gan: {family: gan}", r"line \d+: 'digits_gan' stands in this section already"),
         ("svm:\n", "runs: {}\nsvm:\n", r"line \d+: 'runs' stands in this section already; give it another name"),
-        ("    source: digits\n", "    source: digits\n    size: 8\n", "'size' stands in this section already"),
+        (
+            "    source: digits\n",
+            "    source: digits\n    resolution: 8\n",
+            "'resolution' stands in this section already",
+        ),
     ],
 )
 def test_a_name_that_stands_twice(before: str, after: str, line: str, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ RUN = "digits_dcgan"
     "change",
     [
         {"seed": 1},
-        {"batch": 32},
+        {"batch_size": 32},
         {"ema": 0.5},
         {"model": {"lr": 1e-3}},
         {"compute": {"workers": 2}},
@@ -51,11 +51,17 @@ def test_what_is_left_to_its_default_and_what_is_written_out_is_one_run(params: 
 
 
 def test_a_run_is_six_lines(params: dict[str, Any], tmp_path: Path) -> None:
-    params["runs"]["mine"] = {"family": "dcgan", "dataset": "digits", "group": "digits", "size": 16, "steps": 2000}
+    params["runs"]["mine"] = {
+        "family": "dcgan",
+        "dataset": "digits",
+        "group": "digits",
+        "resolution": 16,
+        "steps": 2000,
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     run = load_params(tmp_path / "params.yaml").run("mine")
-    assert run.model == {"latent": 100, "width": 128, "k": 1, "lr": 2e-4, "beta1": 0.5}, "the paper's"
-    assert (run.batch, run.seeds, run.ema, run.compute.threads) == (64, 1, None, 1)
+    assert run.model == {"latent_dim": 100, "width": 128, "k": 1, "lr": 2e-4, "beta1": 0.5}, "the paper's"
+    assert (run.batch_size, run.seeds, run.ema, run.compute.threads) == (64, 1, None, 1)
 
 
 def test_steps_data_and_device_in_the_identity(params: dict[str, Any]) -> None:

@@ -73,17 +73,17 @@ RUN = "digits_dcgan"
         ),
         (
             lambda p: (
-                [one["digits"].update(size=24) for one in (p["reference"],)]
-                + [run.update(size=24) for run in p["runs"].values() if run["dataset"] == "digits"]
+                [one["digits"].update(resolution=24) for one in (p["reference"],)]
+                + [run.update(resolution=24) for run in p["runs"].values() if run["dataset"] == "digits"]
             ),
             "runs.digits_ali: image of 24x24: networks with an encoder are for squares of 16, 32, 64 pixels",
         ),
         (
             lambda p: (
-                [p["reference"]["digits"].update(size=8)]
-                + [run.update(size=8) for run in p["runs"].values() if run["dataset"] == "digits"]
+                [p["reference"]["digits"].update(resolution=8)]
+                + [run.update(resolution=8) for run in p["runs"].values() if run["dataset"] == "digits"]
             ),
-            "runs.digits_ali.size: 8 is smaller than the 16x16 images of digits; give 16 or more",
+            "runs.digits_ali.resolution: 8 is smaller than the 16x16 images of digits; give 16 or more",
         ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
         (lambda p: p["runs"][RUN].pop("steps"), f"runs.{RUN}.steps: missing; Steps of the last network to move"),
@@ -102,7 +102,7 @@ RUN = "digits_dcgan"
         (lambda p: p["runs"][RUN].update(steps="many"), f"runs.{RUN}.steps: input should be a valid integer"),
         (
             lambda p: p["runs"][RUN].update(compute={"workers": 3}),
-            f"runs.{RUN}.batch: 64 cannot be cut evenly over 3 workers",
+            f"runs.{RUN}.batch_size: 64 cannot be cut evenly over 3 workers",
         ),
         (lambda p: p["runs"].update({RUN: None}), f"runs.{RUN}: expected a section with family, dataset"),
         (
@@ -148,19 +148,19 @@ RUN = "digits_dcgan"
         (lambda p: p["sweeps"]["ring8_joint"].update(search="grid", points=None), "a grid needs values"),
         (
             lambda p: p["sweeps"]["ring8_joint"].update(
-                changes={"compute.grad_accum_steps": 2}, space={"batch": {"low": 254, "high": 258}}
+                changes={"compute.grad_accum_steps": 2}, space={"batch_size": {"low": 254, "high": 258}}
             ),
-            "sweeps.ring8_joint[batch=255].batch: 255",
+            "sweeps.ring8_joint[batch_size=255].batch_size: 255",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"].update(
-                space={"batch": {"low": 12, "high": 512}, "compute.grad_accum_steps": {"low": 1, "high": 4}}
+                space={"batch_size": {"low": 12, "high": 512}, "compute.grad_accum_steps": {"low": 1, "high": 4}}
             ),
             "cannot be cut evenly",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"].update(
-                changes={"compute.grad_accum_steps": 2}, space={"batch": {"low": 32, "high": 4096}}
+                changes={"compute.grad_accum_steps": 2}, space={"batch_size": {"low": 32, "high": 4096}}
             ),
             "cannot be cut evenly over 1 workers x 2 microbatches",
         ),
@@ -231,8 +231,8 @@ RUN = "digits_dcgan"
             "space.model: no section, but paths belong here; write model.clip: {log: true, values: [0.1, 1]}",
         ),
         (
-            lambda p: p["sweeps"]["ring8_clip"].update(space={"batch": {"valeus": [16, 32]}}),
-            "ring8_clip.space.batch.valeus: unknown; did you mean values?",
+            lambda p: p["sweeps"]["ring8_clip"].update(space={"batch_size": {"valeus": [16, 32]}}),
+            "ring8_clip.space.batch_size.valeus: unknown; did you mean values?",
         ),
         (
             lambda p: p["reference"]["digits"].update(classifier_steps=0),
@@ -294,7 +294,7 @@ def test_flat() -> None:
     [
         ("lr", 1e39, r"input should be 0 or from 1\.1754944e-38 to 3\.4028234e\+38 in size, .* float32 .*; got 1e\+39"),
         ("lr", 1e-46, "input should be 0 or from"),
-        ("latent", 2**63, r"input should be less than 2\*\*63"),
+        ("latent_dim", 2**63, r"input should be less than 2\*\*63"),
     ],
 )
 def test_numbers_that_torch_does_not_have_are_refused(setting: str, value: float, message: str) -> None:

@@ -11,7 +11,7 @@ from gen.data.prepare import prepare, write_shards
 from gen.data.source import Chunk, Description
 from gen.family import Column
 
-DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
+DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gen.data.dataset import open_dataset
 from gen.data.prepare import prepare
 from gen.data.source import load_source
 
-SECTION = {"source": "digits", "size": 16, "validation": 200, "test": 297}
+SECTION = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
 OLDER = SECTION | {"test": 100}
 STEPS = ("open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree")
 

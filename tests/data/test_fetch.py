@@ -276,7 +276,7 @@ def test_a_single_file_whose_checksum_only_a_mirror_has_is_not_kept(server: Serv
 
 
 def test_a_source_without_files(workplace: Path) -> None:
-    section = {"source": "digits", "size": None, "validation": 0, "test": 0}
+    section = {"source": "digits", "resolution": None, "validation": 0, "test": 0}
     assert fetch("digits", section, "datasets.digits", OUT, mirror="no such mirror is needed") == []
     assert json.loads((OUT / "PROVENANCE.json").read_text()) == {"files": []}
 

@@ -16,7 +16,7 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
 def section(**changes: Any) -> dict[str, Any]:
-    usual = {"folder": "mine", "csv": None, "size": 8, "channels": 3, "validation": 0.2, "test": 0.1}
+    usual = {"folder": "mine", "csv": None, "resolution": 8, "channels": 3, "validation": 0.2, "test": 0.1}
     return {"source": "images", **usual, **changes}
 
 

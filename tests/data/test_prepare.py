@@ -21,7 +21,7 @@ from gen.data.source import Chunk, Description, check_chunk
 from gen.errors import InputError
 from pipelines.stages.prepare import main
 
-DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
+DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
 RING = {"source": "points", "shape": "ring8", "rows": 250_000, "validation": 500, "test": 500, "seed": 0}
 REPOSITORY = Path(__file__).parents[2]
 OUT = Path("data/prepared/toy")
@@ -95,8 +95,8 @@ def ring(rows: int) -> dict[str, Any]:
 def test_digits_are_those_of_the_package(workplace: Path) -> None:
     from sklearn.datasets import load_digits
 
-    fetch("digits", DIGITS | {"size": None}, "digits", Path("raw"), mirror=None)
-    dataset = prepare("digits", DIGITS | {"size": None}, "digits", Path("raw"), Path("digits"))
+    fetch("digits", DIGITS | {"resolution": None}, "digits", Path("raw"), mirror=None)
+    dataset = prepare("digits", DIGITS | {"resolution": None}, "digits", Path("raw"), Path("digits"))
     assert dataset.rows == {"train": 1300, "validation": 200, "test": 297}
     published = load_digits()
     read = [dataset.read(split) for split in ("train", "validation", "test")]

@@ -35,7 +35,7 @@ def folder(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactor
     assert accuracy(model, digits, 16) > 0.85
     safetensors.torch.save_file(model.state_dict(), made / "classifier.safetensors")
     write_reference(
-        made, extractor="classifier", dataset=digits, size=16, notes={"test_accuracy": 0.9}, move=lambda n: None
+        made, extractor="classifier", dataset=digits, resolution=16, notes={"test_accuracy": 0.9}, move=lambda n: None
     )
     return made
 
@@ -65,7 +65,7 @@ def test_pieces_change_nothing_and_of_many_images_the_first_are_kept(
     monkeypatch.setattr("gen.evaluation.reference.KEPT", 250)
     shutil.copy(folder / "classifier.safetensors", tmp_path)
     digits = datasets["digits"]
-    write_reference(tmp_path, extractor="classifier", dataset=digits, size=16, notes={}, move=lambda n: None)
+    write_reference(tmp_path, extractor="classifier", dataset=digits, resolution=16, notes={}, move=lambda n: None)
     made = open_reference(tmp_path)
     torch.testing.assert_close(made.features("train"), reference.features("train")[:250], rtol=1e-5, atol=1e-5)
     for split, found in made.moments.items():
@@ -146,7 +146,7 @@ def test_pictures_without_labels_are_judged_by_their_pixels(
     unlabelled = replace(datasets["digits"], parsed=parsed)
     section = ReferenceSettings(
         extractors=("pixels",),
-        size=16,
+        resolution=16,
         classifier_steps=9,
         samples=9,
         seeds=1,
@@ -160,7 +160,7 @@ def test_pictures_without_labels_are_judged_by_their_pixels(
     made = tmp_path / "pixels"
     made.mkdir()
     notes = make_extractor("pixels", section, unlabelled, made, None)
-    write_reference(made, extractor="pixels", dataset=unlabelled, size=16, notes=notes, move=lambda n: None)
+    write_reference(made, extractor="pixels", dataset=unlabelled, resolution=16, notes=notes, move=lambda n: None)
     reference = open_reference(made)
     assert reference.features("test").shape == (297, 64)
     real = torch.cat(list(images(unlabelled, "validation", 16)))

@@ -167,7 +167,7 @@ def test_loading_and_a_half_precision_that_is_close(accepted: Path, network: Inc
 
 def test_a_rounded_one_has_statistics_of_its_own(accepted: Path, tmp_path: Path) -> None:
     """Looks in training compare what the same network says of real images and of samples."""
-    section = {"source": "digits", "size": 16, "validation": 4, "test": 297}
+    section = {"source": "digits", "resolution": 16, "validation": 4, "test": 297}
     fetch("digits", section, "digits", tmp_path / "raw", mirror=None)
     digits = prepare("digits", section, "digits", tmp_path / "raw", tmp_path / "digits")
     name = scoring_extractor("inception_bilinear")
@@ -175,7 +175,7 @@ def test_a_rounded_one_has_statistics_of_its_own(accepted: Path, tmp_path: Path)
     folder.mkdir()
     shutil.copy(accepted, folder / "inception.pth")
     write_reference(
-        folder, extractor=name, dataset=digits, size=16, splits=["validation"], notes={}, move=lambda n: None
+        folder, extractor=name, dataset=digits, resolution=16, splits=["validation"], notes={}, move=lambda n: None
     )
     reference = open_reference(folder)
     assert reference.name == "inception_bilinear_bfloat16"

@@ -16,9 +16,9 @@ IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
 
 SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
-    "autoencoder": {image: {"latent": 4, "width": 16, "depth": 2, "lr": 1e-3} for image in (IMAGES, POINTS)},
+    "autoencoder": {image: {"latent_dim": 4, "width": 16, "depth": 2, "lr": 1e-3} for image in (IMAGES, POINTS)},
     "cgan": {
-        image: {"latent": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
+        image: {"latent_dim": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
     },
     "pixel_cnn": {
@@ -30,21 +30,21 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         | {"decay_steps": 100, "burn_in": 3, "temperatures": 30, "chains": 4, "max_error": 0.5}
     },
     "vae": {
-        image: {"latent": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
+        image: {"latent_dim": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
         for image, likelihood in ((IMAGES, "logistic"), (POINTS, "gaussian"))
     },
     **{
         name: {
-            image: {"latent": 4, "width": width, "depth": depth, "dropout": 0.2}
+            image: {"latent_dim": 4, "width": width, "depth": depth, "dropout": 0.2}
             | {"lr": 1e-4, "discriminator_lr": 1e-4, "beta1": 0.5}
             for image, width, depth in ((IMAGES, 2, None), (POINTS, 8, 2))
         }
         for name in ("ali", "bigan")
     },
-    "dcgan": {IMAGES: {"latent": 4, "width": 4, "k": 1, "lr": 2e-4, "beta1": 0.5}},
+    "dcgan": {IMAGES: {"latent_dim": 4, "width": 4, "k": 1, "lr": 2e-4, "beta1": 0.5}},
     "gan": {
         image: {
-            "latent": 4,
+            "latent_dim": 4,
             "width": 16,
             "depth": 2,
             "loss": "minimax",
@@ -56,17 +56,17 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         for image in (IMAGES, POINTS)
     },
     "lsgan": {
-        image: {"latent": 4, "width": 4, "depth": depth, "norm": norm, "k": 1}
+        image: {"latent_dim": 4, "width": 4, "depth": depth, "norm": norm, "k": 1}
         | {"a": 0.0, "b": 1.0, "c": 1.0, "lr": 2e-4, "beta1": 0.5}
         for image, depth, norm in ((IMAGES, None, "batch"), (POINTS, 2, "none"))
     },
     "wgan": {
-        image: {"latent": 4, "width": 4, "depth": depth, "norm": norm}
+        image: {"latent_dim": 4, "width": 4, "depth": depth, "norm": norm}
         | {"n_critic": 2, "critic_warmup": False, "clip": 0.01, "lr": 5e-5}
         for image, depth, norm in ((IMAGES, None, "batch"), (POINTS, 2, "none"))
     },
     "wgan_gp": {
-        image: {"latent": 4, "width": 4, "depth": depth, "norm": "layer", "n_critic": 2}
+        image: {"latent_dim": 4, "width": 4, "depth": depth, "norm": "layer", "n_critic": 2}
         | {"penalty_weight": 10.0, "lr": 1e-4, "beta1": 0.0, "beta2": 0.9}
         for image, depth in ((IMAGES, None), (POINTS, 2))
     },

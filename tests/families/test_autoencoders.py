@@ -43,7 +43,7 @@ def test_the_rate_is_the_divergence_from_the_prior_and_beta_weighs_it(beta: floa
 def test_the_bound_is_below_log_p_by_the_divergence_of_the_posteriors(likelihood: str) -> None:
     """log p(x) - E_q bound = KL(q(z | x) || p(z | x)), with both sides integrated over a latent line."""
     torch.manual_seed(0)
-    family = build("vae", likelihood=likelihood, latent=1).to(dtype=torch.float64).train(False)
+    family = build("vae", likelihood=likelihood, latent_dim=1).to(dtype=torch.float64).train(False)
     seen, draws = batch(1), 20_000
     z = torch.linspace(-9, 9, 8001, dtype=torch.float64)[:, None]
     with torch.no_grad():

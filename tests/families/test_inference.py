@@ -14,7 +14,15 @@ from gen.nets.dropout import Dropout
 from tests.families.small import IMAGES, POINTS, build, small
 
 SVHN = ImageShape(3, 32, 32)
-PAPER = {"latent": 256, "width": 32, "depth": None, "dropout": 0.2, "lr": 1e-4, "discriminator_lr": 1e-4, "beta1": 0.5}
+PAPER = {
+    "latent_dim": 256,
+    "width": 32,
+    "depth": None,
+    "dropout": 0.2,
+    "lr": 1e-4,
+    "discriminator_lr": 1e-4,
+    "beta1": 0.5,
+}
 both = pytest.mark.parametrize("name", ["ali", "bigan"])
 
 
@@ -120,7 +128,7 @@ def test_other_sizes_are_refused(name: str) -> None:
 def test_learns_to_invert_itself(name: str) -> None:
     """On one Gaussian in the plane: encodings and reconstructions end closer than they began."""
     torch.manual_seed(0)
-    family = build(name, POINTS, width=64, dropout=0.0, lr=2e-4, discriminator_lr=2e-3, latent=2).train()
+    family = build(name, POINTS, width=64, dropout=0.0, lr=2e-4, discriminator_lr=2e-3, latent_dim=2).train()
     assert isinstance(family, Inference)
     (update,) = family.updates()
     optimizers = {key: move.optimizer(move.params) for key, move in update.optimizer_steps.items()}

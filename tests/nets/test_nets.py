@@ -55,7 +55,7 @@ def test_initial_weights() -> None:
             assert not layer.bias.any()
 
 
-@pytest.mark.parametrize("size", [16, 32, 64, 128])
+@pytest.mark.parametrize("resolution", [16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sizes(size: int, channels: int) -> None:
     image = ImageShape(channels, size, size)
@@ -72,7 +72,7 @@ def test_the_paper_s_generator() -> None:
     assert maps == [1024, 512, 256, 128, 3]
 
 
-@pytest.mark.parametrize("size", [(28, 28), (8, 8), (16, 32), (48, 48), (256, 256)])
+@pytest.mark.parametrize("resolution", [(28, 28), (8, 8), (16, 32), (48, 48), (256, 256)])
 def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
     image = ImageShape(1, *size)
     for make in (lambda: convolutional.Generator(5, 2, image), lambda: convolutional.Discriminator(2, image, "none")):
@@ -82,7 +82,7 @@ def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
 
 def test_points_get_mlps_and_their_place_is_not_bounded() -> None:
     points = ImageShape(2, 1, 1)
-    generator = generator_for(points, latent=2, width=16, depth=3)
+    generator = generator_for(points, latent_dim=2, width=16, depth=3)
     discriminator = discriminator_for(points, width=16, depth=3, norm="none")
     assert kinds(generator).count(nn.Linear) == kinds(discriminator).count(nn.Linear) == 4
     places = generator(100 * torch.randn(50, 2))

@@ -39,7 +39,7 @@ PARAMS: dict[str, Any] = {
     "reference": {
         "ring8": {
             "extractors": ["coordinates"],
-            "size": None,
+            "resolution": None,
             "classifier_steps": 0,
             "samples": 200,
             "seeds": 2,
@@ -146,7 +146,9 @@ def workplace(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch) -> 
     reference = tmp_path / "data" / "reference" / "ring8" / "coordinates"
     reference.mkdir(parents=True)
     dataset = open_dataset(tmp_path / "data" / "prepared" / "ring8")
-    write_reference(reference, extractor="coordinates", dataset=dataset, size=None, notes={}, move=lambda images: None)
+    write_reference(
+        reference, extractor="coordinates", dataset=dataset, resolution=None, notes={}, move=lambda images: None
+    )
     scoring = reference.with_name("scoring")  # as the stage has it
     shutil.copytree(reference, scoring, ignore=shutil.ignore_patterns("features.safetensors"))
     return Workplace(tmp_path, cluster)
@@ -158,10 +160,10 @@ def ring_run(family: str = "gan", steps: int = 400, workers: int = 1, **model: A
         "family": family,
         "dataset": "ring8",
         "group": "toys",
-        "size": None,
+        "resolution": None,
         "seed": 3,
         "steps": steps,
-        "batch": 32,
+        "batch_size": 32,
         "ema": 0.9,
         "warm_start": None,
         "part": None,

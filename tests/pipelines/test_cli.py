@@ -67,7 +67,7 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     rest = iter(after)
     assert all(line in rest for line in before)  # in their order: nothing but the entries is new
     params = load_params("params.yaml")
-    assert params.run("photos_dcgan").size == params.reference["photos"].size == 32
+    assert params.run("photos_dcgan").resolution == params.reference["photos"].resolution == 32
     assert params.reference["photos"].extractors == ("classifier",)
     fetch("photos", params.datasets["photos"], "here", Path("raw"), mirror=None)
     assert prepare("photos", params.datasets["photos"], "here", Path("raw"), Path("made")).classes == ("cat", "dog")

@@ -41,7 +41,7 @@ from tests.training.tiny import DIGITS, prepared, run_of
 
 REFERENCE = {
     "extractors": ["classifier"],
-    "size": 16,
+    "resolution": 16,
     "classifier_steps": 60,
     "samples": 300,
     "seeds": 2,
@@ -62,7 +62,7 @@ FEW = {
 
 
 def digits_run(family: str) -> dict[str, Any]:
-    return run_of(family, IMAGES, size=16, group="tiny", steps=40).model_dump()
+    return run_of(family, IMAGES, resolution=16, group="tiny", steps=40).model_dump()
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPat
     extraction._loaded_model.cache_clear()
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    folders, one = [Path("2"), Path("3")], {"dataset": Path("d"), "size": None, "workers": 1}
+    folders, one = [Path("2"), Path("3")], {"dataset": Path("d"), "resolution": None, "workers": 1}
     found = list(extraction.extract(Path("m"), folders, 2, 300, where=where, move=moved.append, **one))
     assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
@@ -508,7 +508,7 @@ def test_a_model_of_other_data_is_refused(built: Workplace) -> None:
 
 
 def test_a_model_of_another_size_is_refused(built: Workplace) -> None:
-    untrained(built.folder, "dcgan", size=32)
+    untrained(built.folder, "dcgan", resolution=32)
     message = built.refused("evaluate", "dcgan")
     untrained(built.folder, "dcgan")
     assert "dcgan: makes 1x32x32 images, data/reference/digits/classifier has 1x16x16; run dvc repro evalu" in message

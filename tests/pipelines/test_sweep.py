@@ -258,7 +258,7 @@ def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: py
     others = [
         plan(sweep_of(seeds=3), ring),
         plan(sweep_of(steps=2 * STEPS), ring),
-        plan(sweep_of(changes={"batch": 16}), ring),
+        plan(sweep_of(changes={"batch_size": 16}), ring),
         plan(sweep_of(), ring_run("wgan", lr=1e-3)),
         plan(sweep_of(), ring, score_samples=99),
     ]
@@ -303,12 +303,12 @@ def test_a_value_that_is_not_finite_ends_its_trial_and_no_other() -> None:
 
 def test_each_value_makes_a_step_before_anything_starts(workplace: Workplace) -> None:
     rates = [1e-4 * (1 + number) for number in range(30)]
-    space = {"batch": {"values": [32, 1]}, "model.lr": {"values": rates, "log": True}}
+    space = {"batch_size": {"values": [32, 1]}, "model.lr": {"values": rates, "log": True}}
     sweep = sweep_of(space, family="ali")
     workplace.write(sweeps={"clip": sweep}, ring=ring_run("ali"))
     done = workplace.here("sweep", "clip")
     assert done.returncode == 1
-    assert "error: sweeps.clip[batch=1 lr=0.0001]: cannot be trained with 1 rows at a time" in done.stderr
+    assert "error: sweeps.clip[batch_size=1 lr=0.0001]: cannot be trained with 1 rows at a time" in done.stderr
 
 
 def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
         left == exported | {f"last/{name}" for name in exported} | {"metrics.json", "seeds/seeds.json"} | curves | grids
     )
     described = json.loads((model / "model.json").read_text())
-    assert (described["hyperparameters"]["batch"], described["hyperparameters"]["compute.workers"]) == (32, 2)
+    assert (described["hyperparameters"]["batch_size"], described["hyperparameters"]["compute.workers"]) == (32, 2)
     assert 0 < described["seconds"] < 300
     assert json.loads((model / "last" / "model.json").read_text())["step"] == 400
     assert json.loads((model / "metrics.json").read_text())["images_seen"] == 400 * 2 * 32
@@ -62,7 +62,7 @@ def check_tracking(folder: Path, model: Path) -> None:
     run = runs[0]
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "ring"
-    assert run.data.params["model.latent"] == "4"
+    assert run.data.params["model.latent_dim"] == "4"
     assert run.data.params["compute.workers"] == "2"
     for tag in ("identity", "git_commit", "git_dirty", "dvc_data_hash", "family", "dataset", "seed", "torch", "device"):
         assert run.data.tags[tag], tag
@@ -122,7 +122,7 @@ def test_a_diverged_run_says_so_in_one_line(workplace: Workplace) -> None:
     ("changes", "message"),
     [
         (
-            {"compute": {"workers": 64, "threads": 64}, "batch": 64},
+            {"compute": {"workers": 64, "threads": 64}, "batch_size": 64},
             "64 workers x 64 threads need 4096 CPUs, the cluster has 4",
         ),
         ({"compute": {"device": "cuda"}}, "1 workers need a GPU each, the cluster has 0"),

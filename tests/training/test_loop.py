@@ -120,8 +120,8 @@ def test_losses_and_norms_are_said_with_images_seen(datasets: Datasets) -> None:
     step, values = watcher.message[0]
     assert step == 2
     assert {"loss/discriminator", "loss/generator", "gradient_norm/discriminator"} <= values.keys()
-    assert values["images_seen"] == 2 * 3 * run.batch  # the generator's updates see no images
-    assert values["images_per_second"] == pytest.approx(values["steps_per_second"] * 3 * run.batch)
+    assert values["images_seen"] == 2 * 3 * run.batch_size  # the generator's updates see no images
+    assert values["images_per_second"] == pytest.approx(values["steps_per_second"] * 3 * run.batch_size)
     assert all(math.isfinite(value) for _, message in watcher.message for value in message.values())
     assert "validation/sliced_wasserstein" in watcher.message[-1][1]
 

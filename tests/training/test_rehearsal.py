@@ -73,7 +73,12 @@ def test_what_can_be_trained_is_let_through_and_moves_no_generator(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"batch": 1}, {"batch": 2, "grad_accum_steps": 2}, {"batch": 4, "workers": 2, "grad_accum_steps": 2}]
+    "changes",
+    [
+        {"batch_size": 1},
+        {"batch_size": 2, "grad_accum_steps": 2},
+        {"batch_size": 4, "workers": 2, "grad_accum_steps": 2},
+    ],
 )
 def test_one_row_with_batch_norm_is_refused(changes: dict[str, int], datasets: Datasets) -> None:
     message = (
@@ -148,5 +153,5 @@ def test_a_loss_that_wants_numbers_is_let_through(families: Path, datasets: Data
 
 def test_networks_that_fill_no_memory_are_rehearsed(datasets: Datasets) -> None:
     """A generator of ten thousand million weights, of which none is drawn."""
-    run = run_of("gan", IMAGES, width=100_000, latent=8)
+    run = run_of("gan", IMAGES, width=100_000, latent_dim=8)
     rehearse(run, datasets["digits"], "runs.mine")

@@ -23,7 +23,7 @@ def references(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFa
         folder = tmp_path_factory.mktemp(name) / extractor
         folder.mkdir()
         made = open_dataset(datasets[name].folder)
-        write_reference(folder, extractor=extractor, dataset=made, size=None, notes={}, move=lambda images: None)
+        write_reference(folder, extractor=extractor, dataset=made, resolution=None, notes={}, move=lambda images: None)
         found[name] = open_reference(folder)
     return found
 

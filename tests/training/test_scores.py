@@ -30,7 +30,7 @@ def score(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFactory
     model = train_classifier(datasets["digits"], None, steps=20)
     safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")
     write_reference(
-        folder, extractor="classifier", dataset=datasets["digits"], size=None, notes={}, move=lambda images: None
+        folder, extractor="classifier", dataset=datasets["digits"], resolution=None, notes={}, move=lambda images: None
     )
     return LightFrechet(open_reference(folder), samples=150)
 

@@ -32,9 +32,9 @@ def test_a_memory_is_of_the_row_and_is_forgotten_by_nobody(datasets: Datasets) -
     for step in range(3):
         assert float(loop.step()["remembered"]) == 2 * (step + 1)
     (values,) = loop.state()["memories"]
-    assert values.shape == (run.batch, 2)
+    assert values.shape == (run.batch_size, 2)
     assert (values[:, 1] == 6).all()
-    assert len(set(values[:, 0].tolist())) == run.batch, "each row its own"
+    assert len(set(values[:, 0].tolist())) == run.batch_size, "each row its own"
 
 
 @pytest.mark.parametrize("make", [remembering, matching])
@@ -85,7 +85,7 @@ def test_an_exported_model_samples_as_it_was_trained_and_remembers_nothing(datas
 def test_a_stream_has_the_same_rows_in_an_order_of_its_own(datasets: Datasets) -> None:
     digits = datasets["digits"]
     steps = digits.rows["train"] // 65
-    run = matching(batch=65)
+    run = matching(batch_size=65)
     loop = Loop(run, initial_family(run, digits), digits)
     rows: dict[str, list[tuple[float, ...]]] = {"images": [], "mismatched": []}
     for index in range(steps):

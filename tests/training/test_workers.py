@@ -88,7 +88,7 @@ def results(datasets: dict[str, Dataset], tmp_path_factory: pytest.TempPathFacto
         data["reference"],
         extractor="classifier",
         dataset=datasets["digits"],
-        size=None,
+        resolution=None,
         notes={},
         move=lambda images: None,
     )

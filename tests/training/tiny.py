@@ -22,7 +22,7 @@ COMPUTE = Compute(
     compile=False,
     grad_accum_steps=1,
 )
-DIGITS = {"source": "digits", "size": 16, "validation": 200, "test": 297}
+DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
 RING = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}
 
 
@@ -43,10 +43,10 @@ def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
         "family": family,
         "dataset": "ring8" if shape == POINTS else "digits",
         "group": "test",
-        "size": None,
+        "resolution": None,
         "seed": 3,
         "steps": 8,
-        "batch": 8,
+        "batch_size": 8,
         "ema": 0.9,
         "warm_start": None,
         "part": None,

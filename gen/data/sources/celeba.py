@@ -52,15 +52,15 @@ class Config(Settings):
 
     crop: int = Field(ge=4, le=min(SIZE))
     """Side of the centre square that is kept, in pixels; 178 is usual."""
-    size: int = Field(ge=4, le=min(SIZE))
+    resolution: int = Field(ge=4, le=min(SIZE))
     """Height and width after resizing, in pixels; 64 is usual."""
     filter: Literal["bicubic"]
     """The antialiased filter it is resized with."""
 
     @model_validator(mode="after")
     def _only_shrinks(self) -> "Config":
-        if self.size > self.crop:
-            raise ValueError("size must not exceed crop: faces are only made smaller")
+        if self.resolution > self.crop:
+            raise ValueError("resolution must not exceed crop: faces are only made smaller")
         return self
 
 
@@ -73,7 +73,7 @@ def files(config: Config) -> Sequence[Published]:
 
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
-    """The images of the attribute list, 3 x size x size, label 0, each attribute a bool column.
+    """The images of the attribute list, 3 x resolution x resolution, label 0, each attribute a bool column.
 
     Raises:
         InputError: a file is missing or damaged, the three do not name the same images, or one cannot be decoded.
@@ -87,7 +87,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
             jobs = (
                 (archive.read(FOLDER + names[row]), f"{archive.path}: member {FOLDER}{names[row]}") for row in order
             )
-            pictures = parallel(partial(_picture, crop=config.crop, size=config.size), jobs)
+            pictures = parallel(partial(_picture, crop=config.crop, resolution=config.resolution), jobs)
             for position, split in enumerate(SPLITS):
                 rows = np.flatnonzero(splits == position)
                 for start in range(0, len(rows), ROWS):
@@ -100,19 +100,19 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 def describe(config: Config) -> Description:
     """Square, resized; no classes, the attributes are extras."""
     return Description(
-        (3, config.size, config.size),
+        (3, config.resolution, config.resolution),
         "uint8",
         (),
         columns={name: Column(dtype="bool") for name in NAMES},
-        settings={"crop": config.crop, "size": config.size, "filter": config.filter, "antialias": True},
+        settings={"crop": config.crop, "resolution": config.resolution, "filter": config.filter, "antialias": True},
     )
 
 
-def _picture(job: tuple[bytes, str], crop: int, size: int) -> UInt8[ndarray, "3 h w"]:
+def _picture(job: tuple[bytes, str], crop: int, resolution: int) -> UInt8[ndarray, "3 h w"]:
     image = decode(*job, most=4 * SIZE[0] * SIZE[1])
     if image.size != SIZE:
         raise InputError(f"{job[1]}: {image.width}x{image.height} pixels, expected {SIZE[0]}x{SIZE[1]}")
-    return fit(image, crop, size)
+    return fit(image, crop, resolution)
 
 
 def _attributes(path: Path) -> tuple[list[str], Bool[ndarray, "n 40"]]:

@@ -20,7 +20,7 @@ ROWS = 1797
 class Config(Settings):
     """The data set's section of params.yaml."""
 
-    size: int | None = Field(ge=8, le=256)
+    resolution: int | None = Field(ge=8, le=256)
     """Pixels of height and width, by bicubic interpolation; null keeps the published 8."""
     validation: int = Field(ge=0, le=800)
     """Rows of the validation split; those before the test rows."""
@@ -39,7 +39,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
     published = load_digits()
     grey = np.rint(published.images * (255 / 16)).astype(np.uint8)
-    images = np.stack([fit(Image.fromarray(image), None, config.size) for image in grey])
+    images = np.stack([fit(Image.fromarray(image), None, config.resolution) for image in grey])
     first_test = ROWS - config.test
     first_validation = first_test - config.validation
     bounds = {"train": (0, first_validation), "validation": (first_validation, first_test), "test": (first_test, ROWS)}
@@ -50,7 +50,10 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
 def describe(config: Config) -> Description:
     """One channel, ten classes."""
-    size = config.size or 8
+    resolution = config.resolution or 8
     return Description(
-        (1, size, size), "uint8", tuple(map(str, range(10))), settings={"size": size, "filter": "bicubic"}
+        (1, resolution, resolution),
+        "uint8",
+        tuple(map(str, range(10))),
+        settings={"resolution": resolution, "filter": "bicubic"},
     )

@@ -43,8 +43,8 @@ class Config(Settings):
     """Folder of pictures; those of one class in a sub-folder of its name. Left out when a CSV is given."""
     csv: str | None = None
     """File with the columns path (relative to the file) and label. Left out when a folder is given."""
-    size: int = Field(ge=1, le=1024)
-    """Pixels of height and width. Runs of the same `size` add no border; larger ones pad with black."""
+    resolution: int = Field(ge=1, le=1024)
+    """Pixels of height and width. Runs of the same `resolution` add no border; larger ones pad with black."""
     channels: Literal[1, 3]
     """1: grey (ITU-R 601 luma); 3: RGB."""
     background: tuple[Level, Level, Level] | None = None
@@ -116,7 +116,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
         except InputError as error:
             problems.append(str(error))
             return None
-        return fit(picture if config.channels == 3 else picture.convert("L"), None, config.size, place)
+        return fit(picture if config.channels == 3 else picture.convert("L"), None, config.resolution, place)
 
     first = f"mend or remove it in {config.csv or config.folder}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
@@ -136,7 +136,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
 
 def describe(config: Config) -> Description:
-    """Squares of the size asked for; the classes are found in the files."""
+    """Squares of the resolution asked for; the classes are found in the files."""
     settings: dict[str, Any] = {
         "crop": "centre square",
         "filter": "bicubic, antialiased",
@@ -144,7 +144,7 @@ def describe(config: Config) -> Description:
         "orientation": UPRIGHT,
     }
     settings["background"] = config.background
-    return Description((config.channels, config.size, config.size), "uint8", (), settings=settings)
+    return Description((config.channels, config.resolution, config.resolution), "uint8", (), settings=settings)
 
 
 def _splits(listed: Sequence[Listed], archive: Zip, config: Config) -> dict[str, list[Listed]]:

@@ -58,7 +58,7 @@ class Config(Settings):
     """How many of them are the validation split: the last but for the test split."""
     test: int = Field(ge=0)
     """How many of them are the test split: the last."""
-    size: int = Field(ge=4, le=256)
+    resolution: int = Field(ge=4, le=256)
     """Height and width after the centre square is resized, in pixels."""
     filter: Literal["bicubic"]
     """The antialiased filter it is resized with."""
@@ -77,7 +77,9 @@ def files(config: Config) -> Sequence[Published]:
 
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
-    """The chosen images, 3 x size x size, label 0, called by their keys. A packed database needs room in TMPDIR.
+    """The chosen images, 3 x resolution x resolution, label 0, called by their keys.
+
+    A packed database needs room in TMPDIR.
 
     Raises:
         InputError: the file is missing or damaged, holds fewer images than `images`, or one that cannot be decoded.
@@ -89,7 +91,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
                 "unless the file should hold them"
             )
         keys: list[str] = []
-        pictures = parallel(partial(_picture, size=config.size), _jobs(database, config.images, keys))
+        pictures = parallel(partial(_picture, resolution=config.resolution), _jobs(database, config.images, keys))
         train = config.images - config.validation - config.test
         for split, count in (("train", train), ("validation", config.validation), ("test", config.test)):
             for start in range(0, count, ROWS):
@@ -102,10 +104,10 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 def describe(config: Config) -> Description:
     """Square, resized; no classes."""
     return Description(
-        (3, config.size, config.size),
+        (3, config.resolution, config.resolution),
         "uint8",
         (),
-        settings={"crop": "centre square", "size": config.size, "filter": config.filter, "antialias": True},
+        settings={"crop": "centre square", "resolution": config.resolution, "filter": config.filter, "antialias": True},
     )
 
 
@@ -120,8 +122,8 @@ def _jobs(database: Lmdb, count: int, keys: list[str]) -> Iterator[tuple[bytes, 
         yield blob, f"{database.where}: key {keys[-1]}"
 
 
-def _picture(job: tuple[bytes, str], size: int) -> UInt8[ndarray, "3 h w"]:
-    return fit(decode(*job, most=PIXELS), None, size)
+def _picture(job: tuple[bytes, str], resolution: int) -> UInt8[ndarray, "3 h w"]:
+    return fit(decode(*job, most=PIXELS), None, resolution)
 
 
 @contextmanager

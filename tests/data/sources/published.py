@@ -29,9 +29,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "mnist": {"validation": 2},
     "cifar10": {"validation": 3},
     "svhn": {"validation_rows": [2, 4]},
-    "celeba": {"crop": 178, "size": 16, "filter": "bicubic"},
-    "lsun": {"category": "tower", "images": 5, "validation": 1, "test": 1, "size": 16, "filter": "bicubic"},
-    "images": {"folder": "mine", "csv": None, "size": 8, "channels": 3, "validation": 0.3, "test": 0.3},
+    "celeba": {"crop": 178, "resolution": 16, "filter": "bicubic"},
+    "lsun": {"category": "tower", "images": 5, "validation": 1, "test": 1, "resolution": 16, "filter": "bicubic"},
+    "images": {"folder": "mine", "csv": None, "resolution": 8, "channels": 3, "validation": 0.3, "test": 0.3},
 }
 
 

@@ -116,8 +116,8 @@ def test_lsun_without_held_out_splits() -> None:
         ("mnist", {"validation": 60_000}, "mnist.validation: input should be less than 60000"),
         ("svhn", {"validation_rows": [5, 4]}, "the first and the last row, in this order"),
         ("svhn", {"validation_rows": [-1, 4]}, "greater than or equal to 0"),
-        ("celeba", {"size": 200}, "less than or equal to 178"),
-        ("celeba", {"crop": 32, "size": 64}, "size must not exceed crop"),
+        ("celeba", {"resolution": 200}, "less than or equal to 178"),
+        ("celeba", {"crop": 32, "resolution": 64}, "resolution must not exceed crop"),
         ("celeba", {"filter": "nearest"}, "'bicubic'"),
         ("lsun", {"category": "../bedroom"}, "lsun.category"),
         ("lsun", {"validation": 4, "test": 1}, "must leave some of the images"),
@@ -167,7 +167,7 @@ def test_mirror_celeba(mirror: Path) -> None:
 
 
 def test_mirror_lsun(mirror: Path) -> None:
-    found = read("lsun", mirror / "lsun", category="bedroom", images=6, size=64)
+    found = read("lsun", mirror / "lsun", category="bedroom", images=6, resolution=64)
     assert found["train"].ids[0] == "00007eb364fb2e3b3c8f3673ff888dfa82cf4261"
     assert [len(found[split].labels) for split in ("train", "validation", "test")] == [4, 1, 1]
     with pytest.raises(InputError, match="6 images, but `images` asks for 7"):

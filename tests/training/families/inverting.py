@@ -25,7 +25,7 @@ class Model(nn.Module):
     def __init__(self, config: Config, data: DataSpec, part: Frozen) -> None:
         super().__init__()
         self.part = part
-        d = part.family.prior(Noise("size", rows=1)).shape[1]  # type: ignore[operator]
+        d = part.family.prior(Noise("resolution", rows=1)).shape[1]  # type: ignore[operator]
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(data.image), d))
 
     def updates(self) -> Sequence[Update]:
