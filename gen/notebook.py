@@ -32,8 +32,8 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
     Args:
         family: its file in gen/families.
         dataset: what it is trained on.
-        changes: fields of a run (`steps`, `batch_size`, `resolution`, `seed`, ...), of its `compute`, or of the family's
-            own settings.
+        changes: fields of a run (`steps`, `batch_size`, `resolution`, `seed`, ...), of its `compute`, or of the
+            family's own settings.
 
     Raises:
         InputError: there is no such family or field, or a value is illegal.
