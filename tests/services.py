@@ -1,4 +1,4 @@
-"""Real servers for tests, on localhost: S3 (moto), PostgreSQL and OpenSSH (Debian's), each for the length of a block."""
+"""Real servers for tests, on localhost, each for the length of a block: S3 (moto), PostgreSQL and OpenSSH (Debian)."""
 
 import os
 import shutil

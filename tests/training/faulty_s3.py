@@ -28,10 +28,9 @@ class Handler(BaseHTTPRequestHandler):
     server: FaultyS3
 
     def forward(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
         fault = self.server.fault(self.command, self.path)
         self.server.faults += bool(fault)
-        body = self.rfile.read(length // 2 if fault == "drop" else length)
+        body = self.body(whole=fault != "drop")
         if fault == "drop":
             self.close_connection = True
             return
@@ -39,15 +38,31 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(int(fault), [("Content-Type", "application/xml")], SLOW_DOWN)
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
-        connection.request(self.command, self.path, body, dict(self.headers))
+        once = ("transfer-encoding", "content-length", "expect")
+        headers = [(name, value) for name, value in self.headers.items() if name.lower() not in once]
+        connection.request(self.command, self.path, body, {**dict(headers), "Content-Length": str(len(body))})
         response = connection.getresponse()
         content = response.read()
         hop = ("transfer-encoding", "content-length", "connection")
-        headers = [(name, value) for name, value in response.getheaders() if name.lower() not in hop]
+        told = [(name, value) for name, value in response.getheaders() if name.lower() not in hop]
         if self.command == "HEAD":
-            headers.append(("Content-Length", response.getheader("Content-Length", "0")))
-        self.answer(response.status, headers, content)
+            told.append(("Content-Length", response.getheader("Content-Length", "0")))
+        self.answer(response.status, told, content)
         connection.close()
+
+    def body(self, whole: bool) -> bytes:
+        """What is uploaded, or the first half of it; its length is told before it, or before each chunk."""
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            length = int(self.headers.get("Content-Length", 0))
+            return self.rfile.read(length if whole else length // 2)
+        chunks = []
+        while length := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(length if whole else length // 2))
+            if not whole:
+                return chunks[0]
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
 
     def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.send_response(status)
