@@ -156,4 +156,4 @@ def test_services_are_reached_by_the_names_and_ports_that_they_have() -> None:
         if "containerPort" in port
     }
     assert ports <= pods
-    assert INFRA.joinpath("mlflow-auth.ini").read_text().count("postgresql://mlflow@database/mlflow") == 1
+    assert INFRA.joinpath("mlflow-auth.ini").read_text().count("postgresql+psycopg2://mlflow@database/mlflow") == 1

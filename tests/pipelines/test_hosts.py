@@ -1,4 +1,4 @@
-"""A cluster of several hosts: equal to one, one that is lost, one that does not see what the other has, one that grows."""
+"""A cluster of several hosts: equal to one, one lost, one that does not see what the other has, one that grows."""
 
 import re
 import shutil
@@ -145,9 +145,20 @@ GROWS = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
 import psutil
-from ray.cluster_utils import AutoscalingCluster
-kinds = {"small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 1}}
-told = AutoscalingCluster({"CPU": 0}, kinds, idle_timeout_minutes=5)._config
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+kinds = {
+    "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+    "small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 1},
+}
+told = {
+    "cluster_name": "growing", "max_workers": 1, "head_node_type": "head", "available_node_types": kinds,
+    "provider": {"type": "fake_multinode", "head_node_id": FAKE_HEAD_NODE_ID},
+    "idle_timeout_minutes": 5, "upscaling_speed": 1.0, "auth": {}, "docker": {}, "file_mounts": {},
+    "file_mounts_sync_continuously": False,
+}
+empty = ["initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray"]
+told |= {f"{name}_commands": [] for name in empty}
+told |= {name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")}
 Path("growing.json").write_text(json.dumps(told))
 port = sys.argv[1]
 start = ["ray", "start", "--head", "--num-cpus=0", "--port", port, "--autoscaling-config=growing.json", "--block"]
