@@ -42,7 +42,7 @@ def test_a_clone_that_pulls_is_up_to_date(remote: object, tmp_path: Path, cluste
         for name, value in options.items():
             checkout.dvc("remote", "modify", "shared", name, value)
         checkout.commit()
-        assert "files pushed" in checkout.dvc("push", "dvc.yaml", "--run-cache", "train@ring_gan")
+        assert "files pushed" in checkout.dvc("push", "train@ring_gan", "prepare@ring8", "reference@ring8", "code")
         subprocess.run(["git", "clone", "-q", first, second], check=True)
         clone = Checkout.__new__(Checkout)
         clone.folder, clone.environment = second, checkout.environment | {"PYTHONPATH": str(second)}

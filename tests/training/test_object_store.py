@@ -64,6 +64,7 @@ def test_a_store_that_falters_costs_nothing(
     assert state["steps_done"] == run_of("gan").steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["503", "drop"])
 def test_an_outage_is_named_and_what_was_saved_is_gone_on_from(
     store: FaultyS3, datasets: dict[str, Dataset], tmp_path: Path, fault: str
