@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.report import report
-from gen.family import DataSpec, ImageShape, Noise, load_family
+from gen.families import load_family
+from gen.family import DataSpec, ImageShape, Noise
 from gen.nets.autoregressive import Autoregressive
 
 IMAGE = ImageShape(1, 32, 32)

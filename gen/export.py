@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gen.errors import InputError
-from gen.family import Column, Condition, DataSpec, Family, ImageShape, load_family
+from gen.families import load_family
+from gen.family import Column, Condition, DataSpec, Family, ImageShape
 from gen.settings import check
 from gen.shapes import shapes_only
 

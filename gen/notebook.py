@@ -13,7 +13,8 @@ from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.family import Batch, check_family, family_names
+from gen.families import check_family, family_names
+from gen.family import Batch
 from gen.figures.grid import grid
 from gen.model import Model
 from gen.settings import check, nearest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gen.data.dataset import Dataset
-from gen.family import family_names
+from gen.families import family_names
 from tests.training.tiny import prepared
 
 

@@ -157,7 +157,7 @@ def test_what_a_name_stands_for_counts_and_what_an_import_does(copy: Copy) -> No
 @pytest.mark.parametrize(
     ("file", "old", "new", "stages"),
     [
-        ("gen/training/loop.py", "1e-12", "1e-11", {"train", "sweep"}),
+        ("gen/training/gradients.py", "1e-12", "1e-11", {"train", "sweep"}),
         ("gen/data/order.py", "WINDOW = 16", "WINDOW = 17", {"train", "sweep", "reference", "evaluate"}),
         ("gen/data/shards.py", "ZSTD_LEVEL = -3", "ZSTD_LEVEL = 3", {"prepare"}),
         ("gen/data/sources/svhn.py", "MOST_ROWS = 100_000", "MOST_ROWS = 100_001", {"prepare"}),

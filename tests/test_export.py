@@ -10,7 +10,8 @@ import torch
 import gen
 from gen import export
 from gen.errors import InputError
-from gen.family import DataSpec, load_family
+from gen.families import load_family
+from gen.family import DataSpec
 from tests.families.small import POINTS, small
 
 DATA = DataSpec(POINTS)

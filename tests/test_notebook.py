@@ -14,7 +14,7 @@ import gen
 from gen.config.params import Compute
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import family_module, family_names
+from gen.families import family_module, family_names
 from gen.model import Model
 
 SMALL: dict[str, Any] = {"steps": 4, "batch_size": 8}

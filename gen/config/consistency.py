@@ -11,7 +11,8 @@ from gen.config.sweep import SHARED, Value, apply_overrides, label, validation_s
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
 from gen.export import model_folder
-from gen.family import DataSpec, Family, ImageShape, check_family, load_family
+from gen.families import check_family, load_family
+from gen.family import DataSpec, Family, ImageShape
 from gen.settings import check, nearest
 from gen.shapes import shapes_only
 

@@ -14,18 +14,8 @@ from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.family import (
-    Batch,
-    Condition,
-    DataSpec,
-    Family,
-    ImageShape,
-    Losses,
-    Noise,
-    Update,
-    load_family,
-    seed_of,
-)
+from gen.families import load_family
+from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Losses, Noise, Update, seed_of
 from gen.memory import memories
 from gen.training.ema import moving_average
 from gen.training.gradients import add, apply, clip

@@ -18,7 +18,8 @@ from gen.conditions import draw, told
 from gen.config.params import Run
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, Family, Noise, family_file, load_family
+from gen.families import family_file, load_family
+from gen.family import Batch, DataSpec, Family, Noise
 from gen.memory import memories
 from gen.shapes import shapes_only
 from gen.training.loop import data_spec

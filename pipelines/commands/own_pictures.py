@@ -29,8 +29,8 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
     run = f"{name}_{FAMILY}"
     _, listed = from_folder(folder)
     classes = sorted({entry.label for entry in listed} - {""})
-    yaml = YAML()  # in the form that DVC's writer keeps
-    values = yaml.load(params.read_text(encoding="utf-8"))
+    round_trip = YAML()  # makes no objects of its own, and writes in the form that DVC's writer keeps
+    values = round_trip.load(params.read_text(encoding="utf-8"))
     for section, entry in (("datasets", name), ("reference", name), ("runs", run)):
         if entry in values[section]:
             raise InputError(f"{params}: {section}.{entry}: is there already; give another name with --name")
@@ -40,7 +40,7 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
     partial = params.with_name(f".{params.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
-            yaml.dump(values, file)
+            round_trip.dump(values, file)
         load_params(partial)
         partial.replace(params)
     except InputError as error:

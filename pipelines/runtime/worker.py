@@ -18,7 +18,7 @@ from gen.config.params import Logging, Run
 from gen.data.dataset import open_dataset
 from gen.errors import InputError
 from gen.evaluation.reference import open_reference
-from gen.family import family_file, family_module
+from gen.families import family_file, family_module
 from gen.figures.grid import grid, png
 from gen.training.checkpoint import Checkpoints
 from gen.training.journal import Callback, Diverged

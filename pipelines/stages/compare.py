@@ -27,7 +27,8 @@ from gen.config.load import load_params
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.evaluators import number_of, numbers
-from gen.family import Noise, family_module
+from gen.families import family_module
+from gen.family import Noise
 from gen.figures.grid import grid
 from gen.figures.sheets import figure_png
 from gen.settings import nearest

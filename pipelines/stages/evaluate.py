@@ -23,7 +23,8 @@ from gen.evaluation.real_images import images
 from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
 from gen.evaluators import Subject
-from gen.family import Batch, Family, family_module
+from gen.families import family_module
+from gen.family import Batch, Family
 from gen.figures.grid import grid, png
 from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest

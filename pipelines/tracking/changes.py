@@ -11,7 +11,7 @@ import yaml
 from gen.config.params import Run, flat
 from gen.config.sweep import label
 from gen.errors import InputError
-from gen.family import check_family
+from gen.families import check_family
 from gen.settings import check
 
 NAMED = 3

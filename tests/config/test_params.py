@@ -10,7 +10,7 @@ import yaml
 from gen.config.load import load_params
 from gen.config.params import flat
 from gen.errors import InputError
-from gen.family import check_family
+from gen.families import check_family
 from tests.families.small import small
 
 ROOT = Path(__file__).parents[2]

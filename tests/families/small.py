@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gen.abilities import Conditional
 from gen.conditions import draw
-from gen.family import Condition, DataSpec, Family, ImageShape, Noise, load_family
+from gen.families import load_family
+from gen.family import Condition, DataSpec, Family, ImageShape, Noise
 from gen.memory import memories
 
 IMAGES = ImageShape(1, 16, 16)

@@ -10,18 +10,8 @@ from torch import Tensor
 from gen.abilities import Completes, Conditional, Density, HeldOutLoss, Inference, Latent, Samples
 from gen.conditions import draw, told
 from gen.errors import InputError
-from gen.family import (
-    Batch,
-    Condition,
-    DataSpec,
-    Family,
-    ImageShape,
-    Noise,
-    Update,
-    check_family,
-    family_names,
-    load_family,
-)
+from gen.families import check_family, family_names, load_family
+from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Noise, Update
 from tests.families.small import ROWS, SMALL, build, draw_some, forms, small
 
 every_form = pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gen.errors import InputError
-from gen.families import wgan
-from gen.family import Batch, DataSpec, Family, Noise, load_family
+from gen.families import load_family, wgan
+from gen.family import Batch, DataSpec, Family, Noise
 from tests.families.small import IMAGES, POINTS, build, small
 
 

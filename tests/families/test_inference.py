@@ -8,7 +8,8 @@ from torch import nn
 
 from gen.abilities import Features, Inference
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, ImageShape, Noise, load_family
+from gen.families import load_family
+from gen.family import Batch, DataSpec, ImageShape, Noise
 from gen.nets import inference
 from gen.nets.dropout import Dropout
 from tests.families.small import IMAGES, POINTS, build, small

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from benchmarks.pixel_sampling import sample_by_whole_passes
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, ImageShape, Noise, load_family
+from gen.families import load_family
+from gen.family import Batch, DataSpec, ImageShape, Noise
 
 GREY, COLOUR = ImageShape(1, 7, 7), ImageShape(3, 4, 4)
 SETTINGS = {"base_channels": 18, "depth": 3, "kernel": 3, "first_kernel": 3, "head_channels": 24}

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gen.abilities import Unnormalised
 from gen.errors import InputError
-from gen.family import Batch, DataSpec, ImageShape, Noise, load_family
+from gen.families import load_family
+from gen.family import Batch, DataSpec, ImageShape, Noise
 from gen.memory import memories
 from gen.nets.boltzmann import BoltzmannMachine, inverse_temperatures
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gen.family import DataSpec, load_family
+from gen.families import load_family
+from gen.family import DataSpec
 from gen.figures.sheets import point_panels
 from tests.families.small import POINTS, SMALL
 

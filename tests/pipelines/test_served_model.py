@@ -13,7 +13,8 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import invocations
 
 from gen import export
-from gen.family import DataSpec, load_family
+from gen.families import load_family
+from gen.family import DataSpec
 from pipelines.tracking.registry import register
 from tests.families.small import POINTS, small
 

@@ -12,7 +12,8 @@ from gen import export
 from gen.conditions import draw
 from gen.data.dataset import Dataset
 from gen.errors import InputError
-from gen.family import Column, Condition, DataSpec, ImageShape, Noise, check_family
+from gen.families import check_family
+from gen.family import Column, Condition, DataSpec, ImageShape, Noise
 from gen.training.loop import data_spec
 from gen.training.rehearsal import rehearse
 from gen.training.train import train
