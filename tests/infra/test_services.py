@@ -65,11 +65,11 @@ def test_a_run_on_two_workers_with_database_object_store_and_logins(tmp_path: Pa
         block.enter_context(serving(command, tracking, tmp_path / "mlflow.log", env=environment, cwd=tmp_path))
         command, environment = service("head")
         block.enter_context(serving(command, head, tmp_path / "head.log", env=environment))
-        for _ in range(2):
+        for there in ("2", "3"):  # one after the other: on one machine they would take the same ports
             command, environment = service("worker")
             block.enter_context(serving(command, head, tmp_path / "worker.log", env=environment))
-        wait = [sys.executable, INFRA / "wait_for_nodes.py", f"127.0.0.1:{head}", "3"]
-        subprocess.run(wait, env=environment, check=True)
+            wait = [sys.executable, INFRA / "wait_for_nodes.py", f"127.0.0.1:{head}", there]
+            subprocess.run(wait, env=environment, check=True)
 
         folder = tmp_path / "checkout"
         folder.mkdir()

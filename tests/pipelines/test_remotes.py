@@ -12,6 +12,8 @@ from tests.pipelines.conftest import ring_run
 from tests.pipelines.test_dvc import Checkout
 from tests.services import BUCKET, KEYS, s3, sshd
 
+BUILT = ("code", "fetch@ring8", "prepare@ring8", "reference@ring8", "train@ring_gan")
+
 
 @contextmanager
 def on_s3(folder: Path) -> Iterator[dict[str, str]]:
@@ -42,10 +44,10 @@ def test_a_clone_that_pulls_is_up_to_date(remote: object, tmp_path: Path, cluste
         for name, value in options.items():
             checkout.dvc("remote", "modify", "shared", name, value)
         checkout.commit()
-        assert "files pushed" in checkout.dvc("push", "train@ring_gan", "prepare@ring8", "reference@ring8", "code")
+        assert "files pushed" in checkout.dvc("push", *BUILT)
         subprocess.run(["git", "clone", "-q", first, second], check=True)
         clone = Checkout.__new__(Checkout)
         clone.folder, clone.environment = second, checkout.environment | {"PYTHONPATH": str(second)}
-        clone.dvc("pull", "train@ring_gan", "prepare@ring8", "reference@ring8", "code")
+        clone.dvc("pull", *BUILT)
     assert clone.weights("ring_gan") == weights
     assert "up to date" in clone.dvc("repro", "train@ring_gan")
