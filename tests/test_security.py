@@ -17,7 +17,8 @@ def dangers(source: str) -> Iterator[str]:
         if not isinstance(call, ast.Call):
             continue
         name, words = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
-        if name in CALLS or words.get("shell") == "True" or words.get("allow_pickle") == "True":
+        known = name in CALLS and (name != "yaml.load" or "import yaml\n" in source)  # ruamel's reader only reads
+        if known or words.get("shell") == "True" or words.get("allow_pickle") == "True":
             yield f"{call.lineno}: {name}"
         if name == "torch.load" and words.get("weights_only") != "True":
             yield f"{call.lineno}: {name} without weights_only"
@@ -36,7 +37,7 @@ def test_no_call_runs_what_it_reads() -> None:
         "pickle.loads(b)",
         "np.load(f, allow_pickle=True)",
         "run(c, shell=True)",
-        "yaml.load(f)",
+        "import yaml\nyaml.load(f)",
         "eval(x)",
     ],
 )

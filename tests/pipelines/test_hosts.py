@@ -1,4 +1,4 @@
-"""A cluster of several hosts: equal to one, one lost, one that does not see what the other has, one that grows."""
+"""A cluster of several hosts: equal to one, one lost, one that does not see what the other has."""
 
 import re
 import shutil
@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from tests.pipelines.conftest import ROOT, Workplace, ring_run
-from tests.services import free_port
+from tests.pipelines.conftest import Workplace, ring_run
 
 SCRIPT = """
 import os, subprocess, sys, time
@@ -139,59 +138,3 @@ def test_two_hosts_train_the_same_weights_as_two_workers_on_one(workplace: Workp
     assert apart.returncode == 0, apart.stderr
     assert "step 200/200" in apart.stdout
     assert weights.read_bytes() == together
-
-
-GROWS = """
-import json, os, signal, subprocess, sys, time
-from pathlib import Path
-import psutil
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
-kinds = {
-    "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-    "small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 1},
-}
-told = {
-    "cluster_name": "growing", "max_workers": 1, "head_node_type": "head", "available_node_types": kinds,
-    "provider": {"type": "fake_multinode", "head_node_id": FAKE_HEAD_NODE_ID},
-    "idle_timeout_minutes": 5, "upscaling_speed": 1.0, "auth": {}, "docker": {}, "file_mounts": {},
-    "file_mounts_sync_continuously": False,
-}
-empty = ["initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray"]
-told |= {f"{name}_commands": [] for name in empty}
-told |= {name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")}
-Path("growing.json").write_text(json.dumps(told))
-port = sys.argv[1]
-start = ["ray", "start", "--head", "--num-cpus=0", "--port", port, "--autoscaling-config=growing.json", "--block"]
-fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_AUTH_MODE": "token"}
-os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-os.environ["RAY_ADDRESS"] = f"127.0.0.1:{port}"
-head = subprocess.Popen(start, env=os.environ | fake, start_new_session=True)
-try:
-    subprocess.run([sys.executable, sys.argv[2], os.environ["RAY_ADDRESS"], "1"], check=True)
-    sys.exit(subprocess.run(["gen", "train", "ring"]).returncode)
-finally:
-    below = psutil.Process(head.pid).children(recursive=True)
-    head.terminate()
-    head.wait(30)
-    for process in below:
-        if process.is_running():
-            process.kill()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_a_cluster_without_workers_yet_grows_by_what_a_run_takes(workplace: Workplace) -> None:
-    workplace.write(ring=ring_run(steps=200))
-    command = [sys.executable, "-c", GROWS, str(free_port()), str(ROOT / "infra/wait_for_nodes.py")]
-    done = subprocess.run(
-        command,
-        cwd=workplace.folder,
-        env=workplace.environment,
-        capture_output=True,
-        text=True,
-        timeout=350,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "step 200/200" in done.stdout
