@@ -1,33 +1,41 @@
 """Commands as forks of a server, and workers that train one run after the other, as `gen all` has them."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import torch
 
-from pipelines.commands.all import modules
-from pipelines.runtime import forkserver, warm
-from tests.pipelines.conftest import ROOT, Workplace, ring_run, training_workers
-from tests.pipelines.test_train import wait_for_checkpoint, weights
+from gen.config.params import Logging, Run
+from gen.data.dataset import open_dataset
+from gen.evaluation.reference import open_reference
+from gen.training.checkpoint import Checkpoints
+from pipelines.runtime import fit, forkserver, warm
+from pipelines.runtime.jobs import job_of
+from pipelines.runtime.mailbox import Mailbox
+from tests.pipelines.conftest import PARAMS, ROOT, Workplace, ring_run, training_workers
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 SERVER = """
 import json, os, signal, sys, time
 from pipelines.runtime import command, forkserver
 
 def told():
-    print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("TOLD"), os.getppid(), os.getpid()]), flush=True)
-    if sys.argv[1:] == ["wait"]:
-        try:
-            time.sleep(100)
-        finally:
-            print("in order", flush=True)
+    try:
+        print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("TOLD"), os.getppid(), os.getpid()]), flush=True)
+        time.sleep(100 if sys.argv[1:] == ["wait"] else 0)
+    finally:
+        print("in order", flush=True)
     if sys.argv[1:] == ["crash"]:
         os.kill(os.getpid(), signal.SIGKILL)
     sys.exit(7)
@@ -46,14 +54,14 @@ class Server:
         for package in ("gen", "pipelines"):
             shutil.copytree(ROOT / package, self.code / package, ignore=shutil.ignore_patterns("__pycache__"))
         self.environment = os.environ | {"PYTHONPATH": str(self.code), forkserver.ADDRESS: str(folder / "address")}
-        command = [sys.executable, "-c", SERVER, folder / "address"]
+        command = [sys.executable, "-P", "-c", SERVER, folder / "address"]
         self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.PIPE)
         while not (folder / "address").exists():
             assert self.process.poll() is None
             time.sleep(0.05)
 
     def start(self, *words: str, code: str = STAND_IN, folder: Path | None = None) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", code, *words]
+        command = [sys.executable, "-P", "-c", code, *words]
         return subprocess.Popen(
             command, env=self.environment | {"TOLD": "here"}, cwd=folder, stdout=subprocess.PIPE, text=True
         )
@@ -72,57 +80,100 @@ def line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 def test_a_fork_is_the_command(server: Server, tmp_path: Path) -> None:
-    command = server.start("a", "b c", folder=tmp_path)
-    words, folder, told, parent, _ = eval(line(command))
-    assert (words, folder, told, parent) == (["a", "b c"], str(tmp_path), "here", server.process.pid)
-    assert command.wait() == 7
-    crashed = server.start("crash")
-    assert crashed.wait() == 137
+    with server.start("a", "b c", folder=tmp_path) as command:
+        words, folder, told, parent, _ = json.loads(line(command))
+        assert (words, folder, told, parent) == (["a", "b c"], str(tmp_path), "here", server.process.pid)
+        assert command.wait() == 7
+    with server.start("crash") as crashed:
+        assert crashed.wait() == 137
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        waiting = server.start("wait")
-        line(waiting)
-        waiting.send_signal(number)
-        assert (line(waiting), waiting.wait(timeout=60)) == ("in order\n", status)
-    killed = server.start("wait")
-    *_, fork = eval(line(killed))
-    killed.kill()
-    assert line(killed) == "in order\n", "a fork ends with the command that it is"
-    psutil.wait_procs([psutil.Process(fork)] if psutil.pid_exists(fork) else [], timeout=60)
-    assert not psutil.pid_exists(fork)
+        with server.start("wait") as waiting:
+            line(waiting)
+            waiting.send_signal(number)
+            assert (line(waiting), waiting.wait(timeout=60)) == ("in order\n", status)
+    with server.start("wait") as killed:
+        *_, fork = json.loads(line(killed))
+        killed.kill()
+        assert line(killed) == "in order\n", "a fork ends with the command that it is"
+    while psutil.pid_exists(fork):
+        time.sleep(0.05)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 def test_edited_code_is_run_by_a_process_of_its_own(server: Server) -> None:
-    assert line(server.start(code=COMMAND)).startswith("[[], ")
+    with server.start(code=COMMAND) as command:
+        assert command.communicate()[0].endswith("own 7\n")
     with (server.code / "gen" / "optimizers.py").open("a") as file:
         file.write("# edited\n")
-    assert line(server.start(code=COMMAND)) == "own None\n"
+    with server.start(code=COMMAND) as command:
+        assert command.communicate()[0] == "own None\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
-def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(workplace: Workplace) -> None:
-    """After another run, and killed in the middle of its own, as a new process does it."""
-    workplace.write(ring=ring_run(steps=1000), other=ring_run("wgan", steps=50))
-    cold = workplace.run("train", "ring")
-    assert cold.returncode == 0, cold.stderr
-    expected = weights(workplace.folder)
-    with (
-        forkserver.forkserver(modules(["train@ring"]), workplace.environment) as environment,
-        warm.warm_workers(1) as workers,
-    ):
-        while not Path(environment[forkserver.ADDRESS]).exists():
+def test_the_command_gen_is_continued(tmp_path: Path) -> None:
+    """By the server that `gen all` starts, which prepares and does not compute."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [str(Path(sys.executable).with_name("gen")), "show", "ring", "--params", "none.yaml"]
+    with forkserver.forkserver(["pipelines.commands.show"], environment) as given:
+        while not Path(given[forkserver.ADDRESS]).exists():
             time.sleep(0.1)
-        workplace.environment = environment | {warm.NAME: workers[0]}
-        other = workplace.run("train", "other")
-        assert other.returncode == 0, other.stderr
-        process = workplace.start("train", "ring", "--fresh")
-        assert len(psutil.Process(process.pid).children()) == 0
-        wait_for_checkpoint(workplace.folder, process)
-        (worker,) = training_workers()
-        worker.kill()
-        out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    assert "ring: its process was killed; it goes on from the newest checkpoint" in out
-    assert weights(workplace.folder) == expected
+        done = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("error: none.yaml: ")
+    assert not Path(given[forkserver.ADDRESS]).parent.exists()
+
+
+def trained(folder: Path, work: fit.Alone) -> dict[str, torch.Tensor]:
+    """The weights after the job."""
+    work.start()
+    work.join()
+    assert work.reason == ""
+    state = Checkpoints(str(folder), work.job.name, work.job.identity).newest()
+    assert state is not None
+    assert state["steps_done"] == work.job.run.steps
+    weights: dict[str, torch.Tensor] = state["family"]
+    return weights
+
+
+def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(
+    workplace: Workplace, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After another run, and killed in the middle of its own, as a new process does it."""
+    inputs = open_dataset(Path("data/prepared/ring8")), open_reference(Path("data/reference/ring8/scoring"))
+
+    def work(name: str, run: dict[str, Any], storage: str) -> fit.Alone:
+        posted = job_of(
+            Run.model_validate(run),
+            name,
+            inputs,
+            device="cpu",
+            score_samples=100,
+            score_every=200,
+            logging=Logging(**PARAMS["logging"]),
+            storage=str(workplace.folder / storage),
+            identity="0" * 64,
+            mailbox=Mailbox().handle,
+        )
+        return fit.Alone(posted, 1, "cpu")
+
+    ring, other = ring_run(steps=1000), ring_run("wgan", steps=50)
+    expected = trained(workplace.folder / "cold", work("ring", ring, "cold"))
+    with warm.warm_workers(1) as workers:
+        monkeypatch.setenv(forkserver.ADDRESS, "a server of the same code")
+        monkeypatch.setenv(warm.NAME, workers[0])
+        trained(workplace.folder / "warm", work("other", other, "warm"))
+        killed = work("ring", ring, "warm")
+        assert killed.warm
+
+        def kill() -> None:
+            while not list(workplace.folder.glob("warm/ring-*/step_*/manifest.json")):
+                time.sleep(0.02)
+            (process,) = training_workers()
+            process.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = trained(workplace.folder / "warm", killed)
+        killer.join()
+    assert "ring: its process was killed; it goes on from the newest checkpoint" in capfd.readouterr().out
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
