@@ -17,6 +17,8 @@ from typing import NamedTuple
 import psutil
 
 LOOK_SECONDS = 0.5
+COMMAND = "GEN_COMMAND"
+"""Variable of the environment of a fork (forkserver.py): the process that was started as the command that it is."""
 
 
 class Above(NamedTuple):
@@ -58,7 +60,7 @@ def above() -> Above | None:
     """
     if not started_by_dvc():
         return None
-    this = psutil.Process()
+    this = psutil.Process(int(os.environ.get(COMMAND, os.getpid())))
     chain = list(pairwise([this, *this.parents()]))
     for child, parent in chain:
         words = parent.cmdline()

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from pipelines.runtime.above import end_with_dvc
+from pipelines.runtime.above import COMMAND
 
 ADDRESS = "GEN_FORKSERVER"
 """Variable of the environment: where the server listens."""
@@ -101,7 +101,7 @@ def _become(connection: socket.socket, code: str, run: Callable[[], int]) -> Non
         os.close(descriptor)
     os.chdir(asked["folder"])
     os.environ.clear()
-    os.environ.update(asked["environment"])
+    os.environ.update(asked["environment"] | {COMMAND: str(asked["process"])})
     sys.argv = asked["words"]
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     status: int | str | None = 1
@@ -131,7 +131,7 @@ def continued() -> int | None:
     address = os.environ.get(ADDRESS)
     if address is None:
         return None
-    asked = {"words": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    asked = {"process": os.getpid(), "words": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
     with suppress(OSError), socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
         socket.send_fds(server, [b"\n"], [0, 1, 2])
@@ -145,7 +145,7 @@ def continued() -> int | None:
 
 
 def _stand_in(process: int) -> None:
-    """Pass on what this process is sent; and be sent SIGTERM when its DVC ends."""
+    """Pass on what this process is sent. That its DVC ends the fork finds out itself."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):
@@ -153,4 +153,3 @@ def _stand_in(process: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, pass_on)
-    end_with_dvc()

@@ -109,16 +109,28 @@ def test_edited_code_is_run_by_a_process_of_its_own(server: Server) -> None:
         assert command.communicate()[0] == "own None\n"
 
 
-def test_the_command_gen_is_continued(tmp_path: Path) -> None:
-    """By the server that `gen all` starts, which prepares and does not compute."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [str(Path(sys.executable).with_name("gen")), "show", "ring", "--params", "none.yaml"]
+def test_dvc_has_a_command_continued_which_ends_with_it(tmp_path: Path) -> None:
+    """The real `gen`, by the server that `gen all` starts."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: gen check}, two: {cmd: gen check --params pipe}}")
+    os.mkfifo(tmp_path / "pipe")  # nobody writes into it
+    dvc = Path(sys.executable).with_name("dvc")
+    subprocess.run([dvc, "init", "-q", "--no-scm"], cwd=tmp_path, env=environment, check=True)
     with forkserver.forkserver(["pipelines.commands.show"], environment) as given:
         while not Path(given[forkserver.ADDRESS]).exists():
             time.sleep(0.1)
-        done = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert done.stderr.startswith("error: none.yaml: ")
+        done = subprocess.run(
+            [dvc, "repro", "one"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False
+        )
+        assert "params.yaml: sound" in done.stdout, done.stderr
+        (server,) = psutil.Process().children()
+        with subprocess.Popen([dvc, "repro", "two"], cwd=tmp_path, env=given, stderr=subprocess.DEVNULL) as waiting:
+            while not (forks := server.children()):
+                time.sleep(0.05)
+            waiting.kill()
+        assert psutil.wait_procs(forks, timeout=30)[1] == [], "a fork ends with the DVC of its command"
     assert not Path(given[forkserver.ADDRESS]).parent.exists()
 
 
