@@ -125,7 +125,8 @@ def test_dvc_has_a_command_continued_which_ends_with_it(tmp_path: Path) -> None:
             [dvc, "repro", "one"], cwd=tmp_path, env=given, capture_output=True, text=True, check=False
         )
         assert "params.yaml: sound" in done.stdout, done.stderr
-        (server,) = psutil.Process().children()
+        # Tests before this one may have started a Ray, whose processes are children too.
+        (server,) = [one for one in psutil.Process().children() if given[forkserver.ADDRESS] in one.cmdline()]
         with subprocess.Popen([dvc, "repro", "two"], cwd=tmp_path, env=given, stderr=subprocess.DEVNULL) as waiting:
             while not (forks := server.children()):
                 time.sleep(0.05)
