@@ -24,6 +24,8 @@ from pipelines.runtime.above import COMMAND
 
 ADDRESS = "GEN_FORKSERVER"
 """Variable of the environment: where the server listens."""
+PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+"""Signals that the fork gets, and not what stands in for it."""
 KILLED = 128 + signal.SIGKILL
 """Exit status of a fork that ended without a word."""
 
@@ -132,14 +134,18 @@ def continued() -> int | None:
     if address is None:
         return None
     asked = {"process": os.getpid(), "words": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as server:
-        server.connect(address)
-        socket.send_fds(server, [b"\n"], [0, 1, 2])
-        server.sendall(f"{json.dumps(asked)}\n".encode())
-        with server.makefile("r", encoding="utf-8") as answers:
-            if answer := answers.readline():
-                _stand_in(int(answer))
-                return int(answers.readline() or KILLED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # one that comes now waits until it is known who gets it
+    try:
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as server:
+            server.connect(address)
+            socket.send_fds(server, [b"\n"], [0, 1, 2])
+            server.sendall(f"{json.dumps(asked)}\n".encode())
+            with server.makefile("r", encoding="utf-8") as answers:
+                if answer := answers.readline():
+                    _stand_in(int(answer))
+                    return int(answers.readline() or KILLED)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     del os.environ[ADDRESS]
     return None
 
@@ -151,5 +157,6 @@ def _stand_in(process: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(process, number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in PASSED_ON:
         signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
