@@ -55,7 +55,7 @@ def test_initial_weights() -> None:
             assert not layer.bias.any()
 
 
-@pytest.mark.parametrize("resolution", [16, 32, 64, 128])
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sizes(size: int, channels: int) -> None:
     image = ImageShape(channels, size, size)
@@ -72,7 +72,7 @@ def test_the_paper_s_generator() -> None:
     assert maps == [1024, 512, 256, 128, 3]
 
 
-@pytest.mark.parametrize("resolution", [(28, 28), (8, 8), (16, 32), (48, 48), (256, 256)])
+@pytest.mark.parametrize("size", [(28, 28), (8, 8), (16, 32), (48, 48), (256, 256)])
 def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
     image = ImageShape(1, *size)
     for make in (lambda: convolutional.Generator(5, 2, image), lambda: convolutional.Discriminator(2, image, "none")):

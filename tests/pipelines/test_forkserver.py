@@ -30,6 +30,8 @@ SERVER = """
 import json, os, signal, sys, time
 from pipelines.runtime import command, forkserver
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore Ctrl-C
+
 def told():
     try:
         print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("TOLD"), os.getppid(), os.getpid()]), flush=True)
