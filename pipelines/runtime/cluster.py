@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
@@ -164,6 +165,9 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
     except (KeyboardInterrupt, SystemExit):
         _end_started(done)
         raise
+    if threading.current_thread() is threading.main_thread():
+        # In C, Ray has put a handler before ours that aborts this process when it takes longer than three seconds.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _end_started(done: Future[None]) -> None:

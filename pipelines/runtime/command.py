@@ -19,15 +19,26 @@ def run(main: Callable[[], None]) -> int:
     Meanwhile SIGTERM unwinds the stack as an interrupt does, so that nothing half-written stays; a stage whose DVC has
     ended sends itself one.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    terminated: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)  # which Ray sets, to abort a process that takes longer than three seconds
+        terminated.append(128 + number)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminate)
     end_with_dvc()
     try:
         main()
-    except (InputError, OSError) as error:
+    except BaseException as error:
+        if terminated:  # whatever a library that it passed through has made of it
+            return terminated[-1]
+        if isinstance(error, KeyboardInterrupt):
+            return 130
+        if not isinstance(error, InputError | OSError):
+            raise
         print(f"error: {masked(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
@@ -54,7 +65,3 @@ def aimed(params: Path, main: Callable[[], None]) -> None:
         if dvc.parent == Path() or not dvc.exists():
             raise
         raise InputError(re.sub(r"dvc repro (-\w )*(?=\w+@)", rf"\g<0>{dvc}:", str(error))) from error
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

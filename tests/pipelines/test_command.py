@@ -1,5 +1,6 @@
 """What all commands have in common."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -117,3 +118,39 @@ def test_sigterm_while_ray_starts_leaves_neither_a_traceback_nor_a_process() -> 
     assert (stage.returncode, out) == (143, "")
     assert "Traceback" not in err
     assert psutil.wait_procs(started, timeout=10)[1] == []
+
+
+def test_sigterm_ends_a_command_also_where_a_library_makes_an_error_of_its_own_of_it() -> None:
+    def main() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        except BaseException as end:  # as Ray Tune does where it reads a trial's settings
+            raise RuntimeError("cannot read them") from end
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert command.run(main) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_after_sigterm_a_command_that_has_joined_ray_has_the_time_it_takes(cluster: str) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "from gen.config.params import Cluster\n"
+        "from pipelines.runtime import cluster, command\n"
+        "def main():\n"
+        f"    with cluster.joined(Cluster(address='{cluster}', storage='s', max_failures=0)):\n"
+        "        print('joined', flush=True)\n"
+        "        try: time.sleep(60)\n"
+        "        finally: print('left to it:', signal.getitimer(signal.ITIMER_REAL)[0], flush=True)\n"
+        "sys.exit(command.run(main))"
+    )
+    stage = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert stage.stdout is not None
+    assert stage.stdout.readline() == "joined\n"
+    stage.send_signal(signal.SIGTERM)
+    out, err = stage.communicate(timeout=60)
+    assert (stage.returncode, out) == (143, "left to it: 0.0\n")
+    assert "SIGTERM received" not in err
