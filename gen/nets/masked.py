@@ -35,6 +35,15 @@ class Cache:
         self.given: dict[nn.Module, Tensor] = {}
         """The inputs of each layer, with its padding around them; maps last, so that a window is few copies."""
         self.weights: dict[nn.Module, Tensor] = {}
+        self.kept: dict[nn.Module, tuple[Tensor, ...]] = {}
+        """What recurrent layers keep of every pixel, maps last, with a row above and a column on either side."""
+
+    def keep(self, layer: nn.Module, rows: int, *maps: int) -> tuple[Tensor, ...]:
+        """What the layer keeps of every pixel: tensors of so many maps, zero at first; [row + 1, column + 1] is one."""
+        if layer not in self.kept:
+            like = next(layer.parameters())
+            self.kept[layer] = tuple(like.new_zeros(rows, self.height + 1, self.width + 2, each) for each in maps)
+        return self.kept[layer]
 
     def apply(self, layer: "CausalConv2d", x: Tensor) -> Tensor:
         """The layer at the current pixel or row; `x` is what it is given there, or of the rows up to there."""

@@ -26,6 +26,10 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         IMAGES: {"gated": False, "base_channels": 4, "depth": 2, "kernel": 3, "first_kernel": 3, "head_channels": 4}
         | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
     },
+    "pixel_rnn": {
+        IMAGES: {"recurrence": "diagonal", "base_channels": 4, "depth": 2, "first_kernel": 3, "head_channels": 4}
+        | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
+    },
     "rbm": {
         IMAGES: {"hidden": 8, "k": 1, "persistent": True, "binarisation": "stochastic", "lr": 0.05}
         | {"decay_steps": 100, "burn_in": 3, "temperatures": 30, "chains": 4, "max_error": 0.5}

@@ -13,10 +13,12 @@ from gen.families import load_family
 from gen.family import Batch, DataSpec, ImageShape, Noise
 
 GREY, COLOUR = ImageShape(1, 7, 7), ImageShape(3, 4, 4)
-SETTINGS = {"base_channels": 18, "depth": 3, "kernel": 3, "first_kernel": 3, "head_channels": 24}
+SETTINGS = {"base_channels": 18, "depth": 3, "first_kernel": 3, "head_channels": 24}
 FORMS = {
     "plain": ("pixel_cnn", {"gated": False}),
     "gated": ("pixel_cnn", {"gated": True}),
+    "row": ("pixel_rnn", {"recurrence": "row"}),
+    "diagonal": ("pixel_rnn", {"recurrence": "diagonal"}),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 every_image = pytest.mark.parametrize(("image", "levels"), [(GREY, 2), (COLOUR, 4)], ids=["binary", "colour"])
@@ -57,15 +59,18 @@ def test_a_value_depends_on_those_before_it_alone(form: str, image: ImageShape, 
         assert torch.equal(pixel.all(dim=0), torch.ones(3, 3, dtype=torch.bool).tril(-1)), "R, G, B in this order"
 
 
-@pytest.mark.parametrize("gated", [False, True])
-def test_the_plain_form_has_a_blind_spot_and_the_gated_none(gated: bool) -> None:
-    """With 3x3 kernels a plain stack goes right by one pixel a row (figure 1 of the second paper)."""
-    seen = reached(built("gated" if gated else "plain", GREY, depth=7), GREY)
+@every_form
+def test_what_each_form_leaves_unseen(form: str) -> None:
+    """With 3x3 kernels a plain stack goes right by one pixel a row (figure 1 of the second paper), a Row LSTM, too."""
+    seen = reached(built(form, GREY, depth=7), GREY)
     row, column = (index.flatten() for index in torch.meshgrid(torch.arange(7), torch.arange(7), indexing="ij"))
     before = torch.ones(49, 49, dtype=torch.bool).tril(-1)
-    blind = column[None] - column[:, None] > row[:, None] - row[None]
-    assert bool((blind & before).any())
-    assert torch.equal(seen, before if gated else before & ~blind)
+    aside = column[None] - column[:, None] > row[:, None] - row[None]
+    end_of_row_above = (column[None] == 6) & (row[None] == row[:, None] - 1) & (column[:, None] < 5)
+    nothing = torch.zeros_like(before)
+    unseen = {"plain": aside, "gated": nothing, "row": aside, "diagonal": end_of_row_above}[form]
+    assert bool((unseen & before).any()) == (form != "gated")
+    assert torch.equal(seen, before & ~unseen)
 
 
 @every_form
@@ -154,3 +159,13 @@ def test_the_papers_layers() -> None:
     assert network.head.last.weight.shape[0] == 3 * 256
     with pytest.raises(InputError, match=r"kernel: input should be odd"):
         load_family("pixel_cnn", {"kernel": 4}, DataSpec(GREY))
+
+    model = load_family("pixel_rnn", {}, DataSpec(ImageShape(3, 32, 32)))
+    network = model.pixels.network
+    assert network.first.weight.shape == (256, 3, 4, 7)
+    assert len(network.lstms) == 12
+    layer = network.lstms[0]
+    assert [each.given.weight.shape[:2] for each in (layer.left, layer.right)] == [(4 * 128, 256)] * 2
+    assert layer.left.state.weight.shape == (4 * 128, 128, 2)
+    row: Any = load_family("pixel_rnn", {"recurrence": "row"}, DataSpec(ImageShape(3, 32, 32)))
+    assert row.pixels.network.lstms[0].state.weight.shape == (4 * 128, 128, 3)
