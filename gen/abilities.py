@@ -72,6 +72,18 @@ class Density(Protocol):
         ...
 
 
+@runtime_checkable
+class ImportanceWeights(Protocol):
+    """A family with a latent vector whose posterior given an image it approximates by q(z | x)."""
+
+    def log_weights(self, batch: Batch, noise: Noise, draws: int) -> Float[Tensor, "draws n"]:
+        """log p(x, z) - log q(z | x) of each image, in nats, with so many z drawn from q(z | x).
+
+        Their exponential is p(x) in the mean over draws.
+        """
+        ...
+
+
 class Estimate(NamedTuple):
     """A number that was estimated."""
 

@@ -29,8 +29,8 @@ from gen.extractors import Extracted
 from gen.family import Batch, Family, Noise
 
 FIRST = (
-    "mixture", "frechet", "kernel", "precision_recall", "likelihood", "classes", "asked_class", "memorisation",
-    "reconstruction", "few_labels",
+    "mixture", "frechet", "kernel", "precision_recall", "likelihood", "importance_weighted", "classes",
+    "asked_class", "memorisation", "reconstruction", "active_units", "few_labels",
 )  # fmt: skip
 """The order of the table; files that are not named here come after these."""
 

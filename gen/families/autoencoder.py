@@ -7,7 +7,8 @@ An encoder squeezes x into a code z of few dimensions, and a decoder makes x of 
 Nothing says where codes lie, so there is no prior to sample from: that is what the variational autoencoder adds.
 
 Deviations: trained as a whole from a random start, not layer by layer as restricted Boltzmann machines; squared error
-and tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; Adam in place of conjugate gradients.
+and tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; convolutional networks, which
+the paper has not; Adam in place of conjugate gradients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
-from gen.nets.mlp import Encoder, Generator
+from gen.nets.forms import autoencoder_networks_for
 from gen.nets.precision import at_least_float32
 from gen.optimizers import adam
 from gen.settings import Settings
@@ -28,22 +29,34 @@ class Config(Settings):
 
     latent_dim: int = Field(default=30, ge=1)
     """Dimensions of the code; 30 in the paper's experiments with digits."""
+    convolutional: bool = False
+    """Whether encoder and decoder are the DCGAN's networks, for images of 16 to 128 pixels, or fully connected."""
     width: int = Field(default=1000, ge=1)
-    """Units of each hidden layer; the paper's have 1,000, 500 and 250."""
-    depth: int = Field(default=3, ge=1)
-    """Hidden layers of encoder and decoder; 3 in the paper."""
+    """Units of each hidden layer, where the paper's have 1,000, 500 and 250; of convolutional networks, maps next to
+    the image."""
+    depth: int | None = Field(default=None, ge=1)
+    """Hidden layers of encoder and decoder, by default 3 as in the paper; the size decides of convolutional ones."""
     lr: float = Field(default=1e-3, gt=0)
     """Learning rate of Adam; the usual one, since the paper has conjugate gradients."""
 
 
 class Model(nn.Module):
-    """Encoder and decoder, for images of any shape and for points."""
+    """Encoder and decoder; fully connected ones for images of any shape and for points."""
 
     def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError for convolutional networks with a depth, or of images that they do not make."""
         super().__init__()
-        self.encoder = Encoder(data.image, config.width, config.depth, config.latent_dim, norm="none")
-        self.decoder = Generator(config.latent_dim, config.width, config.depth, data.image)
         self.config = config
+        self.encoder, self.decoder = autoencoder_networks_for(
+            data.image,
+            convolutional=config.convolutional,
+            latent_dim=config.latent_dim,
+            encoded=config.latent_dim,
+            width=config.width,
+            depth=config.depth,
+            usual_depth=3,
+            bounded=True,
+        )
 
     def updates(self) -> Sequence[Update]:
         """One, of both networks."""

@@ -9,7 +9,8 @@ With beta = 1, -L is a lower bound of log p(x), in nats.
 
 Deviations: ReLU in place of tanh; Adam in place of Adagrad; a Gaussian decoder has one learned scale for all values,
 not one for each (appendix C.2); besides, a discretised logistic (Kingma et al. 2016), whose bound is of the 256 levels
-of a pixel. Samples and reconstructions are means of p(x | z), not draws from it.
+of a pixel, and convolutional networks with batch norm. Samples and reconstructions are means of p(x | z), not draws
+from it.
 """
 
 from collections.abc import Sequence
@@ -17,12 +18,13 @@ from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from gen.family import Batch, DataSpec, ImageShape, Losses, Noise, OptimizerStep, Update
+from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
+from gen.losses.levels import Binarisation, check_support, from_levels, to_levels
 from gen.losses.likelihood import bernoulli, discretized_logistic, gaussian
-from gen.nets.mlp import Encoder
+from gen.nets.forms import autoencoder_networks_for
 from gen.nets.precision import at_least_float32
 from gen.optimizers import adam
 from gen.settings import Settings
@@ -33,31 +35,48 @@ class Config(Settings):
 
     latent_dim: int = Field(default=20, ge=1)
     """Dimensions of z; 20 in the paper's experiments with MNIST."""
+    convolutional: bool = False
+    """Whether encoder and decoder are the DCGAN's networks, for images of 16 to 128 pixels, or fully connected."""
     width: int = Field(default=500, ge=1)
-    """Units of each hidden layer; 500 in the paper's."""
-    depth: int = Field(default=1, ge=1)
-    """Hidden layers of encoder and decoder; 1 in the paper."""
+    """Units of each hidden layer, 500 in the paper's; of convolutional networks, maps next to the image."""
+    depth: int | None = Field(default=None, ge=1)
+    """Hidden layers of encoder and decoder, by default 1 as in the paper; the size decides of convolutional ones."""
     likelihood: Literal["bernoulli", "gaussian", "logistic"] = "bernoulli"
     """p(x | z): of a binary pixel, as the paper has MNIST, of a real number, or of one of 256 levels."""
+    binarisation: Binarisation | None = None
+    """How grey pixels become binary ones for the Bernoulli distribution: white from 1/2 up, or drawn with that
+    probability; null leaves them grey, which is no likelihood of an image."""
     beta: float = Field(default=1.0, ge=0)
     """Weight of the KL divergence; 1 in the paper."""
     lr: float = Field(default=1e-3, gt=0)
     """Learning rate of Adam; the usual one, since the paper has Adagrad."""
 
+    @model_validator(mode="after")
+    def _binary_pixels_are_bernoulli(self) -> "Config":
+        if self.binarisation is not None and self.likelihood != "bernoulli":
+            raise ValueError(f"binarisation: {self.binarisation}; only of likelihood: bernoulli, else use null")
+        return self
+
 
 class Model(nn.Module):
-    """Encoder q(z | x) and decoder p(x | z), for images of any shape and for points."""
+    """Encoder q(z | x) and decoder p(x | z); fully connected ones for images of any shape and for points."""
 
     density: ClassVar = "bound"
 
     def __init__(self, config: Config, data: DataSpec) -> None:
+        """Raises InputError for convolutional networks with a depth, or of images that they do not make."""
         super().__init__()
         self.config = config
-        self.encoder = Encoder(data.image, config.width, config.depth, 2 * config.latent_dim, norm="none")
-        values = data.image.channels * data.image.height * data.image.width
-        z = ImageShape(config.latent_dim, 1, 1)
-        hidden = Encoder(z, config.width, config.depth, values, norm="none")
-        self.decoder = nn.Sequential(nn.Unflatten(1, z), hidden, nn.Unflatten(1, data.image))
+        self.encoder, self.decoder = autoencoder_networks_for(
+            data.image,
+            convolutional=config.convolutional,
+            latent_dim=config.latent_dim,
+            encoded=2 * config.latent_dim,
+            width=config.width,
+            depth=config.depth,
+            usual_depth=1,
+            bounded=False,
+        )
         if config.likelihood != "bernoulli":
             self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
@@ -74,10 +93,35 @@ class Model(nn.Module):
 
     def terms(self, images: Float[Tensor, "n c h w"], noise: Noise) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """-log p(x | z) and KL(q(z | x) || N(0, I)) of each image, in nats."""
+        images = self.pixels(images, noise)
         mean, log_sigma = at_least_float32(self.encoder(images)).chunk(2, dim=1)
         z = mean + log_sigma.exp() * noise.normal(self.config.latent_dim)
         rate = (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum(dim=1) / 2
         return -self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1), rate
+
+    def pixels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n c h w"]:
+        """The images that p(x | z) is of: binary, or as they are."""
+        if self.config.binarisation is None:
+            return images
+        return from_levels(to_levels(images, 2, self.config.binarisation, noise), 2, images.dtype)
+
+    def check(self, batch: Batch) -> None:
+        """Raises InputError where values outside of [-1, 1] would have to become binary pixels."""
+        if self.config.binarisation is not None:
+            check_support(batch.images)
+
+    def log_weights(self, batch: Batch, noise: Noise, draws: int) -> Float[Tensor, "draws n"]:
+        """log p(x | z) + log p(z) - log q(z | x) of z drawn from q(z | x), in nats (Burda et al. 2016, IWAE)."""
+        self.check(batch)
+        images = self.pixels(batch.images, noise)
+        mean, log_sigma = at_least_float32(self.encoder(images)).chunk(2, dim=1)
+        found = []
+        for _ in range(draws):
+            epsilon = noise.normal(self.config.latent_dim)
+            z = mean + log_sigma.exp() * epsilon
+            log_ratio = (epsilon.square() - z.square()).sum(dim=1) / 2 + log_sigma.sum(dim=1)
+            found.append(self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1) + log_ratio)
+        return torch.stack(found)
 
     def log_p(self, images: Float[Tensor, "n c h w"], out: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """log p(x | z) of each value, `out` being what the decoder makes of z."""
@@ -90,7 +134,8 @@ class Model(nn.Module):
                 return discretized_logistic(images, out, self.log_scale)
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-L with beta = 1: no more than log p(x), in nats."""
+        """-L with beta = 1: no more than log p(x), in nats. Raises InputError for a value that is no pixel."""
+        self.check(batch)
         distortion, rate = self.terms(batch.images, noise)
         return -distortion - rate
 

@@ -23,8 +23,11 @@ SIZES = (16, 32, 64, 128)
 class Generator(nn.Module):
     """z projected to 4x4 maps, then fractionally strided convolutions up to the image; batch norm, ReLU, last tanh."""
 
-    def __init__(self, latent_dim: int, width: int, image: ImageShape) -> None:
-        """Raises InputError for an image that is not a square of one of `SIZES`."""
+    def __init__(self, latent_dim: int, width: int, image: ImageShape, bounded: bool = True) -> None:
+        """`bounded`: whether tanh ends it, or nothing.
+
+        Raises InputError for an image that is not a square of one of `SIZES`.
+        """
         super().__init__()
         maps = [width << stage for stage in reversed(range(_stages(image)))]
         layers = _up(latent_dim, maps[0], stride=1, padding=0)
@@ -33,20 +36,20 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(
             *layers,
             nn.ConvTranspose2d(maps[-1], image.channels, 4, stride=2, padding=1),
-            nn.Tanh(),
+            nn.Tanh() if bounded else nn.Identity(),
         )
         initialise(self)
 
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        """Images in [-1, 1]."""
+        """Images in [-1, 1], or of any numbers."""
         images: Tensor = self.layers(z[:, :, None, None])
         return images
 
 
-class Discriminator(nn.Module):
-    """Strided convolutions down to 4x4, then to one number, unbounded: a logit or a critic's score."""
+class Encoder(nn.Module):
+    """Strided convolutions down to 4x4, then to some numbers, unbounded."""
 
-    def __init__(self, width: int, image: ImageShape, norm: str) -> None:
+    def __init__(self, width: int, image: ImageShape, outputs: int, norm: str = "batch") -> None:
         """`norm` after every convolution but the first and the last: `batch`, `layer` or `none`.
 
         Raises InputError for an image that is not a square of one of `SIZES`.
@@ -59,21 +62,34 @@ class Discriminator(nn.Module):
         ]
         for narrow, wide in pairwise(maps):
             layers += _down(narrow, wide, norm)
-        self.layers = nn.Sequential(*layers, nn.Conv2d(maps[-1], 1, 4))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(maps[-1], outputs, 4))
         initialise(self)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        """One number for every image, in float32 at least."""
-        return at_least_float32(self.layers(images).flatten())
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n outputs"]:
+        """Any numbers: the last layer is linear."""
+        outputs: Tensor = self.layers(images).flatten(1)
+        return outputs
 
     def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """Every convolution's maps, the last one's score excepted, max-pooled to 4x4, side by side (section 5.1)."""
+        """Every convolution's maps, the last one's numbers excepted, max-pooled to 4x4, side by side (section 5.1)."""
         found = []
         for layer in self.layers:
             images = layer(images)
             if isinstance(layer, nn.LeakyReLU):
                 found.append(nn.functional.adaptive_max_pool2d(images, 4).flatten(1))
         return torch.cat(found, dim=1)
+
+
+class Discriminator(Encoder):
+    """An encoder to one number: a logit or a critic's score."""
+
+    def __init__(self, width: int, image: ImageShape, norm: str) -> None:
+        """As an encoder."""
+        super().__init__(width, image, 1, norm)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        """One number for every image, in float32 at least."""
+        return at_least_float32(self.layers(images).flatten())
 
 
 def initialise(network: nn.Module, deviation: float = 0.02) -> None:

@@ -1,13 +1,16 @@
-"""The one place where a network's form follows from the shape of its samples: MLP for points, else convolutions."""
+"""The one place where a network's form, MLP or convolutions, follows from the shape of its samples or a setting."""
+
+from math import prod
 
 from torch import nn
 
 from gen.errors import InputError
 from gen.family import ImageShape
-from gen.nets import convolutional, inference, mlp
+from gen.nets import convolutional as networks
+from gen.nets import inference, mlp
 
-Discriminator = mlp.Discriminator | convolutional.Discriminator
-Encoder = mlp.Encoder | inference.Encoder
+Discriminator = mlp.Discriminator | networks.Discriminator
+Encoder = mlp.Encoder | inference.Encoder | networks.Encoder
 
 
 def generator_for(image: ImageShape, latent_dim: int, width: int, depth: int | None) -> nn.Module:
@@ -15,7 +18,7 @@ def generator_for(image: ImageShape, latent_dim: int, width: int, depth: int | N
     if mlp.is_points(image):
         return mlp.Generator(latent_dim, width, _hidden_layers(depth), image)
     _size_decides(depth)
-    return convolutional.Generator(latent_dim, width, image)
+    return networks.Generator(latent_dim, width, image)
 
 
 def discriminator_for(image: ImageShape, width: int, depth: int | None, norm: str) -> Discriminator:
@@ -33,7 +36,7 @@ def discriminator_for(image: ImageShape, width: int, depth: int | None, norm: st
     if mlp.is_points(image):
         return mlp.Discriminator(width, _hidden_layers(depth), image, norm)
     _size_decides(depth)
-    return convolutional.Discriminator(width, image, norm)
+    return networks.Discriminator(width, image, norm)
 
 
 def inference_networks_for(
@@ -67,6 +70,44 @@ def inference_networks_for(
     )
 
 
+def autoencoder_networks_for(
+    image: ImageShape,
+    *,
+    convolutional: bool,
+    latent_dim: int,
+    encoded: int,
+    width: int,
+    depth: int | None,
+    usual_depth: int,
+    bounded: bool,
+) -> tuple[Encoder, nn.Module]:
+    """Encoder to `encoded` numbers and decoder from `latent_dim`, whose form is a setting; other arguments as above.
+
+    Args:
+        image: shape of a sample.
+        convolutional: whether they are convolutional, or fully connected.
+        latent_dim: dimensions of z.
+        encoded: what the encoder puts out.
+        width: units of a hidden layer; of convolutional networks, maps next to the image.
+        depth: hidden layers; None for convolutional networks.
+        usual_depth: of fully connected ones whose depth is None.
+        bounded: whether images, not points, are decoded into [-1, 1], or into any numbers.
+
+    Raises:
+        InputError: `depth` does not fit the form, or there is no network for images of this size.
+    """
+    if convolutional:
+        _size_decides(depth)
+        return networks.Encoder(width, image, encoded), networks.Generator(latent_dim, width, image, bounded)
+    layers = depth or usual_depth
+    encoder = mlp.Encoder(image, width, layers, encoded, norm="none")
+    if bounded:
+        return encoder, mlp.Generator(latent_dim, width, layers, image)
+    z = ImageShape(latent_dim, 1, 1)
+    hidden = mlp.Encoder(z, width, layers, prod(image), norm="none")
+    return encoder, nn.Sequential(nn.Unflatten(1, z), hidden, nn.Unflatten(1, image))
+
+
 def _hidden_layers(depth: int | None) -> int:
     if depth is None:
         raise InputError("model.depth: null; points need a number of hidden layers, such as 3")
@@ -75,4 +116,6 @@ def _hidden_layers(depth: int | None) -> int:
 
 def _size_decides(depth: int | None) -> None:
     if depth is not None:
-        raise InputError(f"model.depth: {depth}; for images their size decides how many layers there are: give null")
+        raise InputError(
+            f"model.depth: {depth}; the size of images decides how many layers convolutional networks have: give null"
+        )

@@ -27,10 +27,17 @@ OPENED = (
     "&#9656; opens the trainings of a run with several seeds: their rows, curves and samples. The links to MLflow work "
     "while <code>make ui</code> serves it (on its usual port)."
 )
-SHEETS = ("points.png", "reconstructions.png", "completions.png", "filters.png", "neighbours.png")
+SHEETS = (
+    "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "filters.png",
+    "neighbours.png",
+)  # fmt: skip
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
     "reconstructions.png": "Test images, each with its reconstruction to the right of it",
+    "latent_space.png": "A dimension of z in each row, from its 2nd to its 98th percentile, the others kept; of two "
+    "dimensions, the plane",
+    "codes.png": "Reconstructions of test images (left), and what is decoded from random codes of the same means and "
+    "deviations: why an autoencoder does not sample",
     "completions.png": "Test images (left), their upper half, and what is drawn below it",
     "filters.png": "Weights of hidden units, the largest first; grey is 0",
     "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",

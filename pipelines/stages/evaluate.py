@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gen import evaluators, export
-from gen.abilities import Completes, Filters, Inference, Samples
+from gen.abilities import Completes, Filters, Inference, Latent, Samples
 from gen.conditions import SHOWN
 from gen.config.load import load_params
 from gen.config.params import Params, Run
@@ -26,6 +26,7 @@ from gen.evaluators import Subject
 from gen.families import family_module
 from gen.family import Batch, Family
 from gen.figures.grid import grid, png
+from gen.figures.latent import codes, latent_space
 from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
@@ -179,6 +180,11 @@ def draw_pictures(
         with torch.inference_mode():
             made = family.decode(family.encode(held))
         (pictures / "reconstructions.png").write_bytes(png(pairs(held, made)))
+        if not isinstance(family, Latent):
+            (pictures / "codes.png").write_bytes(png(codes(family, held)))
+    if isinstance(family, Latent):
+        held = torch.cat(list(first_images(dataset, section.resolution, INFERRED)))
+        (pictures / "latent_space.png").write_bytes(png(latent_space(family, held)))
     if isinstance(family, Completes):
         held = torch.cat(list(first_images(dataset, section.resolution, PANEL)))
         (pictures / "completions.png").write_bytes(png(completions(family, held)))

@@ -12,7 +12,17 @@ from gen.abilities import Estimate
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Sampler
-from gen.evaluators import Subject, asked_class, likelihood, mixture, number_of, numbers, of_model
+from gen.evaluators import (
+    Subject,
+    active_units,
+    asked_class,
+    importance_weighted,
+    likelihood,
+    mixture,
+    number_of,
+    numbers,
+    of_model,
+)
 from gen.extractors import ClassifierExtractor, Extracted
 from gen.extractors.classifier import Classifier
 from gen.family import Batch, Condition, Noise, Update
@@ -126,3 +136,36 @@ def test_a_number_is_known_by_its_longest_name() -> None:
     assert number_of("nats_bound") == "nats_bound"
     assert number_of("best/step") is None
     assert list(numbers())[:2] == ["mode_variation", "modes_covered"], "what ranks mixtures comes first"
+
+
+class Encoding(Plain):
+    """Three dimensions: of the label, of almost nothing, of nothing."""
+
+    def prior(self, noise: Noise) -> Tensor:
+        return noise.normal(3)
+
+    def encode(self, images: Tensor) -> Tensor:
+        value = images[:, 0, 0, 0]
+        return torch.stack([value, 0.05 * value, torch.zeros_like(value)], dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z[:, :1, None, None].expand(-1, 1, 16, 16)
+
+
+def test_a_dimension_is_active_when_images_move_it(datasets: dict[str, Dataset]) -> None:
+    images = Noise("images", rows=400).normal(1, 1, 1).expand(-1, 1, 16, 16)
+    held_out = Batch(images, torch.zeros(400, dtype=torch.int64))
+    assert active_units.of_model(subject(Encoding(), datasets["digits"], held_out=held_out), 0) == {"active_units": 1}
+    assert active_units.of_model(subject(Plain(), datasets["digits"]), 0) == {}
+
+
+class Weighted(Plain):
+    """The mean of its weights is p(x): 1 and 3 in turn, so 2, over every even number of draws."""
+
+    def log_weights(self, batch: Batch, noise: Noise, draws: int) -> Tensor:
+        return torch.tensor([1.0, 3.0]).log().repeat(draws // 2)[:, None].expand(-1, len(batch.images))
+
+
+def test_weights_are_averaged_before_the_logarithm(datasets: dict[str, Dataset]) -> None:
+    found = importance_weighted.of_model(subject(Weighted(), datasets["digits"]), 0)
+    assert found == {"nats_bound_importance_weighted": pytest.approx(-log(2))}

@@ -17,7 +17,10 @@ IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
 
 SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
-    "autoencoder": {image: {"latent_dim": 4, "width": 16, "depth": 2, "lr": 1e-3} for image in (IMAGES, POINTS)},
+    "autoencoder": {
+        IMAGES: {"latent_dim": 4, "convolutional": True, "width": 4, "depth": None, "lr": 1e-3},
+        POINTS: {"latent_dim": 4, "convolutional": False, "width": 16, "depth": 2, "lr": 1e-3},
+    },
     "cgan": {
         image: {"latent_dim": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
@@ -35,7 +38,16 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         | {"decay_steps": 100, "burn_in": 3, "temperatures": 30, "chains": 4, "max_error": 0.5}
     },
     "vae": {
-        image: {"latent_dim": 2, "width": 16, "depth": 1, "likelihood": likelihood, "beta": 1.0, "lr": 1e-3}
+        image: {
+            "latent_dim": 2,
+            "convolutional": False,
+            "width": 16,
+            "depth": 1,
+            "likelihood": likelihood,
+            "binarisation": None,
+            "beta": 1.0,
+            "lr": 1e-3,
+        }
         for image, likelihood in ((IMAGES, "logistic"), (POINTS, "gaussian"))
     },
     **{
