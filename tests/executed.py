@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 from gen.code import DECIDES_NOTHING, HOME, Definition, read, used
 
@@ -16,11 +16,15 @@ Ran = set[tuple[str, str]]
 def executed() -> Iterator[Ran]:
     """Collects what this thread calls inside the block."""
     ran: Ran = set()
+    seen: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
+        if event != "call" or frame.f_code in seen:
+            return
+        seen.add(frame.f_code)
         name = frame.f_code.co_qualname.partition(".")[0]
         file = Path(frame.f_code.co_filename)
-        if event == "call" and not name.startswith("<") and file.is_relative_to(HOME):
+        if not name.startswith("<") and file.is_relative_to(HOME):
             ran.add((".".join(file.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"), name))
 
     sys.setprofile(note)

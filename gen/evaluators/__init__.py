@@ -30,7 +30,7 @@ from gen.family import Batch, Family, Noise
 
 FIRST = (
     "mixture", "frechet", "kernel", "precision_recall", "likelihood", "importance_weighted", "classes",
-    "asked_class", "memorisation", "reconstruction", "active_units", "few_labels",
+    "asked_class", "memorisation", "reconstruction", "active_units", "linear_probe", "few_labels",
 )  # fmt: skip
 """The order of the table; files that are not named here come after these."""
 

@@ -10,7 +10,7 @@ from gen.nets import convolutional as networks
 from gen.nets import inference, mlp
 
 Discriminator = mlp.Discriminator | networks.Discriminator
-Encoder = mlp.Encoder | inference.Encoder | networks.Encoder
+Encoder = mlp.Encoder | inference.Encoder
 
 
 def generator_for(image: ImageShape, latent_dim: int, width: int, depth: int | None) -> nn.Module:
@@ -80,7 +80,7 @@ def autoencoder_networks_for(
     depth: int | None,
     usual_depth: int,
     bounded: bool,
-) -> tuple[Encoder, nn.Module]:
+) -> tuple[mlp.Encoder | networks.Encoder, nn.Module]:
     """Encoder to `encoded` numbers and decoder from `latent_dim`, whose form is a setting; other arguments as above.
 
     Args:

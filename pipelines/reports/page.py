@@ -66,6 +66,7 @@ def page(
     trainings: Mapping[str, Trainings],
     tried: Sequence[Tracked],
     samples: bytes,
+    families: pd.DataFrame,
 ) -> str:
     """One self-contained HTML page.
 
@@ -78,6 +79,7 @@ def page(
         trainings: of each run.
         tried: MLflow's other runs of the group.
         samples: the picture of samples from the same noise.
+        families: what each can do, a row for each run.
     """
     runs = [run for run in table.index if run in protocols]
     protocol = protocols[runs[0]]
@@ -93,6 +95,8 @@ def page(
         "<p class=tools id=settings></p><p class=tools id=which></p></details>",
         f"<p class=tools>{OPENED}</p>",
         f"<details><summary>What the numbers say</summary>{legend(table.columns)}</details>",
+        "<details><summary>What each family can do, and what it costs</summary>"
+        f"<div class=scroll>{families.to_html(border=0)}</div></details>",
         "<h2>Samples from the same noise</h2>",
         image(samples),
         "<h2>More of each run</h2>",

@@ -3,6 +3,7 @@
 index.html      everything below in a single file
 table.csv       a row for each run: of every metric the mean, and its spreads over draws and over trainings
 table.md        the same for people
+families.md     what each family can do, and what it costs
 ranking.csv     the metric that ranks them, for `dvc plots`
 metrics.json    the means, for `dvc metrics`
 samples.png     samples of each run from the same noise
@@ -33,6 +34,7 @@ from gen.figures.grid import grid
 from gen.figures.sheets import figure_png
 from gen.settings import nearest
 from pipelines.reports.curves import picture, read_curves
+from pipelines.reports.family_table import family_table
 from pipelines.reports.lead import ranked_by, verdict
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings
 from pipelines.reports.page import Trainings, page
@@ -164,6 +166,8 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     shown = readable(table, models, protocols)
     (out / "table.md").write_text(markdown(shown), encoding="utf-8")
     table[[rank]].dropna().rename(columns={rank: "score"}).to_csv(out / "ranking.csv", index_label="run")
+    families = family_table(group, runs, models, table)
+    (out / "families.md").write_text(markdown(families), encoding="utf-8")
     all_means = {str(run): row.dropna().to_dict() for run, row in table[means(table)].iterrows()}
     (out / "metrics.json").write_text(json.dumps(all_means, indent=1) + "\n", encoding="utf-8")
     samples = sample_sheet(group, runs, models[runs[0]].image == (2, 1, 1))
@@ -178,7 +182,15 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     shown_here = {row.address for one in found.values() for row in one.rows}
     others = [one for one in tried if one.address not in shown_here]
     written = page(
-        group, rank, shown, leading=leading, protocols=protocols, trainings=found, tried=others, samples=samples
+        group,
+        rank,
+        shown,
+        leading=leading,
+        protocols=protocols,
+        trainings=found,
+        tried=others,
+        samples=samples,
+        families=families,
     )
     (out / "index.html").write_text(written, encoding="utf-8")
     return shown

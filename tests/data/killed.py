@@ -14,8 +14,8 @@ from gen.data.dataset import open_dataset
 from gen.data.prepare import prepare
 from gen.data.source import load_source
 
-SECTION = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
-OLDER = SECTION | {"test": 100}
+SECTION = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}
+OLDER = SECTION | {"test": 90}
 STEPS = ("open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree")
 
 
@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    load_source("digits")  # imported once, not in each fork
+    load_source("points")  # imported once, not in each fork
     out = Path("data/prepared/toy")
     assert fork(lambda: make(SECTION, "expected")) == 0
     expected = contents(Path("expected"))

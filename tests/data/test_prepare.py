@@ -160,7 +160,7 @@ def test_raw_files_that_changed(workplace: Path) -> None:
 @pytest.mark.parametrize("before", ["nothing", "an older one"])
 def test_killed_at_every_step(workplace: Path, before: str) -> None:
     """Wherever it dies there is no data set that looks whole and is not; the next run ends as if nothing had been."""
-    arrange(DIGITS)
+    arrange(ring(500))
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("killed.py"), before],
         env=ENVIRONMENT,

@@ -6,10 +6,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
 from gen.abilities import Estimate
 from gen.data.dataset import Dataset
+from gen.evaluation.real_images import images as real_images
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Sampler
 from gen.evaluators import (
@@ -18,6 +22,7 @@ from gen.evaluators import (
     asked_class,
     importance_weighted,
     likelihood,
+    linear_probe,
     mixture,
     number_of,
     numbers,
@@ -169,3 +174,34 @@ class Weighted(Plain):
 def test_weights_are_averaged_before_the_logarithm(datasets: dict[str, Dataset]) -> None:
     found = importance_weighted.of_model(subject(Weighted(), datasets["digits"]), 0)
     assert found == {"nats_bound_importance_weighted": pytest.approx(-log(2))}
+
+
+class Seeing(Plain):
+    """Its features are pixels, or tell the classes no better than chance."""
+
+    def __init__(self, blind: bool) -> None:
+        super().__init__()
+        self.blind = blind
+
+    def features(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, :1] if self.blind else images.flatten(1)
+
+
+def test_a_linear_probe_of_pixels_is_as_good_as_scikit_learns(datasets: dict[str, Dataset]) -> None:
+    digits = datasets["digits"]
+
+    def rows(split: str) -> tuple[Tensor, Tensor]:
+        found = digits.read(split)
+        images = torch.cat(list(real_images(digits, split, None)))
+        return images, torch.tensor(found.labels)
+
+    test, labels = rows("test")
+    held_out = Batch(test, labels)
+    found = linear_probe.of_model(subject(Seeing(blind=False), digits, held_out=held_out), 0)["linear_probe_accuracy"]
+    train, known = rows("train")
+    theirs = make_pipeline(StandardScaler(), LinearSVC(C=1e-3)).fit(train.flatten(1), known)
+    assert found == pytest.approx(theirs.score(test.flatten(1), labels), abs=0.03)
+    assert found > 0.85
+    blind = linear_probe.of_model(subject(Seeing(blind=True), digits, held_out=held_out), 0)["linear_probe_accuracy"]
+    assert blind < 0.25
+    assert linear_probe.of_model(subject(Plain(), digits, held_out=held_out), 0) == {}

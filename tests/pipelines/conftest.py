@@ -18,8 +18,9 @@ import yaml
 
 from gen.data.dataset import open_dataset
 from gen.evaluation.reference import write_reference
-from pipelines.cli import invoke
-from pipelines.runtime import command, extraction
+from pipelines.cli import STAGES, invoke
+from pipelines.commands.all import LATE
+from pipelines.runtime import command, extraction, forkserver
 from pipelines.runtime.cluster import LOCAL
 from tests.families.small import POINTS, small
 from tests.training.tiny import COMPUTE, RING, prepared
@@ -67,6 +68,16 @@ def cluster() -> Iterator[str]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[str]:
+    """A server of forks, as `gen all` has it: stages that run to their end begin with their imports done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        modules = [f"pipelines.stages.{name}" for name in STAGES] + LATE
+        with forkserver.forkserver(modules, dict(os.environ)) as environment:
+            yield environment.get(forkserver.ADDRESS, "")
+
+
 def training_workers() -> list[psutil.Process]:
     """Those alive in the Ray of these tests; another's on this machine are none of their business."""
     return [
@@ -86,8 +97,8 @@ def cmdline(process: psutil.Process) -> list[str]:
 class Workplace:
     """A folder with params and prepared data in which stages are run as people run them."""
 
-    def __init__(self, folder: Path, cluster: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, cluster: str, forks: str = "") -> None:
+        self.folder, self.forks = folder, {forkserver.ADDRESS: forks} if forks else {}
         self.environment = os.environ | {"RAY_ADDRESS": cluster, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
@@ -107,7 +118,8 @@ class Workplace:
         )
 
     def run(self, stage: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        process = self.start(stage, *arguments, **environment)
+        """The stage, to its end; in a fork, unless its environment is special."""
+        process = self.start(stage, *arguments, **(environment or self.forks))
         out, err = process.communicate(timeout=500)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -138,7 +150,7 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+def workplace(tmp_path: Path, cluster: str, forks: str, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     monkeypatch.chdir(tmp_path)
     made = prepared(tmp_path, "ring8")
     (tmp_path / "data").mkdir()
@@ -151,7 +163,7 @@ def workplace(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch) -> 
     )
     scoring = reference.with_name("scoring")  # as the stage has it
     shutil.copytree(reference, scoring, ignore=shutil.ignore_patterns("features.safetensors"))
-    return Workplace(tmp_path, cluster)
+    return Workplace(tmp_path, cluster, forks)
 
 
 def ring_run(family: str = "gan", steps: int = 400, workers: int = 1, **model: Any) -> dict[str, Any]:

@@ -23,7 +23,10 @@ from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipelines.cli import STAGES
+from pipelines.commands.all import LATE
 from pipelines.commands.full_size import full_size
+from pipelines.runtime.forkserver import forkserver
 from pipelines.stages.code import roots
 from tests.pipelines.conftest import ROOT, Workplace, cmdline, ring_run, training_workers
 from tests.pipelines.test_sweep import sweep_of
@@ -117,10 +120,17 @@ class Checkout(Workplace):
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Checkout:
-    """A copy in which everything is built."""
+def checkout(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Iterator[Checkout]:
+    """A copy in which everything is built, by forks: `test_code_dirties...` stands last, for it edits the code."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), cluster)
     made.commit()
+    modules = [f"pipelines.stages.{name}" for name in STAGES] + LATE
+    with forkserver(modules, made.environment) as made.environment:
+        yield built(made)
+
+
+def built(made: Checkout) -> Checkout:
+    """Everything in it."""
     runs = [f"{stage}@{run}" for stage in ("evaluate", "train") for run in RUNS]
     assert sorted(made.repro()) == sorted(
         ["code", "compare@toys", "fetch@ring8", "prepare@ring8", "reference@ring8", *runs]
@@ -175,40 +185,6 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "seeds",
         }
         assert [run.info.status for run in checkout.tracked(name)] == ["FINISHED"]
-
-
-def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout) -> None:
-    gen = checkout.folder / "gen"
-    with checkout.edited():
-        (gen / "nets" / "unet.py").write_text("DEPTH = 4\n")
-        for name in ("losses/adversarial.py", "training/loop.py"):
-            text = (gen / name).read_text()
-            (gen / name).write_text(text.replace('"""', '"""\nOtherwise: ', 1) + "# another line\n")
-        with (gen / "losses" / "adversarial.py").open("a") as file:
-            file.write("def unused():\n    return 1\n")
-        assert checkout.dirty() == set()
-        with (gen / "families" / "wgan.py").open("a") as file:
-            file.write("FACTOR = 2\n")
-        assert checkout.dirty() == {"train@ring_wgan"}
-        with (gen / "training" / "loop.py").open("a") as file:
-            file.write("FACTOR = 2\n")
-        assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
-    assert checkout.dirty() == set()
-
-
-@pytest.mark.slow
-def test_networks_of_encoders_dirty_runs_and_sweeps_of_ali_and_bigan_alone(checkout: Checkout) -> None:
-    short = {"steps": 40, "evaluate_every": 20, "seeds": 1, "space": {"model.lr": {"values": [1e-4, 1e-3]}}}
-    runs = {family: ring_run(family, steps=40) for family in ("gan", "ali", "bigan")}
-    sweeps = {f"{family}_lr": sweep_of(**short, run=family, family=family) for family in ("gan", "ali")}
-    built = {f"train@{family}" for family in runs} | {f"sweep@{name}" for name in sweeps}
-    with checkout.edited():
-        checkout.write(sweeps=sweeps, **RUNS, **runs)
-        assert set(checkout.repro(*built)) == built
-        with (checkout.folder / "gen" / "nets" / "inference.py").open() as file:
-            text = file.read()
-        (checkout.folder / "gen" / "nets" / "inference.py").write_text(text.replace("SLOPE = 0.01", "SLOPE = 0.02"))
-        assert checkout.dirty() & built == {"train@ali", "train@bigan", "sweep@ali_lr"}
 
 
 def test_where_and_how_often_dirties_nothing(checkout: Checkout) -> None:
@@ -366,3 +342,37 @@ def test_a_run_that_dvc_did_not_take_over_is_exported_again(checkout: Checkout) 
         assert {path: path.stat().st_mtime_ns for path in states} == states, "nothing was trained"
         assert checkout.weights("late") == weights
         assert [run.info.status for run in checkout.tracked("late")] == ["FINISHED"]
+
+
+def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout) -> None:
+    gen = checkout.folder / "gen"
+    with checkout.edited():
+        (gen / "nets" / "unet.py").write_text("DEPTH = 4\n")
+        for name in ("losses/adversarial.py", "training/loop.py"):
+            text = (gen / name).read_text()
+            (gen / name).write_text(text.replace('"""', '"""\nOtherwise: ', 1) + "# another line\n")
+        with (gen / "losses" / "adversarial.py").open("a") as file:
+            file.write("def unused():\n    return 1\n")
+        assert checkout.dirty() == set()
+        with (gen / "families" / "wgan.py").open("a") as file:
+            file.write("FACTOR = 2\n")
+        assert checkout.dirty() == {"train@ring_wgan"}
+        with (gen / "training" / "loop.py").open("a") as file:
+            file.write("FACTOR = 2\n")
+        assert checkout.dirty() == {"train@ring_gan", "train@ring_wgan"}
+    assert checkout.dirty() == set()
+
+
+@pytest.mark.slow
+def test_networks_of_encoders_dirty_runs_and_sweeps_of_ali_and_bigan_alone(checkout: Checkout) -> None:
+    short = {"steps": 40, "evaluate_every": 20, "seeds": 1, "space": {"model.lr": {"values": [1e-4, 1e-3]}}}
+    runs = {family: ring_run(family, steps=40) for family in ("gan", "ali", "bigan")}
+    sweeps = {f"{family}_lr": sweep_of(**short, run=family, family=family) for family in ("gan", "ali")}
+    built = {f"train@{family}" for family in runs} | {f"sweep@{name}" for name in sweeps}
+    with checkout.edited():
+        checkout.write(sweeps=sweeps, **RUNS, **runs)
+        assert set(checkout.repro(*built)) == built
+        with (checkout.folder / "gen" / "nets" / "inference.py").open() as file:
+            text = file.read()
+        (checkout.folder / "gen" / "nets" / "inference.py").write_text(text.replace("SLOPE = 0.01", "SLOPE = 0.02"))
+        assert checkout.dirty() & built == {"train@ali", "train@bigan", "sweep@ali_lr"}

@@ -66,7 +66,7 @@ def digits_run(family: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Workplace:
+def built(tmp_path_factory: pytest.TempPathFactory, cluster: str, forks: str) -> Workplace:
     """Digits with their reference, and two models nobody has trained."""
     folder = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Workplace:
         made = prepared(folder, "digits")
         (folder / "data").mkdir()
         made.folder.parent.rename(folder / "data" / "prepared")
-    place = Workplace(folder, cluster)
+    place = Workplace(folder, cluster, forks)
     write(place, REFERENCE)
     done = place.here("reference", "digits")
     assert done.returncode == 0, done.stderr
@@ -204,7 +204,11 @@ def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workp
     assert extractor["test_accuracy"] > 0.5
     assert (extractor["counts"]["training_images"], extractor["counts"]["inception_score_splits"]) == (1300, 3)
     pictures = built.folder / "evaluations" / "tiny" / "ali" / "pictures"
-    assert sorted(path.name for path in pictures.iterdir()) == ["neighbours.png", "reconstructions.png"]
+    assert sorted(path.name for path in pictures.iterdir()) == [
+        "latent_space.png",
+        "neighbours.png",
+        "reconstructions.png",
+    ]
     assert all(np.asarray(Image.open(path).convert("L")).std() > 1 for path in pictures.iterdir())
 
 
@@ -249,6 +253,18 @@ def test_the_comparison_ranks_what_was_evaluated(compared: Workplace) -> None:
     assert real["fid classifier"].endswith(", of 200"), "there are fewer of them than samples"
     assert "those of fewer than the samples say of how many" in page
     assert len({len(line) for line in table}) == 1, "columns are aligned"
+    head, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in (out / "families.md").read_text().splitlines()
+    ]
+    about = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert {run: (one["samples"], one["encoder"], one["p(x)"]) for run, one in about.items()} == {
+        "ali": ("yes", "yes", "no"),
+        "dcgan": ("yes", "no", "no"),
+    }
+    size = sum(param.numel() for param in export.load(compared.folder / "models" / "tiny" / "ali").parameters())  # type: ignore[attr-defined]
+    assert about["ali"]["parameters"] == f"{size:,}"
+    assert float(about["ali"]["linear probe"]) == pytest.approx(means["ali"]["linear_probe_accuracy"], abs=1e-3)
+    assert float(about["dcgan"]["samples a second"].replace(",", "")) > 1
 
 
 @pytest.mark.slow

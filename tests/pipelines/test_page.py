@@ -112,6 +112,7 @@ def written(tmp_path: Path) -> Path:
         },
         tried=tried,
         samples=png(grid(torch.zeros(4, 1, 16, 16))),
+        families=pd.DataFrame({"encoder": ["yes", "no"]}, index=["<gan>", "wgan"]),
     )
     path = tmp_path / "index.html"
     path.write_text(text, encoding="utf-8")
