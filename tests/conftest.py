@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from gen.data.dataset import Dataset
 from gen.families import family_names
@@ -29,7 +30,12 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each family's name is a marker: `pytest -m dcgan` selects the tests of DCGAN, where `-k gan` selects of all."""
+    """Each family's name is a marker: `pytest -m dcgan` selects the tests of DCGAN, where `-k gan` selects of all.
+
+    And one thread a process: two processes whose threads wait for each other are ten times as slow on two cores.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
     for name in family_names():
         config.addinivalue_line("markers", f"{name}: tests of this family")
 
