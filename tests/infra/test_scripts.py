@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.infra.manifests import INFRA, ROOT, tracked
+from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ring_run
-from tests.pipelines.test_dvc import Checkout
 from tests.services import sshd
 
 BIN = Path(sys.executable).parent

@@ -14,8 +14,8 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.infra.manifests import COMPOSE, INFRA
+from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ring_run
-from tests.pipelines.test_dvc import Checkout
 from tests.services import BUCKET, KEYS, free_port, postgres, s3, serving
 
 BIN = Path(sys.executable).parent

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ring_run
-from tests.pipelines.test_dvc import Checkout
 from tests.services import BUCKET, KEYS, s3, sshd
 
 BUILT = ("code", "fetch@ring8", "prepare@ring8", "reference@ring8", "train@ring_gan")

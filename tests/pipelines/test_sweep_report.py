@@ -23,7 +23,7 @@ from pipelines.sweeps.search import Point, Points, Search, Trial
 from pipelines.sweeps.table import Table
 from pipelines.sweeps.verdict import Winner, not_told_apart
 from tests.pipelines.conftest import ROOT
-from tests.pipelines.test_sweep import EVERY, STEPS, sweep_of
+from tests.pipelines.sweeping import EVERY, STEPS, sweep_of
 
 PARAMS = Path("params.yaml")
 ENDED = tuple[float, list[float], str]

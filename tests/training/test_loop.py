@@ -16,7 +16,6 @@ from gen.data.loader import Loader
 from gen.family import Family, ImageShape, Noise, OptimizerStep
 from gen.optimizers import adam
 from gen.training.checkpoint import Checkpoints
-from gen.training.ema import moving_average
 from gen.training.gradients import apply, clip
 from gen.training.journal import Diverged, Journal, NullCallback
 from gen.training.loop import Loop, initial_family
@@ -28,7 +27,11 @@ from tests.training.tiny import logging, run_of
 every_form = pytest.mark.parametrize(
     ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
 )
+
+
 Datasets = dict[str, Dataset]
+
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -171,55 +174,6 @@ def test_what_was_half_written_is_gone_once_a_run_goes_on(datasets: Datasets, tm
     state = checkpoints.newest()
     assert state is not None
     assert state["steps_done"] == 8
-
-
-def test_weights_are_sampled_with_their_average(datasets: Datasets) -> None:
-    """Against the definition, step by step."""
-    run = run_of("gan", POINTS, ema=0.15)
-    family = initial_family(run, datasets["ring8"])
-    loop = Loop(run, family, datasets["ring8"])
-    weight = loop.average.weights[0]
-    expected = weight.detach().clone()
-    for decay in (1 / 10, 0.15, 0.15):  # (1 + t) / (10 + t) is 1/10, 2/11, 3/12
-        loop.step()
-        expected = decay * expected + (1 - decay) * weight.detach()
-    own = weight.detach().clone()
-    with loop.average.applied():
-        torch.testing.assert_close(weight.detach(), expected)
-    assert torch.equal(weight.detach(), own)
-
-
-def test_statistics_of_batch_norm_are_averaged_with_their_weights(datasets: Datasets) -> None:
-    run = run_of("dcgan")
-    loop = Loop(run, initial_family(run, datasets["digits"]), datasets["digits"])
-    generator = [name for name, _ in loop.family.named_buffers() if name.startswith("generator") and "running" in name]
-    buffers = dict(loop.family.named_buffers())
-    averaged = {id(weight) for weight in loop.average.weights}
-    assert generator
-    assert {id(buffers[name]) for name in generator} <= averaged
-    assert not {id(b) for name, b in buffers.items() if name.startswith("discriminator")} & averaged
-
-
-def test_what_two_moves_share_is_averaged_once(datasets: Datasets) -> None:
-    run = run_of("gan", POINTS, ema=0.5)
-    family = initial_family(run, datasets["ring8"])
-    once = moving_average(run, family, family.updates())
-    twice = moving_average(run, family, [*family.updates(), *family.updates()])
-    assert [id(weight) for weight in twice.weights] == [id(weight) for weight in once.weights]
-    live = twice.weights[0].detach().clone()
-    twice.averages[0].add_(1.0)
-    with twice.applied():
-        assert torch.equal(twice.weights[0], live + 1)
-    assert torch.equal(twice.weights[0], live), "the live weight is back"
-
-
-def test_a_layer_that_two_networks_share_is_averaged_once(datasets: Datasets) -> None:
-    run = run_of("dcgan", ema=0.5)
-    family = initial_family(run, datasets["digits"])
-    assert isinstance(family, nn.Module)
-    family.again = nn.Sequential(*family.generator.modules())  # type: ignore[operator]
-    average = moving_average(run, family, family.updates())
-    assert len({id(weight) for weight in average.weights}) == len(average.weights)
 
 
 def test_an_update_that_looks_at_no_batch_loads_none(datasets: Datasets, monkeypatch: pytest.MonkeyPatch) -> None:
