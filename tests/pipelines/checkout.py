@@ -83,6 +83,7 @@ class Checkout(Workplace):
         finally:
             self.git("reset", "-q", "--hard")
             self.git("clean", "-q", "-f", "-d", "gen")
+            self.git("clean", "-q", "-f", "-d", "-x", "models", "evaluations")  # those of runs that are gone, too
             self.dvc("checkout", "--force", "dvc.yaml")
 
     def weights(self, name: str) -> str:
