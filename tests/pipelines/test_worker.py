@@ -265,6 +265,11 @@ def test_one_of_two_workers_that_is_refused_is_not_waited_for_by_the_other(
     assert not together.is_alive()
 
 
+def test_rays_folder_of_an_object_store_keeps_the_options_of_its_address() -> None:
+    assert fit.of_ray("s3://bucket/a?region=eu") == "s3://bucket/a/ray?region=eu"
+    assert fit.of_ray("/storage") == "/storage/ray"
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_nothing_of_ray_stays_in_the_storage(fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Trainer:
