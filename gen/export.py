@@ -6,13 +6,14 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from gen.errors import InputError
 from gen.families import load_family
@@ -89,17 +90,32 @@ def load(folder: Path | str) -> Family:
     Raises:
         InputError: the folder is not an exported model, or its weights do not fit.
     """
-    described = describe(folder)
-    path = f"{folder}/model.json"
+    described, path, weights = describe(folder), f"{folder}/model.json", Path(folder) / "weights.safetensors"
     try:
-        with shapes_only():  # without memory: the folder is somebody's word
+        with shapes_only(), _no_more_than(4 * len(_header(weights)) + 100):  # the folder is somebody's word
             expected = build(described, path)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: cannot be built ({' '.join(str(error).split())[:120]})") from None
-    check_header(Path(folder) / "weights.safetensors", expected)
+    check_header(weights, expected)
     family = build(described, path)
     load_weights(folder, family)
     return family.train(False)
+
+
+@contextmanager
+def _no_more_than(most: int) -> Iterator[None]:
+    """Modules that are built inside the block have so many parameters at most. Raises RuntimeError."""
+    left = iter(range(most))
+
+    def count(module: nn.Module, name: str, param: object) -> None:
+        if next(left, None) is None:
+            raise RuntimeError(f"more than {most} parameters: many more than its weights.safetensors has")
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def build(described: Mapping[str, Any], where: str) -> Family:
@@ -118,7 +134,7 @@ def conditions(folder: Path | str) -> Condition | None:
     """Examples of what the conditional family saved in `folder` is told; None of an unconditional one.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or its columns do not have the same rows.
     """
     path = Path(folder) / CONDITIONS
     try:
@@ -127,6 +143,9 @@ def conditions(folder: Path | str) -> Condition | None:
         raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
     if not found:
         return None
+    rows = {len(column) if column.dim() else 0 for column in found.values()}
+    if len(rows) > 1 or 0 in rows:
+        raise InputError(f"{path}: its columns have no rows, or not equally many; export the model again")
     extras = {name.removeprefix("extras."): column for name, column in found.items() if name != "labels"}
     return Condition(found.get("labels"), extras)
 
@@ -197,16 +216,21 @@ def check_header(path: Path, family: Family, asks: str = "model.json asks") -> N
         InputError: they differ, or the file cannot be read.
     """
     expected = {name: (_kind(tensor), list(tensor.shape)) for name, tensor in family.state_dict().items()}
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {name: (one.get_dtype(), list(one.get_shape())) for name, one in slices.items()}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
+    found = _header(path)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             mine, its = (f"{one[0]} {one[1]}" if one else "nothing" for one in (expected.get(name), found.get(name)))
             raise InputError(f"{path}: weights of another model: {name} is {its}, {asks} for {mine}")
+
+
+def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
+    """Types and shapes of the weights in a file, by name. Raises InputError when it cannot be read."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {name: (one.get_dtype(), list(one.get_shape())) for name, one in slices.items()}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); export the model again") from None
 
 
 def _kind(tensor: Tensor) -> str:

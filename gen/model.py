@@ -104,12 +104,13 @@ def load(folder: Path | str) -> Model:
     known = {*export.DESCRIBES} - {"part"}
     notes = {key: value for key, value in described.items() if key not in known}
     dataset = notes.get("dataset")
+    classes = dataset.get("classes") if isinstance(dataset, dict) else ()
     return Model(
         family=export.load(folder),
         name=described["family"],
         settings=described["model"],
         data=export.spec_of(described, f"{folder}/model.json"),
-        classes=tuple(dataset.get("classes", ())) if isinstance(dataset, dict) else (),
+        classes=tuple(map(str, classes)) if isinstance(classes, list) else (),
         examples=export.conditions(folder),
         notes=notes,
     )

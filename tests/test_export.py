@@ -1,10 +1,14 @@
 """The folder of a model: what cannot be written or read is one line."""
 
+import json
 import multiprocessing
+import re
 import resource
+import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 import gen
@@ -48,4 +52,41 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_json_nested_too_deep_is_one_line(tmp_path: Path) -> None:
     (write(tmp_path) / "model.json").write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(InputError, match=r"model\.json: not JSON"):
+        gen.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.depth", 10**9, "cannot be built (more than"),
+        ("image", [2**62, 1, 1], "cannot be built ("),
+        ("image", [10**30, 1, 1], "cannot be built ("),
+    ],
+)
+def test_what_a_folder_asks_for_costs_neither_time_nor_memory(
+    field: str, value: object, message: str, tmp_path: Path
+) -> None:
+    described = json.loads((write(tmp_path) / "model.json").read_text())
+    section, _, name = field.rpartition(".")
+    (described[section] if section else described)[name] = value
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    started = time.monotonic()
+    with pytest.raises(InputError, match=re.escape(message)) as raised:
+        gen.load(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("classes", [5, None, ["0", 1]])
+def test_notes_of_another_kind_cost_no_model(classes: object, tmp_path: Path) -> None:
+    described = json.loads((write(tmp_path) / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**described, "dataset": {"classes": classes}}))
+    assert gen.load(tmp_path).classes == (("0", "1") if isinstance(classes, list) else ())
+
+
+@pytest.mark.parametrize("rows", [(0,), (2, 3), ()])
+def test_conditions_without_equal_rows_are_one_line(rows: tuple[int, ...], tmp_path: Path) -> None:
+    columns = {f"extras.{name}": torch.zeros(count) for name, count in enumerate(rows)} or {"labels": torch.tensor(1)}
+    safetensors.torch.save_file(columns, write(tmp_path) / export.CONDITIONS)
+    with pytest.raises(InputError, match="have no rows, or not equally many"):
         gen.load(tmp_path)

@@ -1,5 +1,6 @@
 """One file over HTTP, resumed where an earlier attempt ended."""
 
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,6 +19,9 @@ ATTEMPTS = 5
 TIMEOUT = (8.0, 10.0)
 """Seconds to connect, and between two reads: who does not answer is named within ten, and given up within a minute."""
 
+MOST_SECONDS = 60.0
+"""How long a small file may take."""
+
 BLOCK = 2**20
 
 
@@ -25,14 +29,19 @@ def read_text(url: str) -> str:
     """A small text file.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: it cannot be had, or not within a minute.
     """
+    content, end = b"", time.monotonic() + MOST_SECONDS
     try:
-        with requests.get(url, timeout=TIMEOUT) as response:
+        with requests.get(url, stream=True, timeout=TIMEOUT) as response:
             _raise_for(response, url)
-            return response.text
-    except RequestException as error:
+            while block := response.raw.read1(BLOCK, decode_content=True):
+                content += block
+                if time.monotonic() > end:
+                    raise InputError(f"{url}: not whole within {MOST_SECONDS:.0f} s; see whether it can be reached")
+    except (RequestException, HTTPError) as error:
         raise InputError(f"{url}: not reachable ({_reason(error)}); check the address and the network") from None
+    return content.decode(errors="replace")
 
 
 def download(url: str, part: Path) -> None:
@@ -89,7 +98,7 @@ def _continue(url: str, part: Path) -> bool:
             part.open("ab" if resumed else "wb") as file,
             progress(f"fetch {part.stem}", "B", total, start) as add,
         ):
-            for block in response.raw.stream(BLOCK, decode_content=False):
+            while block := response.raw.read1(BLOCK, decode_content=False):  # what has come, however little it is
                 add(file.write(block))
     return total is None or part.stat().st_size == total
 

@@ -79,26 +79,30 @@ def stages(targets: Sequence[str], file: str) -> dict[str, set[str]]:
     """The targets, or all stages of a dvc.yaml, and what they need: of each stage, those it depends on.
 
     Raises:
-        InputError: there is no such target.
+        InputError: there is no such target, or DVC's files cannot be read: dvc.lock in a merge, say.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo() as repo:
-        graph = repo.index.graph
-        try:
-            ends = [stage for target in targets for stage in repo.stage.collect(target)]
-        except DvcException as error:
-            raise InputError(f"{' '.join(targets)}: {error}; `dvc stage list` names those there are") from None
-        waiting = ends or [stage for stage in graph if stage.path_in_repo == file]
-        needs: dict[str, set[str]] = {}
-        while waiting:
-            stage = waiting.pop()
-            if stage.addressing not in needs:
-                before = list(graph.successors(stage))
-                needs[stage.addressing] = {one.addressing for one in before}
-                waiting += before
-        order = [stage.addressing for stage in repo.index.stages]
+    try:
+        with Repo() as repo:
+            graph = repo.index.graph
+            try:
+                ends = [stage for target in targets for stage in repo.stage.collect(target)]
+            except DvcException as error:
+                raise InputError(f"{' '.join(targets)}: {error}; `dvc stage list` names those there are") from None
+            waiting = ends or [stage for stage in graph if stage.path_in_repo == file]
+            needs: dict[str, set[str]] = {}
+            while waiting:
+                stage = waiting.pop()
+                if stage.addressing not in needs:
+                    before = list(graph.successors(stage))
+                    needs[stage.addressing] = {one.addressing for one in before}
+                    waiting += before
+            order = [stage.addressing for stage in repo.index.stages]
+    except DvcException as error:
+        message = " ".join(str(error).split())
+        raise InputError(f"DVC cannot read the stages: {message}; `dvc status` says where") from None
     return {name: needs[name] for name in order if name in needs}
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ JOIN_SECONDS = 60.0
 """How long a cluster that answers has to take this process in."""
 NOTICE_SECONDS = 8.0
 """After which it is said that Ray is waited for."""
+LOOK_SECONDS = 0.05
+"""How long Ray's own handler of SIGTERM may be in place."""
 STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
@@ -152,21 +155,30 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
 
     threading.Thread(target=start, daemon=True).start()
     local = options["address"] == "local"
+    began, told = time.monotonic(), False
     try:
-        if not wait([done], NOTICE_SECONDS).done:
-            where = (
-                "to start on this machine" if local else f"at {options['address']}, for {JOIN_SECONDS:.0f} s at most"
-            )
-            print(f"waiting for Ray {where}", flush=True)
-        done.result(None if local else JOIN_SECONDS - NOTICE_SECONDS)
+        while not wait([done], LOOK_SECONDS).done:
+            _own_handler()
+            waited = time.monotonic() - began
+            if waited > NOTICE_SECONDS and not told:
+                told = True
+                there = f"at {options['address']}, for {JOIN_SECONDS:.0f} s at most"
+                print(f"waiting for Ray {'to start on this machine' if local else there}", flush=True)
+            if waited > JOIN_SECONDS and not local:
+                raise TimeoutError
+        done.result()
     except TimeoutError:
         _end_started(done)
         raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
     except (KeyboardInterrupt, SystemExit):
         _end_started(done)
         raise
+    _own_handler()
+
+
+def _own_handler() -> None:
+    """In C, Ray puts a handler of SIGTERM before Python's, which prints its stack and aborts this process after 3 s."""
     if threading.current_thread() is threading.main_thread():
-        # In C, Ray has put a handler before ours that aborts this process when it takes longer than three seconds.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 

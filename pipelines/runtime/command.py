@@ -23,6 +23,8 @@ def run(main: Callable[[], None]) -> int:
 
     def terminate(number: int, frame: FrameType | None) -> None:
         signal.alarm(0)  # which Ray sets, to abort a process that takes longer than three seconds
+        if terminated and sys.exception():  # asked again while it ends: what it puts in order is not to be cut short
+            return
         terminated.append(128 + number)
         raise SystemExit(128 + number)
 

@@ -121,8 +121,7 @@ class Together(Fit):
         from ray.train.torch import TorchTrainer
 
         super().__init__(job, device)
-        path, mark, query = job.storage.partition("?")  # an object store's URL may have options
-        self.storage = f"{path}/ray{mark}{query}"
+        self.storage = of_ray(job.storage)
         self.folder = f"{job.name}-{uuid.uuid4().hex[:8]}"
         compute = job.run.compute
         self.trainer = TorchTrainer(
@@ -146,6 +145,12 @@ class Together(Fit):
             self.reason = reason_of(error)
         if "://" not in self.storage:  # nobody writes there any more, and what counts is in the checkpoints
             shutil.rmtree(Path(self.storage) / self.folder, ignore_errors=True)
+
+
+def of_ray(storage: str) -> str:
+    """The folder of the storage that is Ray's own; an object store's URL may have options."""
+    path, mark, query = storage.partition("?")
+    return f"{path}/ray{mark}{query}"
 
 
 def reason_of(error: Exception) -> str:

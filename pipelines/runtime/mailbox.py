@@ -51,10 +51,11 @@ class _Mailbox:
 
     def __init__(self) -> None:
         self.events: deque[Event] = deque(maxlen=CAPACITY)
-        self.stop = False
+        self.stop = self.ended = False
 
     def put(self, event: Event) -> bool:
         self.events.append(event)
+        self.ended |= isinstance(event, Ended)
         return self.stop
 
     def take(self) -> list[Event]:
@@ -64,6 +65,9 @@ class _Mailbox:
 
     def ask_to_stop(self) -> None:
         self.stop = True
+
+    def has_ended(self) -> bool:
+        return self.ended
 
 
 class Mailbox:

@@ -61,12 +61,17 @@ def work(config: dict[str, Job]) -> None:
     context = get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size())
     callback = MailboxCallback(job.mailbox)
-    ended = run_job(job, callback, workers)
-    if workers.is_rank_zero or ended.outcome in (
-        "refused",
-        "broken",
-    ):  # the first may wait in vain for one that has given up
+    try:
+        ended = run_job(job, callback, workers)
+    except Exception:
+        if callback.has_ended():  # another has given up, said why, and left the others
+            return
+        raise
+    alone = ended.outcome in ("refused", "broken")
+    if workers.is_rank_zero or alone:
         callback.ended(ended)
+    if alone and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # the others would wait for this one in vain
 
 
 def work_alone(job: Job) -> None:
@@ -168,6 +173,10 @@ class MailboxCallback:
             self.asked_to_stop |= bool(ray.get(self.answer))
             self.answer = None
         return self.asked_to_stop
+
+    def has_ended(self) -> bool:
+        """Whether a worker has said its last word."""
+        return bool(ray.get(self.handle.has_ended.remote()))
 
     def ended(self, ended: Ended) -> None:
         """The last word; waits until it is delivered."""

@@ -29,6 +29,7 @@ from gen.shapes import shapes_only
 from gen.training.loop import data_spec
 from gen.training.rehearsal import built, rehearse
 from pipelines.runtime import above, cluster, stage
+from pipelines.runtime.fit import of_ray
 from pipelines.runtime.jobs import SCORING, open_inputs, storage_of
 from pipelines.runtime.patience import within_a_minute
 from pipelines.sweeps.plan import Plan
@@ -138,7 +139,7 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
         ),
         run_config=tune.RunConfig(
             name=folder,
-            storage_path=f"{plan.storage}/ray",
+            storage_path=of_ray(plan.storage),
             verbose=0,
             callbacks=[watch],
             stop=GivenUp(watch),

@@ -1,17 +1,19 @@
 import gzip
 import hashlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gen.data.download import download
+from gen.data.download import download, read_text
 from gen.data.fetch import DOWNLOADS, fetch, fetch_file
 from gen.data.source import Published
 from gen.errors import InputError
@@ -203,6 +205,38 @@ def test_a_server_that_never_answers_is_named_and_given_up(
     assert [line.rpartition("; ")[2] for line in lines] == [f"trying again ({n} of 5)" for n in range(2, 6)]
     assert all(address in line for line in lines)
     assert "secret" not in "".join(lines)
+
+
+def test_what_drips_is_given_up_when_it_is_small_and_shown_when_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gen.data.download.MOST_SECONDS", 1.0)
+    monkeypatch.setattr("gen.data.progress.SECONDS_BETWEEN_LINES", 0.3)
+    enough = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with suppress(OSError):
+                while not enough.wait(0.1):
+                    self.wfile.write(b"0")
+
+        def log_message(self, format: str, *values: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/images"
+        with pytest.raises(InputError, match="not whole within 1 s; see whether it can be reached"):
+            read_text(url)
+        threading.Timer(3, enough.set).start()
+        threading.Timer(2, server.shutdown).start()  # nobody answers the attempts that follow
+        monkeypatch.setattr("gen.data.download.TIMEOUT", (0.2, 0.2))
+        with pytest.raises(InputError, match="bytes are kept in"):
+            download(url, tmp_path / "images.part")
+    assert re.search(r"fetch images: \d+ of 1,000,000 B", capsys.readouterr().err)
 
 
 def test_no_direct_download(server: Server, publish: Any) -> None:

@@ -69,6 +69,12 @@ def test_stages_that_do_not_need_one_another_are_built_at_once(
         stages(["train@c"], "dvc.yaml")
 
 
+def test_a_dvc_lock_in_a_merge_is_one_line(project: Path) -> None:
+    (project / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\nstages: 3\n>>>>>>> other\n")
+    with pytest.raises(InputError, match=r"^DVC cannot read the stages: .*dvc\.lock.*; `dvc status` says where$"):
+        stages(["compare"], "dvc.yaml")
+
+
 def test_its_processes_end_with_it(project: Path) -> None:
     code = (
         "import os, sys; from pipelines.commands.all import Build; from pipelines.runtime import command\n"

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -133,6 +135,36 @@ def test_sigterm_ends_a_command_also_where_a_library_makes_an_error_of_its_own_o
         assert command.run(main) == 143
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_second_sigterm_does_not_cut_short_what_the_first_has_put_in_order() -> None:
+    """Of a group that is ended, the stage is sent one, and one by itself when it sees that its DVC has ended."""
+    order: list[str] = []
+
+    @contextmanager
+    def ends_with_a_second_one() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            order.append("inner")
+
+    def main() -> None:
+        try:
+            with ends_with_a_second_one():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+        except BaseException:
+            os.kill(os.getpid(), signal.SIGTERM)
+            order.append("outer")
+            raise
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert command.run(main) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert order == ["inner", "outer"]
 
 
 def test_after_sigterm_a_command_that_has_joined_ray_has_the_time_it_takes(cluster: str) -> None:
