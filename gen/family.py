@@ -37,7 +37,7 @@ class Column(Settings):
     """Of one row's array; empty: one number."""
     image: bool = False
     """Whether it is an image, of shape (channels, height, width) and uint8: a batch then has it as it has `images`,
-    padded to the run's size and in [-1, 1]."""
+    padded to the run's resolution and in [-1, 1]."""
     words: tuple[str, ...] = ()
     """What its numbers stand for, as classes name labels; empty: they are numbers."""
 

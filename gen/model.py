@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Model:
         if tuple(conditions_on) != ("labels",):
             reason = f"it conditions on {', '.join(conditions_on)}" if conditions_on else "it is not conditional"
             raise InputError(f"label: {self.name} cannot be asked for a class: {reason}; leave label out")
-        if isinstance(label, int | str):
+        if isinstance(label, int | str | Integral):
             return Condition(torch.full((rows,), self.number(label)))
         labels = torch.as_tensor([self.number(one) for one in label], dtype=torch.int64)
         if len(labels) != rows:
@@ -88,10 +89,10 @@ class Model:
 
 
 def whole(value: object, what: str) -> int:
-    """A number of at least 1. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """A number of at least 1, numpy's too. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(f"{what}: {value!r}; use a whole number of at least 1")
-    return value
+    return int(value)
 
 
 def load(folder: Path | str) -> Model:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -13,11 +14,11 @@ from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.errors import InputError
-from gen.families import check_family, family_names
+from gen.families import check_family, family_module, family_names
 from gen.family import Batch
 from gen.figures.grid import grid
-from gen.model import Model
-from gen.settings import check, nearest
+from gen.model import Model, whole
+from gen.settings import check, meant, nearest
 from gen.training.journal import SPLIT, Diverged
 from gen.training.loop import data_spec
 from gen.training.rehearsal import rehearse
@@ -40,7 +41,13 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
         InputError: there is no such family or field, or a value is illegal.
     """
     if family not in family_names():
-        raise InputError(f"family: unknown family {family!r}; {nearest(family, family_names())}")
+        raise InputError(f"family: unknown family {family!r}; {nearest(str(family), family_names())}")
+    check_dataset(dataset)
+    kinds = (family_module(family).Config, Run, Compute)
+    known = {name for kind in kinds for name in kind.model_fields}
+    for name in changes.keys() - known:
+        field = next(filter(None, (meant(name, kind) for kind in kinds)), "")
+        raise InputError(f"{family}.{name}: unknown; {f'did you mean {field}?' if field else nearest(name, known)}")
     compute = {name: changes.pop(name) for name in list(changes) if name in Compute.model_fields}
     own = {name: changes.pop(name) for name in list(changes) if name not in Run.model_fields}
     values: dict[str, Any] = {
@@ -54,6 +61,20 @@ def run_of(family: str, dataset: Dataset, **changes: Any) -> Run:
     }
     run = check(Run, values | changes, "run")
     return run.model_copy(update={"model": check_family(family, run.model, family).model_dump()})
+
+
+def check_dataset(dataset: object) -> None:
+    """Raises InputError for what is no data set: arrays, or the name of one."""
+    if not isinstance(dataset, Dataset):
+        remedy = "gen.open_dataset(folder), or gen.dataset_of(images, labels, folder=...)"
+        raise InputError(f"dataset: {type(dataset).__name__} is no data set; give {remedy}")
+
+
+def check_device(wanted: str) -> None:
+    """Raises InputError when this machine has no such device."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(wanted, True):
+        raise InputError(f"device: {wanted}: this machine has none; use auto or cpu")
 
 
 class FunctionCallback:
@@ -88,13 +109,15 @@ def train(
         changes: as of `run_of`; for a family's name alone.
 
     Raises:
-        InputError: the run does not fit the data, or its losses are not finite any more.
+        InputError: the run does not fit the data or the machine, or its losses are not finite any more.
     """
     if isinstance(what, Run) and changes:
         raise InputError(f"{', '.join(changes)}: a run has all its settings; give a family's name, or change the run")
+    check_dataset(dataset)
     run = what if isinstance(what, Run) else run_of(what, dataset, **changes)
+    check_device(run.compute.device)
+    logging = QUIET.model_copy(update={"metrics_every": whole(every, "every")})
     rehearse(run, dataset, run.family)
-    logging = QUIET.model_copy(update={"metrics_every": every})
     try:
         family = train_family(run, dataset, logging=logging, callback=FunctionCallback(callback))
     except Diverged as error:
@@ -123,8 +146,10 @@ def show(images: Float[Tensor, "n c h w"], columns: int = 8) -> Image.Image:
     """One picture of all images, which a notebook displays.
 
     Raises:
-        InputError: they are no batch of images.
+        InputError: they are no batch of images, or there is no such number of columns.
     """
+    if not isinstance(images, Tensor):
+        raise InputError(f"images: {type(images).__name__}; give a tensor, such as model.sample(64)")
     if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 2, 3):
         raise InputError(f"images of shape {tuple(images.shape)}; give some of (n, channels, height, width)")
-    return grid(images.detach().float().cpu(), columns)
+    return grid(images.detach().float().cpu(), whole(columns, "columns"))

@@ -97,12 +97,18 @@ RENAMED = {
 
 def nearest_field(name: str, kind: type[Settings]) -> str:
     """A remedy for an unknown field: one whose meaning begins with that name, as a symbol does, or the nearest one."""
-    if RENAMED.get(name) in kind.model_fields:
-        return f"it was renamed; write {RENAMED[name]}"
-    for field, info in kind.model_fields.items():
-        if (info.description or "").partition(":")[0] == name:
-            return f"did you mean {field}?"
-    return nearest(name, kind.model_fields)
+    field = meant(name, kind)
+    if field and field == RENAMED.get(name):
+        return f"it was renamed; write {field}"
+    return f"did you mean {field}?" if field else nearest(name, kind.model_fields)
+
+
+def meant(name: str, kind: type[Settings]) -> str:
+    """The field whose meaning begins with that name, as a symbol does, or that was renamed from it; "" for none."""
+    if (field := RENAMED.get(name)) and field in kind.model_fields:
+        return field
+    symbols = {(info.description or "").partition(":")[0]: field for field, info in kind.model_fields.items()}
+    return symbols.get(name, "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

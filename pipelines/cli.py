@@ -144,7 +144,7 @@ def ui(port: int) -> None:
 def init(folder: Path, name: str | None, resolution: int, params: Path) -> None:
     """Write the entries of the params file for the pictures in FOLDER, class by sub-folder.
 
-    They are a data set, what its models are judged by, and a run.
+    They are a data set, what its models are judged by, and a run, whose group is compared.
     """
     from pipelines.commands.own_pictures import add_entries
 

@@ -15,7 +15,7 @@ from gen.config.params import Compute
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.families import family_module, family_names
-from gen.model import Model
+from gen.model import Model, whole
 
 SMALL: dict[str, Any] = {"steps": 4, "batch_size": 8}
 
@@ -41,6 +41,7 @@ def test_samples_come_by_number_and_seed_without_gradients(models: dict[str, Mod
     assert images.shape == (5, 1, 16, 16)
     assert not images.requires_grad
     assert torch.equal(images, model.sample(gen.Noise(0, rows=5)))
+    assert whole(np.int64(5), "rows") == 5
     assert torch.equal(model.sample(5, seed=1), model.sample(gen.Noise(1, rows=5)))
     assert not torch.equal(images, model.sample(5, seed=1))
     assert gen.show(images).size == (8 * 17 * 2 - 2, 32)
@@ -95,7 +96,10 @@ def test_a_function_is_told_how_training_goes(datasets: dict[str, Dataset]) -> N
     ("family", "changes", "line"),
     [
         ("dcgam", {}, "family: unknown family 'dcgam'; did you mean dcgan?"),
-        ("gan", {"stesp": 3}, "gan.stesp: unknown; "),
+        ("gan", {"stesp": 3}, "gan.stesp: unknown; did you mean steps?"),
+        ("gan", {"batch": 3}, "gan.batch: unknown; did you mean batch_size?"),
+        ("gan", {"device": "cuda"}, "device: cuda: this machine has none; use auto or cpu"),
+        ("gan", {"every": 0}, "every: 0; use a whole number of at least 1"),
         ("gan", {"lr": -1.0}, "gan.lr: input should be greater than 0; got -1.0"),
         ("gan", {"steps": 0}, "run.steps: input should be greater than 0; got 0"),
         ("dcgan", {"resolution": 24}, "dcgan: image of 24x24: convolutional networks make squares of"),
@@ -103,12 +107,36 @@ def test_a_function_is_told_how_training_goes(datasets: dict[str, Dataset]) -> N
     ],
 )
 def test_what_cannot_be_trained_is_one_line(
-    family: str, changes: dict[str, Any], line: str, datasets: dict[str, Dataset]
+    family: str, changes: dict[str, Any], line: str, datasets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError) as caught:
         gen.train(family, datasets["digits"], **(SMALL | changes))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_data_set_or_picture_is_one_line() -> None:
+    """In a process of its own, where nothing but the code itself looks at the kinds of arguments."""
+    code = """
+import numpy as np, gen
+for wrong in (
+    lambda: gen.train("gan", "digits"),
+    lambda: gen.run_of("gan", np.zeros((9, 8, 8), np.uint8)),
+    lambda: gen.show(np.zeros((9, 1, 8, 8))),
+):
+    try:
+        wrong()
+    except ValueError as error:
+        print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    remedy = "is no data set; give gen.open_dataset(folder), or gen.dataset_of(images, labels, folder=...)"
+    assert found.stdout.splitlines() == [
+        f"dataset: str {remedy}",
+        f"dataset: ndarray {remedy}",
+        "images: ndarray; give a tensor, such as model.sample(64)",
+    ]
 
 
 def test_each_family_has_a_run_by_its_name(datasets: dict[str, Dataset]) -> None:

@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 
 from gen import export
 from gen.config.params import Params, Run
-from gen.config.sweep import SHARED, Value, apply_overrides, label, validation_scores
+from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
 from gen.errors import InputError
 from gen.export import model_folder
-from gen.families import check_family, load_family
+from gen.families import check_family, family_module, load_family
 from gen.family import DataSpec, Family, ImageShape
-from gen.settings import check, nearest
+from gen.settings import check, meant, nearest
 from gen.shapes import shapes_only
 
 UNKNOWN = 2
@@ -123,12 +123,23 @@ def trial_run(params: Params, name: str, values: Mapping[str, Value], seed: int,
     """
     sweep, where = params.sweep(name), f"{where}: sweeps.{name}"
     base = params.run(sweep.run)
+    check_symbols(sweep, where)
     section = apply_overrides(sweep.changes, base.model_dump(), f"{where}.changes")
     section = apply_overrides(values, section, f"{where}.space")
     section |= {"seed": base.seed + seed, "seeds": 1, "steps": sweep.steps}
     where = f"{where}[{label(values)}]" if values else f"{where}.changes"
     run = check(Run, section, where)
     return check_run(run, params, where)
+
+
+def check_symbols(sweep: Sweep, where: str) -> None:
+    """A hyperparameter that is named by its symbol in the paper is answered with its field. Raises InputError."""
+    kind = family_module(sweep.family, f"{where}.family").Config
+    for part, paths in (("changes", sweep.changes), ("space", sweep.space)):
+        for path in paths:
+            head, _, name = path.partition(".")
+            if head == "model" and name not in kind.model_fields and (field := meant(name, kind)):
+                raise InputError(f"{where}.{part}.{path}: no hyperparameter; did you mean model.{field}?")
 
 
 def check_folder(name: str, where: str) -> None:
@@ -214,7 +225,8 @@ def check_built(run: Run, params: Params, where: str) -> None:
         try:
             built(run, params, where)
         except InputError as error:
-            raise InputError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+            message = str(error)
+            raise InputError(message if message.startswith(where) else f"{where}: {message}") from None
         except Exception:
             return  # a mistake in the family's code, which its training answers with the place
 

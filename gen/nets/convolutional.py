@@ -124,6 +124,6 @@ def _stages(image: ImageShape) -> int:
     if image.height != image.width or image.height not in SIZES:
         raise InputError(
             f"image of {image.height}x{image.width}: convolutional networks make squares of "
-            f"{', '.join(map(str, SIZES))} pixels; choose one as the run's size"
+            f"{', '.join(map(str, SIZES))} pixels; choose one as the run's resolution"
         )
     return image.height.bit_length() - 3

@@ -142,7 +142,7 @@ def _plan(image: ImageShape, width: int) -> tuple[tuple[tuple[int, int], ...], l
     if image.height != image.width or image.height not in STAGES:
         raise InputError(
             f"image of {image.height}x{image.width}: networks with an encoder are for squares of "
-            f"{', '.join(map(str, STAGES))} pixels; choose one as the run's size"
+            f"{', '.join(map(str, STAGES))} pixels; choose one as the run's resolution"
         )
     stages = STAGES[image.height]
     first = max(5 - len(stages), 0)  # the last is 16 `width` for every size

@@ -1,4 +1,7 @@
-"""Entries of a params file for a person's own pictures: a data set, what its models are judged by, and a run."""
+"""Entries of a params file for a person's own pictures: a data set, what its models are judged by, and a run.
+
+The run's group is compared, so that there is a page of it.
+"""
 
 import re
 from pathlib import Path
@@ -14,7 +17,7 @@ FAMILY = "dcgan"
 
 
 def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -> str:
-    """Add the three entries to the params file, which is left as it is when they would not do.
+    """Add the three entries, and their group to what is compared; the file is left as it is when they would not do.
 
     Returns:
         What was written, and what to run now.
@@ -37,6 +40,7 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
     values["datasets"][name] = dataset_entry(folder, resolution)
     values["reference"][name] = reference_entry(len(classes), resolution)
     values["runs"][run] = run_entry(name, resolution)
+    values["compare"].append(name)
     partial = params.with_name(f".{params.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
@@ -49,7 +53,7 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
         partial.unlink(missing_ok=True)
     pictures = f"{len(listed):,} pictures" + (f" of {len(classes)} classes" if classes else "")
     added = f"datasets.{name} ({pictures}), reference.{name} and runs.{run} are added"
-    return f"{params}: {added}\nnow: dvc repro evaluate@{run}"
+    return f"{params}: {added}\nnow: dvc repro compare@{name}, and then open comparisons/{name}/index.html"
 
 
 def dataset_entry(folder: Path, resolution: int) -> dict[str, Any]:

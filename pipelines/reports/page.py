@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,17 +89,17 @@ def page(
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
-        f"<b>{html.escape(leading.message)}</b> {html.escape(how(protocols))}</p>",
+        f"<b>{with_code(leading.message)}</b> {html.escape(how(protocols))}</p>",
         f"<p class=warning><b>Warning</b>: {html.escape(few)}.</p>" if few else "",
         f"<div class=scroll>{html_table(table, {run: trainings[run].rows for run in runs}, leading.leader)}</div>",
         "<details><summary>Columns, hyperparameters and runs</summary><p class=tools id=columns></p>"
         "<p class=tools id=settings></p><p class=tools id=which></p></details>",
-        f"<p class=tools>{OPENED}</p>",
+        f"<p class=tools><span>{OPENED}</span></p>",
         f"<details><summary>What the numbers say</summary>{legend(table.columns)}</details>",
         "<details><summary>What each family can do, and what it costs</summary>"
         f"<div class=scroll>{families.to_html(border=0)}</div></details>",
         "<h2>Samples from the same noise</h2>",
-        image(samples),
+        f'<div class="scroll wide">{image(samples)}</div>',
         "<h2>More of each run</h2>",
         figures(
             (run, training, whole_picture(folder / "grid.png", f"train@{run}"))
@@ -130,6 +131,11 @@ def page(
     return PAGE.substitute(
         title=html.escape(group), body="\n".join(parts), says=as_script(says), scripts="\n".join(scripts)
     )
+
+
+def with_code(message: str) -> str:
+    """A message in HTML, in which what stands between backticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(message))
 
 
 def how(protocols: Mapping[str, Evaluation]) -> str:

@@ -53,8 +53,8 @@ def thinned(curve: pd.DataFrame) -> list[list[float]]:
 
 BODY = """<p class=tools><label>Curve: <select id=curve></select></label>
 <span>The mouse shows the step and value of each run. Losses of different families cannot be compared.</span></p>
-<div id=chart><svg viewBox="0 0 1000 420" role=img aria-label="Curves of the runs"></svg>
-<div id=near hidden></div></div>
+<div class=narrow><div id=chart><svg viewBox="0 0 1000 420" role=img aria-label="Curves of the runs"></svg>
+<div id=near hidden></div></div></div>
 <p class=tools id=lines></p>"""
 
 SCRIPT = """

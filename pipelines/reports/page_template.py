@@ -50,6 +50,7 @@ thead th { white-space: normal; max-width: 11em; text-wrap: balance; vertical-al
 .tools label { white-space: nowrap }
 #step { width: 24em; max-width: 60vw; vertical-align: middle }
 img { max-width: 100%; cursor: zoom-in }
+.wide img { max-width: max(100%, 60em) }
 .row img { image-rendering: pixelated }
 .row { display: flex; flex-wrap: wrap; gap: 1.5em }
 figure { margin: 0 } figcaption { font-size: 13px; color: var(--dim) }
@@ -58,6 +59,7 @@ figure { margin: 0 } figcaption { font-size: 13px; color: var(--dim) }
 #chart text { fill: var(--dim) } .rule { stroke: var(--line) } #cursor { stroke: var(--dim) }
 #chart path { fill: none; stroke-width: 1.8 } #chart path.further { stroke-dasharray: 5 3 }
 .floor { fill: #8884 }
+@media (max-width: 45em) { .narrow { overflow-x: auto } .narrow #chart { width: 45em } }
 #near { position: absolute; top: 1em; pointer-events: none; padding: .4em .7em; font-size: 12px;
   background: var(--page); border: 1px solid var(--line); white-space: nowrap }
 #near i, #lines i { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
@@ -129,7 +131,7 @@ for (const button of document.querySelectorAll("#runs button")) button.addEventL
   change(opened, button.closest("tr").dataset.run, open);
 });
 const large = document.getElementById("large");
-for (const image of document.querySelectorAll("body > img, figure img")) image.addEventListener("click", () => {
+for (const image of document.querySelectorAll(".wide img, figure img")) image.addEventListener("click", () => {
   large.replaceChildren(image.cloneNode()); large.showModal();
 });
 large.addEventListener("click", () => large.close());

@@ -91,7 +91,8 @@ def look_at(
             move=move,
             share=share,
         )
-    message = "".join(f", {key.replace('_', ' ')} {value}" for key, value in notes.items())
+    told = {key: f"{value:.1%}" if isinstance(value, float) else value for key, value in notes.items()}
+    message = "".join(f", {key.replace('_', ' ')} {value}" for key, value in told.items())
     print(f"{HOME / dataset.name / extractor}: {images:,} images{message}")
 
 

@@ -44,8 +44,12 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
         experiment: DVC's name of the experiment that trained it, if there was one.
     """
     weights = weights_digest(folder)
-    if store.get_run(run_id).data.tags.get(REGISTERED) == weights:
-        return  # exported again: no new version
+    kept = not (change and experiment)
+    if store.get_run(run_id).data.tags.get(REGISTERED) == weights:  # exported again: no new version
+        mine = store.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        if kept and mine:  # what an experiment tried, perhaps, is now what params.yaml has
+            store.set_registered_model_alias(name, BEST, max(mine, key=lambda one: int(one.version)).version)
+        return
     store.log_artifact(run_id, str(folder / "grid.png"))
     describe_run(store, run_id, {})
     if not isinstance(export.load(folder), Samples):  # it cannot be served
@@ -73,7 +77,7 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
     for tag, value in (("change", change), ("dvc_experiment", experiment)):
         if value:
             store.set_model_version_tag(name, version, tag, value)
-    if not (change and experiment):
+    if kept:
         store.set_registered_model_alias(name, BEST, version)
     store.set_tag(run_id, REGISTERED, weights)
 

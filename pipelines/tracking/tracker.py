@@ -168,6 +168,8 @@ class Tracker:
             self.store.update_run(run.info.run_id, status="RUNNING")
             for tag in WHY_ENDED & run.data.tags.keys():
                 self.store.delete_tag(run.info.run_id, tag)
+            if run.data.tags.get("change") not in (None, self.tags.get("change")):  # an experiment's
+                self._rename(run)
             self.logged = self._logged_before(run)
             self.ended_at = run.info.end_time
         else:
@@ -181,6 +183,15 @@ class Tracker:
             )
             self.monitor.start()  # type: ignore[no-untyped-call]
         self.run_id = run.info.run_id
+
+    def _rename(self, run: TrackedRun) -> None:
+        """Name the run by what it changes now, and tag it so."""
+        self.store.update_run(run.info.run_id, name=shown_name(self.facts))
+        for tag in ("change", "dvc_experiment"):
+            if tag in self.tags:
+                self.store.set_tag(run.info.run_id, tag, self.tags[tag])
+            elif tag in run.data.tags:
+                self.store.delete_tag(run.info.run_id, tag)
 
     def _logged_before(self, run: TrackedRun) -> set[tuple[str, int]]:
         """Names and steps of the metrics and grids that the run has."""

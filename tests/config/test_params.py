@@ -117,6 +117,14 @@ RUN = "digits_dcgan"
             "sweeps.ring8_clip.space.model.clp: no hyperparameter that can be swept; did you mean model.clip?",
         ),
         (
+            lambda p: p["sweeps"]["digits_lambda"].update(space={"model.lambda": {"values": [1.0]}}),
+            "sweeps.digits_lambda.space.model.lambda: no hyperparameter; did you mean model.penalty_weight?",
+        ),
+        (
+            lambda p: p["sweeps"]["digits_lambda"].update(changes={"model.latent": 8}),
+            "sweeps.digits_lambda.changes.model.latent: no hyperparameter; did you mean model.latent_dim?",
+        ),
+        (
             lambda p: p["sweeps"]["ring8_clip"].update(space={"steps": {"values": [1]}}),
             "sweeps.ring8_clip.space.steps: no hyperparameter that can be swept",
         ),
@@ -270,6 +278,7 @@ def test_a_mistake_is_named_with_its_address_and_remedy(
         load_params(file)
     line = str(error.value)
     assert message in line
+    assert line.count(str(file)) == 1
     assert str(file) in line
     assert "\n" not in line
 

@@ -61,7 +61,7 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     message = add_entries(photos, None, 32, Path("params.yaml"))
     assert message.splitlines() == [
         "params.yaml: datasets.photos (40 pictures of 2 classes), reference.photos and runs.photos_dcgan are added",
-        "now: dvc repro evaluate@photos_dcgan",
+        "now: dvc repro compare@photos, and then open comparisons/photos/index.html",
     ]
     after = Path("params.yaml").read_text().splitlines()
     rest = iter(after)
@@ -69,6 +69,7 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     params = load_params("params.yaml")
     assert params.run("photos_dcgan").resolution == params.reference["photos"].resolution == 32
     assert params.reference["photos"].extractors == ("classifier",)
+    assert params.compare[-1] == "photos"
     fetch("photos", params.datasets["photos"], "here", Path("raw"), mirror=None)
     assert prepare("photos", params.datasets["photos"], "here", Path("raw"), Path("made")).classes == ("cat", "dog")
 

@@ -61,6 +61,18 @@ def test_the_papers_stages_are_those_of_dvc_yaml(checkout: Checkout) -> None:
     assert '"code" -> "paper/dvc.yaml:train@mnist_dcgan"' in graph
 
 
+def test_the_readmes_way_back_works_before_anything_built_was_committed(tmp_path: Path, cluster: str) -> None:
+    (tmp_path / "fresh").mkdir()
+    fresh = Checkout(tmp_path / "fresh", cluster)
+    fresh.commit()
+    before = (fresh.folder / "params.yaml").read_bytes()
+    fresh.write(ring_gan=ring_run("gan", steps=200))
+    fresh.git("add", "params.yaml")  # as DVC leaves it when an experiment is interrupted
+    (command,) = re.findall(r"`(git checkout HEAD -- [^`]+)`", (ROOT / "README.md").read_text())
+    subprocess.run(command, shell=True, cwd=fresh.folder, check=True)
+    assert (fresh.folder / "params.yaml").read_bytes() == before
+
+
 def test_every_stage_has_its_code_as_a_digest_and_no_list_of_files() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert stages.pop("code")["deps"] == ["gen", "pipelines"]

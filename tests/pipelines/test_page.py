@@ -244,9 +244,25 @@ def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> Non
     assert message["outside"] == []
 
 
-def test_a_telephone_scrolls_the_table_and_nothing_else(written: Path) -> None:
-    width = seen(written, "return [document.documentElement.scrollWidth, innerWidth];", size=(500, 900))
-    assert width[0] <= width[1]
+def test_on_a_telephone_wide_things_scroll_and_can_be_read(written: Path) -> None:
+    message = seen(
+        written,
+        """
+        const svg = document.querySelector("#chart svg"), box = svg.getBoundingClientRect();
+        svg.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + box.width * 0.55, clientY: box.top + 50}));
+        const near = document.getElementById("near").getBoundingClientRect();
+        return {
+          page: document.documentElement.scrollWidth <= innerWidth,
+          letters: document.querySelector("#chart text").getBoundingClientRect().height,
+          near: box.left <= near.left && near.right <= box.right,
+          samples: [...document.querySelectorAll(".wide")].map(one => getComputedStyle(one).overflowX),
+          command: getComputedStyle(document.querySelector(".tools code").parentElement).display,
+        };
+    """,
+        size=(500, 900),
+    )
+    assert message.pop("letters") > 8
+    assert message == {"page": True, "near": True, "samples": ["auto"], "command": "block"}
 
 
 def test_of_many_points_and_pictures_some_are_shown() -> None:

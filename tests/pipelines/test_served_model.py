@@ -34,7 +34,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PyFuncModel]:
         patch.setenv("MLFLOW_TRACKING_URI", uri)
         store = MlflowClient(uri)
         experiment = store.create_experiment("toys", (folder / "artifacts").as_uri())
-        register(store, store.create_run(experiment).info.run_id, "ring", model, change="", experiment="")
+        run = store.create_run(experiment).info.run_id
+        register(store, run, "ring", model, change="clip=0.02", experiment="lofty-cove")
+        assert store.get_registered_model("ring").aliases == {}
+        register(store, run, "ring", model, change="", experiment="")  # once the experiment is committed
+        assert store.get_registered_model("ring").aliases == {"best": 1}
+        assert len(store.search_model_versions("name = 'ring'")) == 1
         yield mlflow.pyfunc.load_model("models:/ring@best")
 
 

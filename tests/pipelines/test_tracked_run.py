@@ -49,6 +49,28 @@ def test_a_run_that_goes_on_no_longer_says_why_it_ended(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "mlflow.db"], "no ./mlruns"
 
 
+def test_an_experiment_that_goes_on_is_named_by_what_it_changes_now(
+    datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    message = facts(run_of("gan"), datasets["digits"])
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+    def named(**tags: str) -> tuple[str, str | None, str | None]:
+        Tracker(dataclasses.replace(message, tags={**message.tags, **tags})).close()
+        (run,) = store.search_runs(["1"])
+        return run.info.run_name, *map(run.data.tags.get, ("change", "dvc_experiment"))
+
+    shorter, longer = (
+        {"change": "steps=4000", "dvc_experiment": "one"},
+        {"change": "steps=600", "dvc_experiment": "two"},
+    )
+    assert named(**shorter) == ("ring steps=4000", "steps=4000", "one")
+    assert named(**longer) == ("ring steps=600", "steps=600", "two")
+    assert named() == ("ring", None, None)  # committed
+    assert named(**shorter) == ("ring", None, None)  # the committed run stays it
+
+
 @pytest.mark.parametrize("call", ["log_batch", "log_dict", "log_inputs"])
 def test_a_run_is_described_whole_though_an_outage_came_between(
     call: str, datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
