@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -134,7 +135,7 @@ def conditions(folder: Path | str) -> Condition | None:
     """Examples of what the conditional family saved in `folder` is told; None of an unconditional one.
 
     Raises:
-        InputError: the file is missing or damaged, or its columns do not have the same rows.
+        InputError: the file is missing or damaged, its columns do not have the same rows, or a label is no class.
     """
     path = Path(folder) / CONDITIONS
     try:
@@ -146,6 +147,14 @@ def conditions(folder: Path | str) -> Condition | None:
     rows = {len(column) if column.dim() else 0 for column in found.values()}
     if len(rows) > 1 or 0 in rows:
         raise InputError(f"{path}: its columns have no rows, or not equally many; export the model again")
+    if (labels := found.get("labels")) is not None:
+        classes = describe(folder).get("classes", 0)
+        if (
+            labels.dtype != torch.int64
+            or labels.dim() != 1
+            or not 0 <= int(labels.min()) <= int(labels.max()) < classes
+        ):
+            raise InputError(f"{path}: labels that are no classes from 0 to {classes - 1}; export the model again")
     extras = {name.removeprefix("extras."): column for name, column in found.items() if name != "labels"}
     return Condition(found.get("labels"), extras)
 

@@ -90,3 +90,13 @@ def test_conditions_without_equal_rows_are_one_line(rows: tuple[int, ...], tmp_p
     safetensors.torch.save_file(columns, write(tmp_path) / export.CONDITIONS)
     with pytest.raises(InputError, match="have no rows, or not equally many"):
         gen.load(tmp_path)
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0], [0, 8], [-1, 0], [[0], [1]]])
+def test_conditions_that_are_no_classes_are_one_line(labels: list[object], tmp_path: Path) -> None:
+    data = DataSpec(POINTS, classes=8)
+    settings = small("cgan", POINTS)[0]
+    export.save(tmp_path, load_family("cgan", settings, data), "cgan", settings, data)
+    safetensors.torch.save_file({"labels": torch.tensor(labels)}, tmp_path / export.CONDITIONS)
+    with pytest.raises(InputError, match="labels that are no classes from 0 to 7; export the model again"):
+        gen.load(tmp_path)

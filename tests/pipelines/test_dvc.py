@@ -9,20 +9,17 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from dvc.utils.hydra import apply_overrides
 from mlflow import MlflowClient
 
 from pipelines.cli import STAGES
 from pipelines.commands.all import LATE
 from pipelines.commands.full_size import full_size
 from pipelines.runtime.forkserver import forkserver
-from pipelines.stages.code import roots
 from tests.pipelines.checkout import RUNS, Checkout
 from tests.pipelines.conftest import ROOT, cmdline, ring_run, training_workers
 from tests.pipelines.sweeping import sweep_of
@@ -59,40 +56,6 @@ def test_the_papers_stages_are_those_of_dvc_yaml(checkout: Checkout) -> None:
     assert (ROOT / "paper/dvc.yaml").read_text() == full_size((ROOT / "dvc.yaml").read_text()), message
     graph = checkout.dvc("dag", "--dot", "paper/dvc.yaml:train@mnist_dcgan")
     assert '"code" -> "paper/dvc.yaml:train@mnist_dcgan"' in graph
-
-
-def test_the_readmes_way_back_works_before_anything_built_was_committed(tmp_path: Path, cluster: str) -> None:
-    (tmp_path / "fresh").mkdir()
-    fresh = Checkout(tmp_path / "fresh", cluster)
-    fresh.commit()
-    before = (fresh.folder / "params.yaml").read_bytes()
-    fresh.write(ring_gan=ring_run("gan", steps=200))
-    fresh.git("add", "params.yaml")  # as DVC leaves it when an experiment is interrupted
-    (command,) = re.findall(r"`(git checkout HEAD -- [^`]+)`", (ROOT / "README.md").read_text())
-    subprocess.run(command, shell=True, cwd=fresh.folder, check=True)
-    assert (fresh.folder / "params.yaml").read_bytes() == before
-
-
-def test_every_stage_has_its_code_as_a_digest_and_no_list_of_files() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert stages.pop("code")["deps"] == ["gen", "pipelines"]
-    assert set(stages) == {name.partition("/")[0] for name in roots()}
-    for name, stage in stages.items():
-        code = [dep for dep in stage["do"]["deps"] if dep.startswith(("data/code", "gen", "pipelines"))]
-        own = {"fetch": "/${item.source}", "prepare": "/${item.source}"}
-        own |= {"train": "/${item.family}", "sweep": "/${item.family}"}
-        assert set(code) - {"pipelines/reports/published.csv"} == {f"data/code/{name}{own.get(name, '')}"}
-
-
-@pytest.mark.parametrize("name", ["params.yaml", "paper/params.yaml"])
-def test_dvcs_writer_leaves_the_params_files_as_they_are(name: str, tmp_path: Path) -> None:
-    copy = tmp_path / "params.yaml"
-    shutil.copy(ROOT / name, copy)
-    apply_overrides(copy, ["logging.metrics_every=7"])  # what `dvc exp run -S` calls
-    before, after = ((ROOT / name).read_text().splitlines(), copy.read_text().splitlines())
-    assert len(before) == len(after)
-    changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
-    assert [other for _, other in changed] == ["  metrics_every: 7"]
 
 
 def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
