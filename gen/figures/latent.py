@@ -10,6 +10,7 @@ from torch import Tensor
 from gen.abilities import Inference, Latent
 from gen.family import Noise
 from gen.figures.grid import grid
+from gen.latent.interpolation import lerp, slerp
 
 STEPS = 11
 """Images in a row of a traversal."""
@@ -55,6 +56,17 @@ def traversals(z: Float[Tensor, "n d"], dimensions: Int[Tensor, " k"]) -> Float[
     for row, dimension in enumerate(dimensions.tolist()):
         moved[row, :, dimension] = steps[:, dimension]
     return moved.flatten(0, 1)
+
+
+@torch.inference_mode()
+def interpolations(family: Latent, ends: Float[Tensor, "n d"], steps: int) -> Float[Tensor, "rows c h w"]:
+    """Images along paths between pairs of latent vectors (White 2016, figure 1): `steps` + 1 for each path.
+
+    Two rows for each pair: along the straight line, and along the great circle.
+    """
+    mu = torch.linspace(0, 1, steps + 1)
+    paths = [between(a, b, mu) for a, b in zip(ends[::2], ends[1::2], strict=True) for between in (lerp, slerp)]
+    return family.decode(torch.cat(paths))
 
 
 @torch.inference_mode()

@@ -52,9 +52,9 @@ def with_spreads(mean: float, sd_draws: float, sd_trainings: float | None) -> st
     return f"{text} ({spread})" if spread else text
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame, index: str = "run") -> str:
     """A Markdown table with the index as its first column, which can be read on a terminal too."""
-    rows = [["run", *table.columns], *([run, *row] for run, row in zip(table.index, table.to_numpy(), strict=True))]
+    rows = [[index, *table.columns], *([run, *row] for run, row in zip(table.index, table.to_numpy(), strict=True))]
     columns = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
     widths = [max(3, *map(len, column)) for column in columns]
     padded = [[cell.ljust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
