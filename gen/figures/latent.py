@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from gen.abilities import Inference, Latent
+from gen.extractors import AT_ONCE
 from gen.family import Noise
 from gen.figures.grid import grid
 from gen.latent.interpolation import lerp, slerp
@@ -40,7 +41,8 @@ def latent_space(family: Latent, images: Float[Tensor, "n c h w"]) -> Image.Imag
         return grid(family.decode(plane), columns=SIDE)
     order = torch.arange(z.shape[1])
     if isinstance(family, Inference):
-        order = family.encode(images).var(dim=0).argsort(descending=True)
+        encoded = torch.cat([family.encode(some) for some in torch.split(images, AT_ONCE)])
+        order = encoded.var(dim=0).argsort(descending=True)
     return grid(family.decode(traversals(z, order[:DIMENSIONS])), columns=STEPS)
 
 
