@@ -107,7 +107,7 @@ class CausalConv2d(nn.Module):
 
 def shared_out(maps: int, channels: int) -> Int[Tensor, " maps"]:
     """The channel that each map stands for: the first share of them for the first channel, and so on."""
-    return torch.arange(maps) * channels // maps
+    return torch.tensor([place * channels // maps for place in range(maps)])
 
 
 class Head(nn.Module):

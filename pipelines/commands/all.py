@@ -48,6 +48,7 @@ def main(targets: Sequence[str], path: Path, jobs: int | None) -> set[str]:
     needs = stages(targets, path.with_name("dvc.yaml").as_posix())
     with cluster.joined(params.cluster, jobs * threads(params)):
         own = {
+            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)),  # else stages wait for each other's threads
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),  # gen, and dvc
             "PYTHONUNBUFFERED": "1",
             "RAY_ADDRESS": cluster.address(),
