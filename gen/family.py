@@ -29,7 +29,10 @@ class ImageShape(NamedTuple):
 
 
 class Column(Settings):
-    """What a further column of a data set holds in every row: attributes, a paired image, tokens, boxes."""
+    """What a further column of a data set holds in every row: attributes, a paired image, tokens, boxes.
+
+    A batch has the values of a column as they are stored, but for images.
+    """
 
     dtype: Literal["bool", "uint8", "int64", "float32", "float64"]
     """Of its numbers."""

@@ -87,6 +87,12 @@ def filled_up(rows: Sequence[Sequence[Any]], length: int, fill: Any, where: str)
 
     Compressed, what is filled up takes no room: shapes that never change are worth more than lists.
 
+    Args:
+        rows: a list of entries for each row; an entry is a number, or several of one shape (a box, say).
+        length: entries of a row in the array.
+        fill: an entry that stands for none.
+        where: the file, for errors.
+
     Raises:
         InputError: a row is longer than `length`.
     """

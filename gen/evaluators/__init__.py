@@ -8,8 +8,8 @@ A file exports NUMBERS, what each of its numbers means, in the order in which pe
     of_model(subject, seed)             numbers of the model itself; none where it lacks the ability. Its file may also
                                         export of_data(dataset, references, samples), their floor.
 
-All return numbers by name, and raise InputError where they cannot. evaluate@, the tables, the page and MLflow read all
-of this from here.
+All return numbers by name, and raise InputError where they cannot. A name is one of NUMBERS, of_model and of_data may
+have an extractor's name behind it. evaluate@, the tables, the page and MLflow read all of this from here.
 """
 
 import importlib
@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from gen.data.dataset import Dataset
+from gen.errors import InputError
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Measured, Sampler
 from gen.extractors import Extracted
@@ -89,12 +90,12 @@ def of_samples(seen: Extracted, reference: Reference, seed: int) -> dict[str, fl
     """Every number of one draw of samples against the test split, by name.
 
     Raises:
-        InputError: too few samples, or features that are not finite.
+        InputError: too few samples, features that are not finite, or a number that no file explains.
     """
     found: dict[str, float] = {}
     for one in evaluators():
         if hasattr(one, "of_samples"):
-            told: Mapping[str, float] = one.of_samples(seen, reference, seed)
+            told = explained(one, one.of_samples(seen, reference, seed))
             found |= {f"{name}_{reference.name}": value for name, value in told.items()}
     return found
 
@@ -115,5 +116,18 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in evaluators():
         if hasattr(one, "of_model"):
-            found |= one.of_model(subject, seed)
+            found |= explained(one, one.of_model(subject, seed))
+    return found
+
+
+def explained(evaluator: ModuleType, found: Mapping[str, float]) -> Mapping[str, float]:
+    """What an evaluator has found. Its NUMBERS say what each means: the table would leave out any other.
+
+    Raises:
+        InputError: they do not.
+    """
+    for name in found:
+        if number_of(name) not in evaluator.NUMBERS:
+            file, known = evaluator.__name__.replace(".", "/"), ", ".join(evaluator.NUMBERS)
+            raise InputError(f"{file}.py: NUMBERS does not say what {name} means, only {known}; add it there")
     return found

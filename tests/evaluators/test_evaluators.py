@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gen.abilities import Estimate
 from gen.data.dataset import Dataset
+from gen.errors import InputError
 from gen.evaluation.real_images import images as real_images
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Sampler
@@ -141,6 +142,17 @@ def test_a_number_is_known_by_its_longest_name() -> None:
     assert number_of("nats_bound") == "nats_bound"
     assert number_of("best/step") is None
     assert list(numbers())[:2] == ["mode_variation", "modes_covered"], "what ranks mixtures comes first"
+
+
+def test_a_number_that_its_file_does_not_explain_is_refused(
+    datasets: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likelihood, "of_model", lambda subject, seed: {"nats_exact": 1.0, "bits_exakt": 1.0})
+    line = (
+        "^gen/evaluators/likelihood.py: NUMBERS does not say what bits_exakt means, only nats_exact, .*; add it there$"
+    )
+    with pytest.raises(InputError, match=line):
+        of_model(subject(Plain(), datasets["digits"]), 0)
 
 
 class Encoding(Plain):

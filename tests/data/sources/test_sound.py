@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen.data.source import Gathers, class_names, load_source
+from gen.data.source import Chunk, Gathers, check_chunk, class_names, load_source, source_names
 from gen.data.sources import celeba, cifar10, lsun, mnist, svhn
 from gen.errors import InputError
 from gen.settings import check
@@ -22,31 +22,29 @@ from tests.data.sources.published import (
     read,
     read_files,
     scenes,
+    settings,
     write,
 )
 
-NAMES = sorted(SETTINGS)
+NAMES = source_names()
 
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_is_as_described(name: str, tmp_path: Path) -> None:
     source, raw = load_source(name), write(published(name), tmp_path / name)
-    config = check(source.Config, dict(SETTINGS[name]), name)
+    config = check(source.Config, settings(name), name)
     description, classes = source.describe(config), class_names(source, raw, config)
-    for split in read(name, raw).values():
-        assert split.images.shape[1:] == description.shape
-        assert split.images.dtype == description.dtype
-        assert split.labels.dtype == np.int64
-        assert 0 <= split.labels.min() <= split.labels.max() < max(1, len(classes))
-        assert len(split.ids) == len(split.labels) == len(split.images)
+    for split, rows in read(name, raw).items():
+        check_chunk(Chunk(split, *rows), description, max(1, len(classes)), name)
+        assert rows.labels.dtype == np.int64
 
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_files_read_are_those_it_names(name: str) -> None:
     source = load_source(name)
-    named = source.files(check(source.Config, dict(SETTINGS[name]), name))
+    named = source.files(check(source.Config, settings(name), name))
     assert isinstance(source, Gathers) or {file.path for file in named} == published(name).keys()
     assert all(file.url or file.remedy for file in named)
 
