@@ -57,7 +57,7 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
     """
     run = params.run(name)
     section = params.reference[run.dataset]
-    torch.set_num_threads(section.workers)  # more would wait for each other beside other stages
+    torch.set_num_threads(1)  # several change last bits, and wait for each other beside other stages
     models = trainings(trained(run.group, name)[0])
     if len(models) != run.seeds:
         message = f"has {len(models)} trainings, runs.{name}.seeds says {run.seeds}"
