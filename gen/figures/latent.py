@@ -24,7 +24,7 @@ DRAWS = 4096
 RANGE = (0.02, 0.98)
 """Percentiles between which a dimension moves."""
 COLUMNS = 8
-"""Images in a row of each half of `codes`."""
+"""Images in a row of each half of `codes`, at most; rows that are not full are left out."""
 
 
 @torch.inference_mode()
@@ -77,12 +77,13 @@ def codes(family: Inference, images: Float[Tensor, "n c h w"]) -> Image.Image:
 
     Why an autoencoder does not sample: codes fill a small part of what their means and deviations allow.
     """
-    found = family.encode(images)
+    columns = min(COLUMNS, len(images))
+    found = family.encode(images[: len(images) // columns * columns])
     drawn = found.mean(dim=0) + found.std(dim=0) * Noise("codes", rows=len(found)).normal(found.shape[1])
-    return grid(halves(family.decode, found, drawn), columns=2 * COLUMNS)
+    return grid(halves(family.decode, found, drawn, columns), columns=2 * columns)
 
 
-def halves(decode: Callable[[Tensor], Tensor], left: Tensor, right: Tensor) -> Float[Tensor, "n c h w"]:
+def halves(decode: Callable[[Tensor], Tensor], left: Tensor, right: Tensor, columns: int) -> Float[Tensor, "n c h w"]:
     """The images of both, row by row of a sheet whose left and right half they are."""
-    both = [made.reshape(-1, COLUMNS, *made.shape[1:]) for made in (decode(left), decode(right))]
+    both = [made.reshape(-1, columns, *made.shape[1:]) for made in (decode(left), decode(right))]
     return torch.cat(both, dim=1).flatten(0, 1)

@@ -63,14 +63,14 @@ def series(points: Float[Tensor, "n d"], steps: int, between: Interpolate = sler
 
 
 def corners(
-    corners: Float[Tensor, "4 d"], rows: int, columns: int, between: Interpolate = slerp
+    four: Float[Tensor, "4 d"], rows: int, columns: int, between: Interpolate = slerp
 ) -> Float[Tensor, "rows columns d"]:
     """A grid between four latent vectors: top left, top right, bottom left, bottom right.
 
     Along the left and the right edge first, then from the left to the right. Raises InputError as `between` does.
     """
     down, across = (torch.linspace(0, 1, count, dtype=torch.float64) for count in (rows, columns))
-    top_left, top_right, bottom_left, bottom_right = corners
+    top_left, top_right, bottom_left, bottom_right = four
     left, right = between(top_left, bottom_left, down), between(top_right, bottom_right, down)
     return torch.stack([between(a, b, across) for a, b in zip(left, right, strict=True)])
 

@@ -76,7 +76,9 @@ def interpolate(where: str, pairs: int, steps: int, seed: int, out: Path) -> str
     said = write(interpolations(family, ends, whole(steps, "steps")), steps + 1, out)
     prior, middle = family.prior(Noise(seed, "prior", rows=DRAWS)), torch.tensor([0.5])
     off = {
-        between: torch.cat([tentpole(between(a, b, middle), prior).off for a, b in ends.unflatten(0, (-1, 2))])  # type: ignore[no-untyped-call]
+        between: torch.cat(
+            [tentpole(between(a, b, middle), prior).off for a, b in zip(ends[::2], ends[1::2], strict=True)]
+        )
         for between in (lerp, slerp)
     }
     straight, great = (float(values.mean()) for values in off.values())

@@ -120,17 +120,22 @@ def page(
         if shown := [(run, path) for run, path in found if path.exists()]:
             pictures = ((run, run, whole_picture(path, f"evaluate@{run}")) for run, path in shown)
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
-    papers = published()
-    papers = papers[papers["dataset"] == protocol.dataset]
-    if len(papers):
-        parts.append("<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>")
-        for (metric, protocol_name), rows in papers.groupby(["metric", "protocol"], sort=False):
-            title = html.escape(f"{metric}: {protocol_name}")
-            parts.append(f"<h3>{title}</h3>" + rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
+    parts += published_numbers(protocol.dataset)
     says = {column: meaning(column.replace(" ", "_")) for column in table.columns}
     return PAGE.substitute(
         title=html.escape(group), body="\n".join(parts), says=as_script(says), scripts="\n".join(scripts)
     )
+
+
+def published_numbers(dataset: str) -> list[str]:
+    """What papers report of a data set, in HTML; nothing where they do not."""
+    papers = published()
+    papers = papers[papers["dataset"] == dataset]
+    parts = ["<h2>Published numbers</h2><p>Each by its own protocol, none of them ours.</p>"] if len(papers) else []
+    for (metric, protocol), rows in papers.groupby(["metric", "protocol"], sort=False):
+        parts.append(f"<h3>{html.escape(f'{metric}: {protocol}')}</h3>")
+        parts.append(rows[["method", "value", "sd", "source"]].to_html(index=False, border=0))
+    return parts
 
 
 def with_code(message: str) -> str:

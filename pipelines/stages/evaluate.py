@@ -94,24 +94,25 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
         "real_images": dataset.rows.get(SPLIT, 0),
         "samples": section.samples,
         "seeds": section.seeds,
-        "extractors": {},
+        "extractors": {one.name: how_seen(one, found, section.samples) for one in references},
         "floor": metric_floors(dataset, section, references),
         "score_floor": score_floors(dataset, section, references[0]),
     }
-    for reference in references:
-        weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
-        about = {key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described}
-        notes["extractors"][reference.name] = {
-            "sha256": "".join(weights),
-            "reference_sha256": reference.digest,
-            "singular_covariance": any(
-                one[flag].mean for one in found if (flag := f"singular_covariance_{reference.name}") in one
-            ),
-            "counts": evaluation.counts(reference, section.samples),
-            **about,
-        }
     write(out, measured, notes)
     return measured, found
+
+
+def how_seen(reference: Reference, found: Sequence[Mapping[str, Measured]], samples: int) -> dict[str, Any]:
+    """What has to be known of an extractor beside the numbers of each training that it saw the samples of."""
+    weights = [sha256 for file, sha256 in reference.described["sha256"].items() if file.startswith(("cla", "inc"))]
+    flag = f"singular_covariance_{reference.name}"
+    return {
+        "sha256": "".join(weights),
+        "reference_sha256": reference.digest,
+        "singular_covariance": any(one[flag].mean for one in found if flag in one),
+        "counts": evaluation.counts(reference, samples),
+        **{key: reference.described[key] for key in ("resizer", "test_accuracy") if key in reference.described},
+    }
 
 
 def over_draws(

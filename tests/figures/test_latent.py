@@ -41,10 +41,13 @@ def test_families_have_their_pictures() -> None:
     assert latent_space(build("gan").train(False), images).size == (2 * (columns * 17 - 1), 2 * (rows * 17 - 1))  # type: ignore[arg-type]
     assert latent_space(build("vae").train(False), images).size == (2 * (latent.SIDE * 17 - 1),) * 2  # type: ignore[arg-type]
     assert codes(build("autoencoder").train(False), images).size == (2 * (16 * 17 - 1), 2 * (2 * 17 - 1))  # type: ignore[arg-type]
+    few = codes(build("autoencoder").train(False), images[:5])  # type: ignore[arg-type]
+    assert few.size == (2 * (10 * 17 - 1), 2 * (17 - 1)), "a test split may have fewer than a row"
+    assert codes(build("autoencoder").train(False), images[:15]).size == (2 * (16 * 17 - 1), 2 * (17 - 1))  # type: ignore[arg-type]
 
 
 def test_halves_of_a_sheet() -> None:
     left, right = torch.arange(16.0)[:, None], torch.arange(100.0, 116.0)[:, None]
-    sheet = halves(lambda z: z[:, :, None, None], left, right).flatten()
+    sheet = halves(lambda z: z[:, :, None, None], left, right, 8).flatten()
     assert sheet[:16].tolist() == [*range(8), *range(100, 108)]
     assert sheet[16:].tolist() == [*range(8, 16), *range(108, 116)]
