@@ -48,6 +48,19 @@ class Latent(Protocol):
 
 
 @runtime_checkable
+class ConditionalLatent(Protocol):
+    """A conditional family whose sample is decoded from a latent vector, whose prior is known, and the condition."""
+
+    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
+        """Latent vectors drawn from the prior."""
+        ...
+
+    def decode_given(self, z: Float[Tensor, "n d"], condition: Condition) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of latent vectors, one for each row of the condition."""
+        ...
+
+
+@runtime_checkable
 class Inference(Protocol):
     """A family that finds the latent vector of an image, and decodes it again."""
 

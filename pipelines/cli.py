@@ -185,6 +185,21 @@ def interpolate(model: str, pairs: int, steps: int, seed: int, out: Path) -> Non
     print(command.interpolate(model, pairs, steps, seed, out))
 
 
+@cli.command(epilog="example: gen explore digits_vae --port 5051")
+@click.argument("model")
+@click.option("--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="0: any that is free.")
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path),
+    help="An .npz file of attribute vectors by name, for the sliders; by default those of the data set's labels.",
+)
+def explore(model: str, port: int, vectors: Path | None) -> None:
+    """Show the latent space of MODEL, a folder or the name of a run, as a web page on this machine."""
+    from pipelines.commands.explore import main
+
+    main(model, port, vectors)
+
+
 @cli.command(epilog="example: gen families")
 def families() -> None:
     """List the families, and what each can do."""

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from gen.abilities import Completes, Conditional, Density, HeldOutLoss, Inference, Latent, Samples
+from gen.abilities import Completes, Conditional, ConditionalLatent, Density, HeldOutLoss, Inference, Latent, Samples
 from gen.conditions import draw, told
 from gen.errors import InputError
 from gen.families import check_family, family_names, load_family
 from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Noise, Update
-from tests.families.small import ROWS, SMALL, build, draw_some, forms, small
+from tests.families.small import CLASSES, ROWS, SMALL, build, draw_some, forms, small
 
 every_form = pytest.mark.parametrize(
     ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
@@ -60,12 +60,16 @@ def test_a_sample_depends_on_its_own_noise_alone(name: str, image: ImageShape) -
 @every_form
 def test_decodes_what_it_samples(name: str, image: ImageShape) -> None:
     family = build(name, image).train(False)
-    if not isinstance(family, Latent) or not isinstance(family, Samples):
+    if not isinstance(family, Latent | ConditionalLatent) or not isinstance(family, Samples):
         pytest.skip("no latent vector")
     z = family.prior(Noise("sample", rows=ROWS))
     assert z.shape[0] == ROWS
     with torch.no_grad():
-        assert torch.equal(family.decode(z), draw_some(family, Noise("sample", rows=ROWS)))
+        if isinstance(family, ConditionalLatent):
+            images = family.decode_given(z, Condition(torch.arange(ROWS) % CLASSES))
+        else:
+            images = family.decode(z)
+        assert torch.equal(images, draw_some(family, Noise("sample", rows=ROWS)))
 
 
 @every_form
