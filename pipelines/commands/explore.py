@@ -41,6 +41,7 @@ def main(where: str, port: int, vectors: Path | None) -> None:
         explored = ready(model_at(where), vectors)
         name = Path(where).name
         server = uvicorn.Server(uvicorn.Config(app(explored, name), log_level="warning", server_header=False))
+        opened.listen(server.config.backlog)  # whoever reads the address may ask at once
         print(f"{name}: http://{HOST}:{opened.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         server.run(sockets=[opened])
 

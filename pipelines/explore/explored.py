@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,17 +79,22 @@ class Explored:
         self.model, self.held_out, self.vectors = model, held_out, dict(vectors or {})
         self.stored = stored or model.data.image
         self.has_prior = isinstance(model.family, Latent | ConditionalLatent)
-        if self.has_prior:
-            self.typical: Tensor = self.family.prior(Noise("prior", rows=DRAWS))
-        elif held_out is not None:
-            with torch.inference_mode():
-                self.typical = encoded(self.family, held_out)
-        else:
+        if not self.has_prior and held_out is None:
             raise InputError(
                 f"{model.name} has no prior to draw from, and its data set is not in data/prepared: run dvc repro "
                 "prepare@<dataset> for held-out images to begin with"
             )
+        self.typical = self.some_latents()
         self.latent_dim = self.typical.shape[1]
+
+    @torch.inference_mode()
+    def some_latents(self) -> Float[Tensor, "n d"]:
+        """Draws of the prior; of a family without one, encodings of held-out images."""
+        if self.has_prior or self.held_out is None:
+            z: Tensor = self.family.prior(Noise("prior", rows=DRAWS))
+        else:
+            z = encoded(self.family, self.held_out)
+        return z
 
     @property
     def sources(self) -> list[str]:
@@ -191,8 +197,7 @@ class Explored:
         if (condition is None) != (not known) or not 0 <= (condition or 0) < max(1, len(known)):
             fit = f"give a number from 0 to {len(known) - 1}" if known else "this model takes none: leave it out"
             raise InputError(f"condition: {condition}; {fit}")
-        # oneDNN reorders the weights of a transposed convolution at each call, which takes longer than one image does.
-        with torch.backends.mkldnn.flags(enabled=len(z) > 1, allow_tf32=False):
+        with onednn(len(z) > 1):
             images: Tensor = (
                 self.family.decode(z)
                 if condition is None
@@ -228,6 +233,20 @@ class Explored:
             z = self.family.encode(image)
             error = float((self.family.decode(z) - image).square().mean())
         return Own(z, png(to_uint8(image)[0]), error)
+
+
+@contextmanager
+def onednn(enabled: bool) -> Iterator[None]:
+    """Whether convolutions go through oneDNN inside the block.
+
+    At each call it lays the weights of a transposed convolution out anew, which takes longer than a single image does.
+    """
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = enabled
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def decodes(family: object) -> bool:

@@ -30,7 +30,7 @@ def from_file(path: Path, latent_dim: int) -> Vectors:
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{path}: larger than {LARGEST >> 20} MiB; give an .npz file of attribute vectors")
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or 'damaged'}); give an .npz file") from None
