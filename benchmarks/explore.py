@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from PIL import Image
 
 from benchmarks.report import report, spread
 from gen import export
@@ -127,7 +128,7 @@ def main() -> None:
                 "the generator, one image": spread(timed(generated(True)), 1),
                 "the same through oneDNN": spread(timed(generated(False)), 1),
                 "PNG": spread(timed(lambda: png(pixels)), 2),
-                "PNG, Pillow's smallest": spread(timed(lambda: grid.png(grid.Image.fromarray(pixels))), 2),
+                "PNG, Pillow's smallest": spread(timed(lambda: grid.png(Image.fromarray(pixels))), 2),
             },
             "threads": torch.get_num_threads(),
         }

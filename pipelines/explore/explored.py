@@ -242,7 +242,7 @@ def onednn(enabled: bool) -> Iterator[None]:
     At each call it lays the weights of a transposed convolution out anew, which takes longer than a single image does.
     """
     before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = enabled
+    torch.backends.mkldnn.enabled = enabled  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -117,9 +117,8 @@ def page(explored: Explored, title: str) -> str:
     model, family = explored.model, explored.family
     dataset = model.notes.get("dataset")
     trained = f", trained on {dataset['name']}" if isinstance(dataset, dict) and "name" in dataset else ""
-    about = (
-        f"{model.name}{trained}: images of {'x'.join(map(str, model.data.image))} from {explored.latent_dim} numbers"
-    )
+    shape = "x".join(map(str, model.data.image))
+    about = f"{model.name}{trained}: images of {shape} from latent vectors of {explored.latent_dim} dimensions"
     reason = explored.takes_pictures
     conditions_on = list(family.conditions_on) if isinstance(family, Conditional) else []
     described = {
