@@ -45,6 +45,9 @@ def test_the_rate_is_the_divergence_from_the_prior_and_beta_weighs_it(beta: floa
     rate = kl_divergence(Normal(mean, log_sigma.exp()), Normal(torch.zeros_like(mean), torch.ones_like(mean)))
     assert found["rate"] == pytest.approx(float(rate.detach().sum(dim=1).mean()))
     assert found["negative_bound"] == pytest.approx(found["distortion"] + beta * found["rate"])
+    noise = Noise("z", rows=5, dtype=torch.float64)
+    chooses = family.held_out_loss(seen, noise)["nats_bound"].detach()  # type: ignore[attr-defined]
+    assert float(chooses.mean()) == pytest.approx(found["distortion"] + found["rate"]), "whatever beta is"
 
 
 @every_form
