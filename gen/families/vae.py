@@ -13,11 +13,11 @@ of a pixel, and convolutional networks with batch norm. Samples and reconstructi
 from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -28,6 +28,9 @@ from gen.nets.forms import autoencoder_networks_for
 from gen.nets.precision import at_least_float32
 from gen.optimizers import adam
 from gen.settings import Settings
+
+LEVELS = 256
+"""Of a pixel with a discretised logistic distribution."""
 
 
 class Config(Settings):
@@ -62,6 +65,7 @@ class Model(nn.Module):
     """Encoder q(z | x) and decoder p(x | z); fully connected ones for images of any shape and for points."""
 
     density: ClassVar = "bound"
+    held_out: ClassVar = "nats_bound"
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         """Raises InputError for convolutional networks with a depth, or of images that they do not make."""
@@ -77,6 +81,8 @@ class Model(nn.Module):
             usual_depth=1,
             bounded=False,
         )
+        grey = None if config.binarisation is None else 2
+        self.levels = {"bernoulli": grey, "gaussian": None, "logistic": LEVELS}[config.likelihood]
         if config.likelihood != "bernoulli":
             self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
@@ -99,11 +105,15 @@ class Model(nn.Module):
         rate = (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum(dim=1) / 2
         return -self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1), rate
 
+    def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
+        """Pixels as one of 2 levels, or of 256."""
+        return to_levels(images, self.levels or LEVELS, self.config.binarisation or "threshold", noise)
+
     def pixels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n c h w"]:
         """The images that p(x | z) is of: binary, or as they are."""
         if self.config.binarisation is None:
             return images
-        return from_levels(to_levels(images, 2, self.config.binarisation, noise), 2, images.dtype)
+        return from_levels(self.to_levels(images, noise), 2, images.dtype)
 
     def check(self, batch: Batch) -> None:
         """Raises InputError where values outside of [-1, 1] would have to become binary pixels."""
@@ -139,10 +149,10 @@ class Model(nn.Module):
         distortion, rate = self.terms(batch.images, noise)
         return -distortion - rate
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """-L with beta = 1, of whatever beta it is trained with."""
         distortion, rate = self.terms(batch.images, noise)
-        return {"nats_bound": distortion + rate}
+        return distortion + rate
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""

@@ -10,9 +10,9 @@ from gen.errors import InputError
 from gen.family import Noise
 
 Binarisation = Literal["threshold", "stochastic"]
-"""How a grey pixel becomes black or white: white from 1/2 up; or white with the probability that its grey is, drawn anew
-each time, as published numbers of MNIST have it (Salakhutdinov & Murray 2008, whose set was drawn once). Their
-likelihoods are not compared: of MNIST, drawn pixels cost more nats than those of a threshold."""
+"""How a grey pixel becomes black or white: white from 1/2 up; or white with the probability that its grey is, drawn
+anew each time. Published numbers of MNIST are of drawn pixels (Salakhutdinov & Murray 2008), of which Larochelle's
+fixed set is one draw. Their likelihoods are not compared: drawn pixels cost more nats."""
 Images = Float[Tensor, "n c h w"]
 Levels = Int[Tensor, "n c h w"]
 

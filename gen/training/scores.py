@@ -5,7 +5,8 @@ that chose nothing. It is a function of the weights: a run that is resumed finds
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -17,11 +18,12 @@ from gen.conditions import told
 from gen.data.dataset import Mixture
 from gen.evaluation.reference import Reference
 from gen.extractors import AT_ONCE
-from gen.family import Noise
+from gen.family import Batch, Noise
 from gen.metrics import sliced_wasserstein
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.modes import coverage
 from gen.metrics.moments import Moments, Part, gather, merge, moments
+from gen.metrics.neighbours import spans
 
 if TYPE_CHECKING:
     from gen.training.loop import Loop
@@ -110,13 +112,16 @@ class OwnLoss:
         if rows == 0 or not loop.workers.is_rank_zero:
             return {}
         assert isinstance(loop.family, HeldOutLoss)
-        batch, found = loop.held_out(SPLIT, rows), []
+        noise = partial(Noise, loop.run.seed, "score", device=loop.device, dtype=loop.dtype)
         with loop.evaluating():
-            for start in range(0, rows, AT_ONCE):
-                some = slice(start, min(start + AT_ONCE, rows))
-                noise = Noise(loop.run.seed, "score", rows=rows, take=some, device=loop.device, dtype=loop.dtype)
-                found.append(loop.family.held_out_loss(batch.rows(some), noise))
-        return {name: float(torch.cat([one[name] for one in found]).double().mean()) for name in found[0]}
+            return {loop.family.held_out: own_loss(loop.family, loop.held_out(SPLIT, rows), noise)}
+
+
+def own_loss(family: HeldOutLoss, batch: Batch, noise: Callable[..., Noise]) -> float:
+    """The mean loss of a batch, some rows at a time; `noise` makes noise of the given `rows` and `take`."""
+    rows = len(batch.images)
+    found = [family.held_out_loss(batch.rows(some), noise(rows=rows, take=some)) for some in spans(rows, AT_ONCE)]
+    return float(torch.cat(found).double().mean())
 
 
 def score_of(family: type, reference: Reference | None = None, samples: int = 512, every: int = 1) -> Score:
@@ -129,7 +134,7 @@ def score_of(family: type, reference: Reference | None = None, samples: int = 51
         samples: drawn for a score, or images that the loss is of.
         every: steps between two scores.
     """
-    if issubclass(family, HeldOutLoss):
+    if hasattr(family, "held_out_loss"):  # gen.abilities.HeldOutLoss
         return OwnLoss(samples, every)
     if reference is None or reference.name == "coordinates":
         return Coordinates(samples, every)
