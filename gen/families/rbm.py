@@ -98,8 +98,8 @@ class Model(nn.Module):
         return self.to_levels(images, noise).flatten(1).to(images.dtype)
 
     def log_unnormalised(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-F(v) of each image, in nats. Raises InputError where a value is outside of [-1, 1]."""
-        check_support(batch.images)
+        """-F(v) of each image, in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
+        check_support(batch.images, self.image)
         return -self.machine.free_energy(self.units(batch.images, noise))
 
     def log_partition(self, noise: Noise) -> Estimate:
@@ -107,7 +107,7 @@ class Model(nn.Module):
         return self.machine.log_partition(self.config.temperatures, self.config.chains, noise)
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-F(v) - log Z of each image, in nats. Raises InputError where a value is outside of [-1, 1]."""
+        """-F(v) - log Z of each image, in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
         return self.log_unnormalised(batch, noise) - self.log_partition(noise).value
 
     def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
@@ -122,7 +122,8 @@ class Model(nn.Module):
     def complete(
         self, images: Float[Tensor, "n c h w"], known: Bool[Tensor, "h w"], noise: Noise
     ) -> Float[Tensor, "n c h w"]:
-        """Images of which any pixels are known: these stay, in chains that draw the others."""
+        """Images of which any pixels are known: these stay, in chains that draw the others. Raises InputError, too."""
+        check_support(images, self.image)
         every = known.expand(self.image)
         start = noise.bernoulli(len(self.machine.b), probability=0.5)
         start = torch.where(every.flatten(), self.units(images, noise), start)

@@ -33,7 +33,8 @@ class Cache:
         self.above: list[Tensor] = []
         """What a network has computed from the rows above, for its whole row."""
         self.given: dict[nn.Module, Tensor] = {}
-        """The inputs of each layer that sees earlier pixels, with its padding around them; maps last, so that a window is few copies."""
+        """The inputs of each layer that sees earlier pixels, with its padding around them; maps last, so that a window
+        is few copies."""
         self.weights: dict[nn.Module, Tensor] = {}
         self.kept: dict[nn.Module, tuple[Tensor, ...]] = {}
         """What recurrent layers keep of every pixel, maps last, with a row above and a column on either side."""

@@ -64,8 +64,8 @@ class PixelModel(nn.Module):
         return {"nats": -self.pixels.log_likelihood(batch.images, noise).mean()}
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """log p(x) of each image in nats. Raises InputError where a value is outside of [-1, 1]."""
-        check_support(batch.images)
+        """log p(x) of each image in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
+        check_support(batch.images, self.pixels.image)
         return self.pixels.log_likelihood(batch.images, noise)
 
     def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
