@@ -107,7 +107,7 @@ class Model(nn.Module):
         return from_levels(self.to_levels(images, noise), 2, images.dtype) if self.levels == 2 else images
 
     def check(self, batch: Batch) -> None:
-        """Raises InputError for another shape, or a value outside of [-1, 1] that would have to be one of few levels."""
+        """Raises InputError for another shape, or a value outside of [-1, 1] of which no level is made."""
         (check_shape if self.levels is None else check_support)(batch.images, self.image)
 
     def log_weights(self, batch: Batch, noise: Noise, draws: int) -> Float[Tensor, "draws n"]:
