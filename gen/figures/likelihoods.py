@@ -22,7 +22,7 @@ def likelihoods(log_p: Mapping[str, Float[Tensor, " n"]], kind: str) -> bytes:
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
     every = torch.cat(list(log_p.values()))
-    edges = torch.linspace(float(every.min()), float(every.max()) + 1e-6, BINS + 1).tolist()
+    edges = torch.linspace(float(every.min()), float(every.max()) + 1e-6, BINS + 1, dtype=torch.float64).tolist()
     for name, values in log_p.items():
         axes.hist(values.tolist(), edges, alpha=0.6, label=f"{name}, mean {float(values.mean()):.1f}")
     axes.set(xlabel=f"log p(x), nats ({kind})", ylabel="images")
