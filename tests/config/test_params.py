@@ -201,6 +201,15 @@ RUN = "digits_dcgan"
             "sweeps.ring8_clip.evaluate_evry: unknown; did you mean evaluate_every?",
         ),
         (
+            lambda p: p["sweeps"]["digits_beta"].update(metric="validation/fid_classifier"),
+            "sweeps.digits_beta.metric: validation/fid_classifier: vae is scored by its own loss; known: "
+            "validation/nats_bound",
+        ),
+        (
+            lambda p: p["sweeps"]["digits_lambda"].update(metric="validation/nats"),
+            "no score by the extractors of reference.digits; known: validation/fid_classifier",
+        ),
+        (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),
             "ring8_clip.metric: validation/fid_coordinate: no score by the extractors of reference.ring8; known",
         ),
