@@ -34,10 +34,12 @@ def embed(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
 
     It begins with classical scaling, so it is a function of the vectors; the first coordinate varies most.
     """
-    scaling = MDS(n_components=2, init="classical_mds", n_init=1, max_iter=1000, random_state=0)
-    found = torch.from_numpy(scaling.fit_transform(z.double().cpu().numpy()))
+    distances = torch.cdist(z.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    scaling = MDS(init="classical_mds", n_init=1, max_iter=1000, metric="precomputed", random_state=0)
+    found = torch.from_numpy(scaling.fit_transform(distances.cpu().numpy()))
     centred = found - found.mean(dim=0)
-    return centred @ torch.linalg.svd(centred, full_matrices=False).Vh.T
+    turned: Tensor = centred @ torch.linalg.svd(centred, full_matrices=False).Vh.T
+    return turned
 
 
 def assign(places: Float[Tensor, "n 2"], rows: int, columns: int) -> Int[Tensor, "rows columns"]:

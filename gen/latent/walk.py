@@ -23,7 +23,7 @@ def random_walk(draws: Float[Tensor, "n d"], stride: float) -> Float[Tensor, "n 
     """A walk from the first draw of the prior: each step goes a share `stride` of the great circle to the next draw.
 
     Two draws of a prior of many dimensions are nearly at right angles. A step then keeps cos of the vector and adds sin
-    of the draw, of one angle, stride pi / 2: of a normal prior the walk's directions are distributed as the prior's are,
+    of the draw, of one angle, stride pi / 2: of a normal prior its directions are distributed as those of the prior,
     its lengths lie closer to their mean, and vectors that are k steps apart have the correlation cos(angle)^k.
 
     Raises:
