@@ -35,8 +35,11 @@ def embed(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     It begins with classical scaling, so it is a function of the vectors; the first coordinate varies most.
     """
     distances = torch.cdist(z.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    scale = distances.mean()
+    if not scale > 0:  # all of them are one vector
+        return z.new_zeros(len(z), 2, dtype=torch.float64)
     scaling = MDS(init="classical_mds", n_init=1, max_iter=1000, metric="precomputed", random_state=0)
-    found = torch.from_numpy(scaling.fit_transform(distances.cpu().numpy()))
+    found = torch.from_numpy(scaling.fit_transform((distances / scale).cpu().numpy())) * scale.cpu()
     centred = found - found.mean(dim=0)
     turned: Tensor = centred @ torch.linalg.svd(centred, full_matrices=False).Vh.T
     return turned
