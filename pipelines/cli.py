@@ -43,6 +43,8 @@ class Stage(NamedTuple):
     """Of the params file: what it is run for is an entry of it."""
     fresh: str = ""
     """What the option --fresh does; none where it is empty."""
+    command: str = ""
+    """Its name as a command, where it is not the stage's."""
 
 
 STAGES = {
@@ -61,6 +63,9 @@ STAGES = {
     ),
     "evaluate": Stage("Measure a trained run, into evaluations.", "gen evaluate digits_wgan", "runs"),
     "svm": Stage("Classify by a model's features with few labels, into evaluations.", "gen svm digits_ali", "svm"),
+    "explore": Stage(  # gen explore is the page
+        "Draw the latent space of a run, into evaluations.", "gen latent digits_vae", "explore", command="latent"
+    ),
     "sweep": Stage(
         "Search hyperparameters, into sweeps.",
         "gen sweep digits_lambda",
@@ -94,7 +99,9 @@ def stage(name: str, told: Stage) -> click.Command:
     ]
     if told.fresh:
         options.append(click.Option(["--fresh"], is_flag=True, help=told.fresh))
-    made = click.Command(name, callback=run, params=options, help=told.about, epilog=f"example: {told.example}")
+    made = click.Command(
+        told.command or name, callback=run, params=options, help=told.about, epilog=f"example: {told.example}"
+    )
     return params_option(made)
 
 

@@ -54,7 +54,9 @@ def test_an_embedding_of_a_plane_keeps_its_distances() -> None:
     plane = normal(20, 2) @ torch.linalg.qr(normal(30, 2))[0].T
     torch.testing.assert_close(torch.cdist(embed(plane), embed(plane)), torch.cdist(plane, plane), rtol=1e-4, atol=1e-4)
     small = 1e-9 * plane
-    torch.testing.assert_close(torch.cdist(embed(small), embed(small)), torch.cdist(small, small), rtol=1e-3, atol=1e-12)
+    torch.testing.assert_close(
+        torch.cdist(embed(small), embed(small)), torch.cdist(small, small), rtol=1e-3, atol=1e-12
+    )
     assert torch.equal(embed(torch.ones(4, 3)), torch.zeros(4, 2, dtype=torch.float64))
 
 
