@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,6 +19,7 @@ from gen.evaluation.attribute_transfer import (
 )
 from gen.evaluation.latent_space import middles, share_of, unexplained
 from gen.evaluation.real_images import first_rows
+from gen.extractors.classifier import Classifier
 from gen.family import Batch, Noise
 from gen.latent.attributes import attribute_vector, balanced_vector, synthetic_vector
 from gen.latent.deviation import deviation
@@ -68,18 +69,19 @@ class Exploration:
         """Latent vectors of images, by the encoder or by optimisation."""
         return (encoded if self.encodings else projected)(self.family, images).z
 
-    def labelled(self, judge: Any) -> tuple[Float[Tensor, "n d"], Has]:
+    @cached_property
+    def labelled(self) -> tuple[Float[Tensor, "n d"], Has]:
         """Latent vectors whose attributes are known: of training images; without an encoder draws of the prior.
 
-        What a draw has is what `judge`, a classifier of real attributes, says of its image.
+        What a draw has is what a classifier of real attributes says of its image, one of another seed than measure.
         """
         if self.encodings:
             return encoded(self.family, self.train.images).z, self.known
         z = self.family.prior(Noise("labelled", rows=len(self.train.images)))
-        seen = probabilities(judge, decoded(self.family, z)) > 0.5
+        seen = probabilities(self.judge(SEEDS), decoded(self.family, z)) > 0.5
         return z, {name: seen[:, k] for k, name in enumerate(self.names)}
 
-    def judge(self, seed: int) -> Any:
+    def judge(self, seed: int) -> Classifier:
         """A classifier of the attributes, trained on the training images."""
         has = torch.stack([self.known[name] for name in self.names], dim=1)
         return train_attribute_classifier(self.train.images, has, steps=self.steps, seed=seed, after_step=self.move)
@@ -156,12 +158,9 @@ def blur_numbers(one: Exploration, vector: Float[Tensor, " d"]) -> dict[str, flo
 
 
 def attribute_numbers(one: Exploration, seed: int) -> dict[str, float]:
-    """What the attribute's vector changes, before and after balancing, as a classifier of real attributes sees it.
-
-    Draws of the prior are labelled by a classifier of another seed than the one that measures.
-    """
+    """What the attribute's vector changes, before and after balancing, as a classifier of real attributes sees it."""
     measuring = one.judge(seed)
-    z, has = one.labelled(None if one.encodings else one.judge(seed + SEEDS))
+    z, has = one.labelled
     name, *others = one.names
     held = torch.stack([one.held_known[each] for each in one.names], dim=1)
     accuracy = balanced_accuracy(measuring, one.held, held)

@@ -1,7 +1,6 @@
 """The standard set of pictures of a latent space: the stage explore@ draws it, the page of a comparison shows it."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,13 +44,12 @@ NEAREST, SAMPLES = 4, 512
 """Training images beside a sample; samples of which those nearest to a training image are shown."""
 
 
-def draw(folder: Path, one: Exploration, judge: Any, blur: Float[Tensor, " d"], reference: Reference) -> None:
+def draw(folder: Path, one: Exploration, blur: Float[Tensor, " d"], reference: Reference) -> None:
     """Write the pictures into `folder`, and `film.mp4` beside it.
 
     Args:
         folder: is there.
         one: the latent space.
-        judge: a classifier of the attributes, by which samples are labelled where there is no encoder.
         blur: the vector of a synthetic blur.
         reference: the real images as an extractor sees them.
     """
@@ -68,11 +66,11 @@ def draw(folder: Path, one: Exploration, judge: Any, blur: Float[Tensor, " d"], 
         "nearest": nearest(one, reference),
     }
     if one.names:
-        pictures |= attribute_pictures(one, *one.labelled(judge))
+        pictures |= attribute_pictures(one, *one.labelled)
     for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(png(picture))
     rounds = [loop(family.prior(Noise("film", number, rows=STOPS)), BETWEEN) for number in range(ROUNDS)]
-    film = frames(decoded(family, torch.stack(rounds)))
+    film = frames(decoded(family, torch.stack(rounds)), per_row=2)
     (folder / "film.gif").write_bytes(gif(film))
     (folder.parent / "film.mp4").write_bytes(mp4(film))
 

@@ -50,7 +50,7 @@ def explore(params: Params, name: str, out: Path) -> dict[str, Measured]:
     extractor = params.reference[run.dataset].extractors[0]
     reference = open_reference(Path("data/reference") / run.dataset / extractor)
     names = tuple(one for one in (entry.attribute, entry.other) if one is not None)
-    judges = (1 if isinstance(family, Inference) else 2) * SEEDS if names else 0
+    judges = SEEDS + (not isinstance(family, Inference)) if names else 0
     steps = STEPS * -(-entry.projected // AT_ONCE) + judges * entry.classifier_steps
     with progress(f"{name}: latent space", "steps", steps) as move:
         one = exploration.explore(
@@ -68,7 +68,7 @@ def explore(params: Params, name: str, out: Path) -> dict[str, Measured]:
     found |= over_seeds([blur_numbers(one, blur)])
     pictures = out / "pictures"
     pictures.mkdir()
-    draw(pictures, one, one.judge(0) if names else None, blur, reference)
+    draw(pictures, one, blur, reference)
     notes: dict[str, Any] = {
         "run": name,
         "step": described.step,
