@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from gen import export
+from gen.abilities import Latent
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
@@ -20,6 +21,8 @@ UNKNOWN = 2
 """Classes that stand for those that are found in the files of a data set."""
 
 
+TAKEN = {"svm": "svm", "explore": "latent"}
+"""Sections whose entries are named by runs -> the folder of a group's evaluations that their results lie in."""
 LONGEST_NAME = 100
 """Letters of a name that becomes a folder, behind which an identity is put."""
 
@@ -35,21 +38,32 @@ def check_names(params: Params, where: str) -> None:
         if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
             message = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
             raise InputError(f"{where}: reference.{name}.score_every: {message}")
-    for name, entry in params.svm.items():
-        if name not in params.runs:
-            raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
-        run = params.runs[name]
-        if (entry.dataset, entry.group) != (run.dataset, run.group):
-            message = f"dataset and group are those of the run, {run.dataset} and {run.group}"
-            raise InputError(f"{where}: svm.{name}: {message}")
+    check_results(params, where)
+
+
+def check_results(params: Params, where: str) -> None:
+    """Entries that are named by runs fit these, and what is explored can be. Raises InputError."""
+    for section in TAKEN:
+        for name, entry in getattr(params, section).items():
+            if name not in params.runs:
+                raise InputError(f"{where}: {section}.{name}: unknown run; {nearest(name, params.runs)}")
+            run = params.runs[name]
+            if (entry.dataset, entry.group) != (run.dataset, run.group):
+                message = f"dataset and group are those of the run, {run.dataset} and {run.group}"
+                raise InputError(f"{where}: {section}.{name}: {message}")
+    for name in params.explore:
+        model = family_module(params.runs[name].family).Model
+        if not issubclass(model, Latent):
+            message = "has no latent vector with a prior; take the entry out (gen families lists those that have one)"
+            raise InputError(f"{where}: explore.{name}: {params.runs[name].family} {message}")
 
 
 def check_run_names(params: Params, where: str) -> None:
     """Each run, and each training of one, has a name of its own that can be a folder. Raises InputError."""
     for name, run in params.runs.items():
         check_folder(name, f"{where}: runs.{name}")
-        if name == "svm":
-            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+        if name in TAKEN.values():
+            raise InputError(f"{where}: runs.{name}: the folder of that name is taken; choose another")
         for training in run.trainings(name):
             if training != name and training in params.runs:
                 raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
@@ -155,8 +169,8 @@ def check_folder(name: str, where: str) -> None:
 def check_group(group: str, where: str) -> None:
     """The folder of a group of runs. Raises InputError."""
     check_folder(group, where)
-    if group == "svm":
-        raise InputError(f"{where}: svm is what evaluations/<group>/svm is called; choose another name")
+    if group in TAKEN.values():
+        raise InputError(f"{where}: {group} is what evaluations/<group>/{group} is called; choose another name")
 
 
 def check_run(run: Run, params: Params, where: str) -> Run:

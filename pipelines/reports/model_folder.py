@@ -26,6 +26,7 @@ from gen.settings import Settings, check
 from gen.training.checkpoint import GRIDS, Checkpoints
 from gen.training.journal import PAIRS, SPLIT
 from gen.training.loop import data_spec, finished_family
+from pipelines.reports.model_card import trained_card
 
 SPEEDS = {"steps_per_second", "images_per_second", "seconds", "scoring_share_of_time"}
 """What a run records of the machine rather than of the model: in MLflow, but no metrics of DVC."""
@@ -106,8 +107,8 @@ def weights_digest(folder: Path) -> str:
 def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
-    The folder holds weights.safetensors, conditions.safetensors, model.json and grid.png; the same in `last`;
-    metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
+    The folder holds weights.safetensors, conditions.safetensors, model.json, grid.png and README.md; the same in
+    `last`; metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
 
     Args:
         folder: to write to; it is returned.
@@ -179,6 +180,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         averaged=run.ema is not None,
         **notes,
     )
+    trained_card(folder, state)
 
 
 def write_grids(folder: Path, checkpoints: Checkpoints) -> None:

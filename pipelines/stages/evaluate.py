@@ -32,6 +32,7 @@ from gen.figures.likelihoods import likelihoods
 from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
+from pipelines.reports.model_card import evaluated_card
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
 from pipelines.reports.results import Evaluation, few_images, results
 from pipelines.reports.tables import with_spreads
@@ -258,6 +259,8 @@ def main(name: str, path: Path) -> None:
     out = HOME / run.group / name
     with lock(out), whole(out) as partial:
         measured, found = evaluate(params, name, partial)
+    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    evaluated_card(trained(run.group, name)[0], measured, protocol)
     tell_mlflow(run, name, measured, found, out)
     if few := few_images(open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)):
         print(f"warning: {name}: {few}; raise datasets.{run.dataset}.test, or give more images")

@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import invocations
 
+import gen
 from gen import export
+from gen.errors import InputError
 from gen.families import load_family
 from gen.family import DataSpec
+from pipelines.commands.models import model_at
 from pipelines.tracking.registry import register
 from tests.families.small import POINTS, small
 
@@ -87,3 +92,27 @@ def asked(form: str, rows: float) -> str:
         "inputs": {"rows": [rows], "seed": [0]},
     }
     return json.dumps({form: content[form]})
+
+
+def test_commands_find_a_registered_model_by_its_address(served: PyFuncModel) -> None:
+    family, run = served.unwrap_python_model().family, served.metadata.run_id
+    with torch.no_grad():
+        expected = family.sample(gen.Noise(2, rows=3))
+    for address in ("models:/ring@best", "models:/ring/1", f"runs:/{run}/ring"):
+        assert torch.equal(model_at(address).sample(3, seed=2), expected), address
+    for address, message in (
+        ("models:/ring@worst", r"^models:/ring@worst: .*alias worst not found"),
+        ("models:/rings/1", r"^models:/rings/1: .*rings"),
+        ("runs:/0123/ring", r"^runs:/0123/ring: .*0123"),
+    ):
+        with pytest.raises(InputError, match=message) as refused:
+            model_at(address)
+        assert "\n" not in str(refused.value)
+
+
+def test_without_a_store_there_is_no_registered_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match=r"^models:/ring@best: no run was tracked in this checkout"):
+        model_at("models:/ring@best")
+    assert list(tmp_path.iterdir()) == []
