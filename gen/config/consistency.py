@@ -193,7 +193,7 @@ def check_run(run: Run, params: Params, where: str) -> Run:
     if run.batch_size % parts:
         raise InputError(
             f"{where}.batch_size: {run.batch_size} cannot be cut evenly over {run.compute.workers} workers x "
-            f"{run.compute.grad_accum_steps} microbatches; use a multiple of {parts}"
+            f"{run.compute.grad_accum_steps} grad_accum_steps; use a multiple of {parts}"
         )
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
 

@@ -169,7 +169,7 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_joint"].update(
                 changes={"compute.grad_accum_steps": 2}, space={"batch_size": {"low": 32, "high": 4096}}
             ),
-            "cannot be cut evenly over 1 workers x 2 microbatches",
+            "cannot be cut evenly over 1 workers x 2 grad_accum_steps",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
