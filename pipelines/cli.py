@@ -239,7 +239,9 @@ def invoke(words: Sequence[str] | None = None) -> None:
 
 def run() -> int:
     """Run the command, with its errors in one line; returns the exit status."""
-    return command.run(invoke)
+    status = command.run(invoke)
+    command.end_at_once()
+    return status
 
 
 def main() -> None:

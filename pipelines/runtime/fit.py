@@ -82,6 +82,7 @@ class Alone(Fit):
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
         super().__init__(job, device)
         self.job, self.attempts = job, 1 + max_failures
+        self.abandoned = False
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
         self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
@@ -99,6 +100,8 @@ class Alone(Fit):
             except SystemExit:  # Ray was left, after a run that diverged or hung
                 return
             except Exception as error:
+                if self.abandoned:
+                    return
                 self.reason, self.warm = reason_of(error), None
                 if left:
                     why = "its process was killed" if isinstance(error, LOST) else self.reason
@@ -106,7 +109,8 @@ class Alone(Fit):
                     print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
 
     def abandon(self) -> None:
-        """End the warm worker, which is no part of what Ray ends with this process."""
+        """End the warm worker, which is no part of what Ray ends with this process; it is not tried again."""
+        self.abandoned = True
         if self.warm:
             ray.kill(self.warm)
 
