@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
-from pipelines.runtime.cluster import capacity, lost
+from pipelines.runtime.cluster import capacity, lost, resources
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
 from pipelines.runtime.patience import asked
 from pipelines.runtime.warm import own_worker
@@ -232,7 +232,7 @@ class Silence:
 
         It is not waited for: a Ray that is just ending never answers, and ends this process after a minute.
         """
-        self.answer = self.answer or asked(lambda: (ray.cluster_resources().get("CPU", 0.0), capacity()["CPU"]))
+        self.answer = self.answer or asked(lambda: (resources()["CPU"], capacity()["CPU"]))
         if not self.answer.done():
             return None
         found, self.answer = self.answer.result(), None

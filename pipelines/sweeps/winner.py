@@ -73,10 +73,10 @@ def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     if isinstance(family, HeldOutLoss):
         if isinstance(family, Streams):
             return None
-        rows = min(plan.score_samples, dataset.rows[SPLIT])
-        batch = loader(batch_size=rows)[0]
-        parts = (batch.rows(some) for some in spans(rows, AT_ONCE))
-        found = own_loss(family, parts, rows, partial(Noise, run.seed, "sweep test", device=device))
+        count = min(plan.score_samples, dataset.rows[SPLIT])
+        batch = loader(batch_size=count)[0]
+        parts = (batch.rows(some) for some in spans(count, AT_ONCE))
+        found = own_loss(family, parts, count, partial(Noise, run.seed, "sweep test", device=device))
         return found if isfinite(found) else None
     scoring = judge(dataset, reference, SPLIT, plan.score_samples, run.seed)
     if scoring is None or not isinstance(family, Samples):
