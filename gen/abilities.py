@@ -200,7 +200,7 @@ class HeldOutLoss(Protocol):
     """A family whose checkpoints are chosen by a loss of its own on held-out images, and not by its samples."""
 
     held_out: ClassVar[str]
-    """What the loss is called, in scores and in sweeps: validation/<held_out>."""
+    """What the loss is called, in scores and in sweeps (`validation/<held_out>`)."""
 
     def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """The loss of each image, smaller is better; the mean chooses."""
