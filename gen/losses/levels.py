@@ -32,7 +32,7 @@ def from_levels(level: Int[Tensor, "..."], levels: int, dtype: torch.dtype) -> F
 
 def check_shape(images: Images, image: ImageShape) -> None:
     """Raises InputError for images of another shape than the model's."""
-    if images.shape[1:] != image:
+    if tuple(images.shape[1:]) != image:
         there, own = ("x".join(map(str, shape)) for shape in (images.shape[1:], image))
         raise InputError(f"images: of {there} (channels, height, width); the model was trained with {own}")
 
