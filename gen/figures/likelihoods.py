@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gen.figures.sheets import figure_png
+from gen.figures.panels import figure_png
 
 BINS = 60
 

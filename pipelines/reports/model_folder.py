@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gen import export as exporting
 from gen.abilities import Inference, Samples
-from gen.conditions import SHOWN, draw, sheet
+from gen.conditions import SHOWN, draw, shown
 from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
 from gen.data.folder import room_for
@@ -160,7 +160,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
 
     with torch.inference_mode():
         if isinstance(family, Samples):
-            rows, condition = sheet(family, spec, held_out)
+            rows, condition = shown(family, spec, held_out)
             images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
         elif isinstance(family, Inference):
             held = held_out(PAIRS).images

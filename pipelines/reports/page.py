@@ -26,7 +26,7 @@ OPENED = (
     "&#9656; opens the trainings of a run with several seeds: their rows, curves and samples. The links to MLflow work "
     "while <code>make ui</code> serves it (on its usual port)."
 )
-SHEETS = (
+PANELS = (
     "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "likelihoods.png",
     "filters.png", "neighbours.png",
 )  # fmt: skip
@@ -114,11 +114,11 @@ def page(
         scripts.append(moving.script)
     if others := experiments(rank, tried, runs):
         parts += ["<h2>Experiments</h2>", others.body]
-    for sheet in SHEETS:
-        found = [(run, Path("evaluations") / group / run / "pictures" / sheet) for run in runs]
+    for panel in PANELS:
+        found = [(run, Path("evaluations") / group / run / "pictures" / panel) for run in runs]
         if shown := [(run, path) for run, path in found if path.exists()]:
             pictures = ((run, run, whole_picture(path, f"evaluate@{run}")) for run, path in shown)
-            parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
+            parts.append(f"<h2>{EXPLAINED[panel]}</h2>{figures(pictures)}")
     parts += latent_spaces(group, runs)
     parts += published_numbers(protocol.dataset)
     says = {column: meaning(column.replace(" ", "_")) for column in table.columns}

@@ -29,7 +29,7 @@ from gen.family import Batch, Family
 from gen.figures.grid import grid, png
 from gen.figures.latent import codes, latent_space
 from gen.figures.likelihoods import likelihoods
-from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
+from gen.figures.panels import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_card import evaluated_card
@@ -213,7 +213,7 @@ def first_images(dataset: Dataset, resolution: int | None, rows: int) -> Iterato
 
 
 def neighbours(family: Family, run: Run, dataset: Dataset, reference: Reference, samples: int) -> bytes:
-    """A sheet of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
+    """Panels of the samples nearest to a training image, beside their nearest ones, as the extractor sees nearness."""
     sampler = Sampler(family, dataset, run.resolution)
     drawn = [sampler.draw(0, rows, samples) for rows in evaluation.chunks(min(SEARCHED, samples))]
     features = torch.cat([reference.extract(part).features for part in drawn])
