@@ -5,8 +5,10 @@ Without MLFLOW_TRACKING_URI it is tracking/mlflow.db (sqlite) and tracking/artif
 
 import logging
 import os
+import re
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -95,11 +97,36 @@ def connect() -> MlflowClient:
     folder = home() / HOME
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "init.lock"):
+        if not (folder / "mlflow.db").exists():
+            create(folder / "mlflow.db")
         store = MlflowClient(tracking_uri())
         store.search_experiments(max_results=1)
         for old in follow(folder / "mlflow.db"):
             print(f"{HOME}: was in {old}; MLflow's paths of artifacts are now those of {home()}", flush=True)
     return store
+
+
+def create(database: Path) -> None:
+    """Make an empty database, whole or not at all: MLflow can do nothing with one that was cut short.
+
+    The caller holds the lock.
+    """
+    for left in database.parent.glob("new-*"):
+        left.unlink()
+    new = database.with_name(f"new-{uuid.uuid4().hex}.db")  # MLflow keeps connections by the name
+    try:
+        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        new.rename(database)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def in_short(error: Exception) -> str:
+    """What went wrong with a call, of what MLflow says in many words: the database's own, or that nobody answered."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    of_database = re.search(r"\(\w+\.\w+Error\) ([^\[]+)", message)
+    told = of_database[1].strip() if of_database else message
+    return "it does not answer" if "HTTPConnectionPool" in told else told[:200]
 
 
 def experiment_id(store: MlflowClient, name: str) -> str:
@@ -148,7 +175,7 @@ def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float]
         run_id = found[0].info.run_id
         within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
+        warn(f"lacks {folder}: {in_short(error)}; {later()}")
 
 
 def add_comparison(group: str, folder: Path) -> None:
@@ -174,4 +201,4 @@ def add_comparison(group: str, folder: Path) -> None:
         store, group_id = within_a_minute(peer(), begin)
         within(UPLOAD_SECONDS, peer(), add)
     except Exception as error:
-        warn(f"lacks {folder}: {' '.join(str(error).split())[:200]}; {later()}")
+        warn(f"lacks {folder}: {in_short(error)}; {later()}")

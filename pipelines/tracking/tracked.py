@@ -32,14 +32,14 @@ class Tracked:
 
 def tracked(group: str) -> list[Tracked]:
     """All trainings of a group, the newest first; of none, with a line that says why, when MLflow does not answer."""
-    from pipelines.tracking.store import connect, embedded, tracking_uri, warn
+    from pipelines.tracking.store import connect, embedded, in_short, tracking_uri, warn
 
     try:
         store = connect()
         experiment = store.get_experiment_by_name(group)
         runs = store.search_runs([experiment.experiment_id]) if experiment else []
     except Exception as error:  # MLflow's, the network's or the database's: a page stands without it
-        warn(f"cannot be asked for the runs of {group}: {' '.join(str(error).split())[:200]}")
+        warn(f"cannot be asked for the runs of {group}: {in_short(error)}")
         return []
     base = (
         SERVED if embedded() or not tracking_uri().startswith("http") else USER.sub(r"\1", tracking_uri()).rstrip("/")

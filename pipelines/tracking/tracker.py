@@ -23,7 +23,7 @@ from gen.secrets import masked
 from pipelines.runtime.background import RECORD_SECONDS, UPLOAD_SECONDS, Background, Temporary
 from pipelines.tracking.facts import Facts, note, shown_name
 from pipelines.tracking.registry import register
-from pipelines.tracking.store import connect, experiment_id, later, tracking_uri, warn
+from pipelines.tracking.store import connect, experiment_id, in_short, later, tracking_uri, warn
 
 BATCH = 900
 MOST_MEASURED = 100_000
@@ -240,11 +240,3 @@ def upload_seconds(folder: Path) -> float:
     """How long the files of a folder may take to a slow store."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return min(UPLOAD_SECONDS, 2 * RECORD_SECONDS + size / BYTES_PER_SECOND)
-
-
-def in_short(error: Exception) -> str:
-    """What went wrong with a call, of what MLflow says in many words: the database's own, or that nobody answered."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    of_database = re.search(r"\(\w+\.\w+Error\) ([^\[]+)", message)
-    told = of_database[1].strip() if of_database else message
-    return "it does not answer" if "HTTPConnectionPool" in told else told[:200]

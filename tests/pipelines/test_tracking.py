@@ -1,6 +1,8 @@
 """Tracking through outages of a real MLflow server, a locked database and a full disk."""
 
+import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -18,6 +20,7 @@ from mlflow import MlflowClient
 from gen.data.dataset import Dataset
 from gen.figures.grid import grid, png
 from pipelines.runtime import background
+from pipelines.tracking import store
 from pipelines.tracking import tracker as tracking
 from pipelines.tracking.tracker import Tracker
 from tests.pipelines.conftest import Workplace, ring_run
@@ -151,6 +154,42 @@ def test_the_files_of_a_small_model_are_not_waited_for_longer_than_two_minutes(t
         with weights.open("wb") as file:
             file.truncate(megabytes * 10**6)
         assert tracking.upload_seconds(tmp_path) == seconds
+
+
+def connect_on_a_full_disk(folder: Path) -> None:
+    """Makes the database with room for 400 KiB of it, half of what it takes."""
+    os.chdir(folder)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400 * 1024, 400 * 1024))
+    try:
+        store.connect()
+    except Exception as error:
+        (folder / "message").write_text(store.in_short(error))
+
+
+def connect_in(folder: Path) -> None:
+    os.chdir(folder)
+    store.connect()
+
+
+def test_a_database_that_was_not_made_to_its_end_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    context = multiprocessing.get_context("spawn")
+    full = context.Process(target=connect_on_a_full_disk, args=(tmp_path,))
+    full.start()
+    full.join()
+    assert "disk" in (tmp_path / "message").read_text()
+    folder = tmp_path / "tracking"
+    killed = context.Process(target=connect_in, args=(tmp_path,))
+    killed.start()
+    while not any(part.stat().st_size > 200 * 1024 for part in folder.glob("*.db")):
+        assert killed.is_alive()
+        time.sleep(0.002)
+    assert not (folder / "mlflow.db").exists(), "it was made too fast to be killed"
+    killed.kill()
+    killed.join()
+    assert store.experiment_id(store.connect(), "digits")
+    assert {path.name for path in folder.glob("*.db*")} == {"mlflow.db"}
 
 
 @pytest.mark.slow
