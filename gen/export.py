@@ -76,6 +76,7 @@ def _listed(data: DataSpec) -> dict[str, Any]:
 
 def _write(folder: Path, family: Family, condition: Condition | None, described: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").unlink(missing_ok=True)  # an earlier model's does not describe what comes now
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
     told = {} if condition is None else {f"extras.{name}": column for name, column in condition.extras.items()}

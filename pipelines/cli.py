@@ -164,6 +164,21 @@ for each_command in models_cli.COMMANDS:
     cli.add_command(each_command)
 
 
+@cli.command(epilog="example: gen explore digits_vae --port 5051")
+@click.argument("model")
+@click.option("--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="0: any that is free.")
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path),
+    help="An .npz file of attribute vectors by name, for the sliders; by default those of the data set's labels.",
+)
+def explore(model: str, port: int, vectors: Path | None) -> None:
+    """Show the latent space of MODEL, a folder or the name of a run, as a web page on this machine."""
+    from pipelines.commands.explore import main
+
+    main(model, port, vectors)
+
+
 @cli.command(epilog="example: gen families")
 def families() -> None:
     """List the families, and what each can do."""
@@ -224,7 +239,9 @@ def invoke(words: Sequence[str] | None = None) -> None:
 
 def run() -> int:
     """Run the command, with its errors in one line; returns the exit status."""
-    return command.run(invoke)
+    status = command.run(invoke)
+    command.end_at_once()
+    return status
 
 
 def main() -> None:

@@ -108,10 +108,11 @@ def check_sweeps(params: Params, where: str) -> None:
         if (sweep.dataset, sweep.family) != (run.dataset, run.family):
             message = f"dataset and family are those of the run, {run.dataset} and {run.family}"
             raise InputError(f"{place}: {message}")
-        judges = params.reference[run.dataset].extractors
-        known = [metric for judge in judges for metric in validation_scores(judge)]
+        message = f"no score by the extractors of reference.{run.dataset}"
+        known = [metric for judge in params.reference[run.dataset].extractors for metric in validation_scores(judge)]
+        if own := getattr(family_module(run.family).Model, "held_out", None):  # gen.abilities.HeldOutLoss
+            message, known = f"{run.family} is scored by its own loss", [f"validation/{own}"]
         if sweep.metric.startswith("validation/") and sweep.metric not in known:
-            message = f"no score by the extractors of reference.{run.dataset}"
             raise InputError(f"{place}.metric: {sweep.metric}: {message}; known: {', '.join(known)}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
@@ -192,7 +193,7 @@ def check_run(run: Run, params: Params, where: str) -> Run:
     if run.batch_size % parts:
         raise InputError(
             f"{where}.batch_size: {run.batch_size} cannot be cut evenly over {run.compute.workers} workers x "
-            f"{run.compute.grad_accum_steps} microbatches; use a multiple of {parts}"
+            f"{run.compute.grad_accum_steps} grad_accum_steps; use a multiple of {parts}"
         )
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
 

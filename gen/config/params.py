@@ -74,7 +74,8 @@ class Compute(Settings):
 class Run(Settings):
     """One entry of `runs`: a family, a data set, and the hyperparameters that are not left to their defaults.
 
-    `gen show <run>` prints a run with all of them. The shortest run names its family, data set, group and steps.
+    `gen show <run>` prints a run with all of them. The shortest run names its family, data set, group and steps, and
+    for DVC, which knows no defaults, has `warm_start` and `part` without a value.
     """
 
     family: str

@@ -136,6 +136,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         "seconds": seconds,
     }
     with room_for(folder):
+        (folder / "model.json").unlink(missing_ok=True)  # until it is there again, the folder is no model
         write_curves(folder / "curves", last["history"])
         (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
         write_grids(folder / GRIDS, checkpoints)

@@ -27,8 +27,8 @@ OPENED = (
     "while <code>make ui</code> serves it (on its usual port)."
 )
 SHEETS = (
-    "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "filters.png",
-    "neighbours.png",
+    "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "likelihoods.png",
+    "filters.png", "neighbours.png",
 )  # fmt: skip
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
@@ -38,6 +38,7 @@ EXPLAINED = {
     "codes.png": "Reconstructions of test images (left), and what is decoded from random codes of the same means and "
     "deviations: why an autoencoder does not sample",
     "completions.png": "Test images (left), their upper half, and what is drawn below it",
+    "likelihoods.png": "How likely test images are to the model, and images that it was not trained with",
     "filters.png": "Weights of hidden units, the largest first; grey is 0",
     "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
 }

@@ -80,7 +80,8 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     except Exception as error:  # Ray raises a plain one when its own processes are not up in time
         message = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
-            raise InputError(f"Ray does not start on this machine: {message}") from None
+            remedy = "repeat the command when the machine has less to do"
+            raise InputError(f"Ray does not start on this machine: {message.rstrip('.')}; {remedy}") from None
         setting, without = ("cluster.address", "use null") if cluster.address else ("RAY_ADDRESS", "unset it")
         remedy = f"start Ray there, or {without} for one on this machine alone"
         raise InputError(f"{setting}: no Ray at {address}: {message}; {remedy}") from None

@@ -18,7 +18,7 @@ import gen
 from gen import export
 from gen.errors import InputError
 from gen.families import load_family
-from gen.family import DataSpec
+from gen.family import Condition, DataSpec
 from pipelines.commands.models import model_at
 from pipelines.tracking.registry import register
 from tests.families.small import POINTS, small
@@ -46,6 +46,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PyFuncModel]:
         assert store.get_registered_model("ring").aliases == {"best": 1}
         assert len(store.search_model_versions("name = 'ring'")) == 1
         yield mlflow.pyfunc.load_model("models:/ring@best")
+
+
+@pytest.mark.parametrize("family", ["gan", "cgan"])
+def test_the_lines_of_its_description_draw_images(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, data, settings = f"sqlite:///{tmp_path}/mlflow.db", DataSpec(POINTS, classes=8), small(family, POINTS)[0]
+    told = Condition(torch.arange(8)) if family == "cgan" else None
+    export.save(tmp_path / "model", load_family(family, settings, data), family, settings, data, condition=told)
+    for name in ("grid.png", "metrics.json"):
+        (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    store = MlflowClient(uri)
+    run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
+    register(store, run, "ring", tmp_path / "model", change="", experiment="")
+    description = store.get_registered_model("ring").description
+    assert ("of the class whose number is `label`" in description) == (family == "cgan")
+    lines = [line.strip() for line in description.splitlines() if line.startswith("    ")]
+    known: dict[str, Any] = {"mlflow": mlflow, "pandas": pd}
+    exec("\n".join(lines), known)
+    assert known["images"].shape == (64, 2, 1, 1)
 
 
 WRONG: list[tuple[list[Any], str]] = [
