@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import gen
-from gen.abilities import Inference, Latent
+from gen.abilities import ConditionalLatent, Inference, Latent
 from gen.data.dataset import Dataset, open_dataset
 from gen.data.pictures import decode, fit
 from gen.data.progress import progress
@@ -55,6 +55,10 @@ def explorable(where: str) -> Model:
         InputError: its family does not, or it is of points.
     """
     model = model_at(where)
+    if isinstance(model.family, ConditionalLatent):
+        raise InputError(
+            f"{where}: {model.name} decodes latent vectors with a condition: gen explore {where} takes both"
+        )
     if not isinstance(model.family, Latent | Inference):
         raise InputError(f"{where}: {model.name} has no latent vector; see gen families for those that have one")
     if model.data.image.height == 1:

@@ -126,6 +126,9 @@ def test_what_cannot_be_drawn_is_one_line(checkout: Path) -> None:
     )
     assert refused("sample", "nowhere/at_all").startswith("nowhere/at_all/model.json: no such file")
     assert refused("sample", "tiny_autoencoder").startswith("autoencoder does not sample")
+    assert refused("interpolate", "tiny_cgan") == (
+        "tiny_cgan: cgan decodes latent vectors with a condition: gen explore tiny_cgan takes both"
+    )
     assert refused("interpolate", "tiny_autoencoder").startswith(
         "tiny_autoencoder: autoencoder has no prior to draw latent vectors from; gen analogy, gen mine"
     )
