@@ -57,6 +57,8 @@ class Fit(threading.Thread):
     """Work beside the main thread, which Python gives the signals to; a failure is told in `reason`."""
 
     reason = ""
+    given_up = False
+    """Set once nobody waits for it any more: it is not tried again then, and what ends it is no news."""
 
     def __init__(self, job: Job, device: str) -> None:
         super().__init__(daemon=True, name=job.name)
@@ -65,7 +67,8 @@ class Fit(threading.Thread):
         """What it takes of a cluster."""
 
     def abandon(self) -> None:
-        """End workers that Ray would leave alive when this process leaves it."""
+        """Give it up, and end workers that Ray would leave alive when this process leaves it."""
+        self.given_up = True
 
 
 def fit(job: Job, max_failures: int, device: str) -> Fit:
@@ -82,7 +85,6 @@ class Alone(Fit):
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
         super().__init__(job, device)
         self.job, self.attempts = job, 1 + max_failures
-        self.abandoned = False
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
         self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
@@ -95,22 +97,26 @@ class Alone(Fit):
         for left in reversed(range(self.attempts)):
             self.reason = ""
             try:
-                ray.get((self.warm.work_alone if self.warm else self.task).remote(self.job))
+                working = (self.warm.work_alone if self.warm else self.task).remote(self.job)
+                while not self.given_up:
+                    if ray.wait([working], timeout=POLL_SECONDS)[0]:
+                        ray.get(working)
+                        break
                 return
             except SystemExit:  # Ray was left, after a run that diverged or hung
                 return
             except Exception as error:
-                if self.abandoned:
-                    return
                 self.reason, self.warm = reason_of(error), None
+                if self.given_up or lost():
+                    return
                 if left:
                     why = "its process was killed" if isinstance(error, LOST) else self.reason
                     more = f"tried {left} more time{'s' * (left > 1)} at most"
                     print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
 
     def abandon(self) -> None:
-        """End the warm worker, which is no part of what Ray ends with this process; it is not tried again."""
-        self.abandoned = True
+        """Give it up, and end the warm worker, which is no part of what Ray ends with this process."""
+        super().abandon()
         if self.warm:
             ray.kill(self.warm)
 
@@ -177,9 +183,17 @@ def reason_of(error: Exception) -> str:
 
 def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     """Pass on what the workers say until they end; once `stop` is set, ask them to."""
+    work.start()
+    try:
+        return _followed(mailbox, work, listeners, stop)
+    finally:
+        work.given_up = True
+        work.join(ANSWER_SECONDS)  # left while a thread waits in it, Ray may end this process before its last line
+
+
+def _followed(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     ended, running, heard = None, True, False
     stopping, silence = Stopping(work.name, mailbox), Silence(work)
-    work.start()
     while running:
         time.sleep(POLL_SECONDS)
         running = work.is_alive()

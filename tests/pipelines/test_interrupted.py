@@ -98,8 +98,9 @@ def test_the_death_of_its_own_ray_is_one_line(part: str, workplace: Workplace) -
     wait_for_checkpoint(workplace.folder, process)
     (dying,) = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == part]
     dying.kill()
-    _, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 1
+    assert "goes on" not in out
     assert f"error: ring: Ray is gone (its {part} has ended); start it again to go on from what was saved" in err
     assert [run.info.status for run in tracked(workplace.folder)[1]] == ["FAILED"]
 

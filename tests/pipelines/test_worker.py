@@ -231,8 +231,8 @@ def test_a_hung_worker_does_not_keep_a_stop_from_ending(tmp_path: Path, monkeypa
 
     work = fit.fit(posted, 0, "cpu")
     ended = fit.follow(mailbox, work, [Listener()], stop)
+    assert not work.is_alive(), "when a stage leaves Ray, nobody may still wait there: Ray would end the process"
     (tmp_path / "enough").touch()
-    work.join()  # when the suite leaves Ray, nobody may still wait there: Ray would end this process
     assert heard == [1]
     assert ended.outcome == "stopped"
     assert re.fullmatch(r"without an answer of its workers for 2 s; what was saved before is kept", ended.reason)
