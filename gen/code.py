@@ -29,7 +29,6 @@ DECIDES_NOTHING = frozenset(
         # They record, and tell runs apart by all of this; checkpoints are verified too.
         "gen.training": ("checkpoint", "identity", "journal", "profiling", "storage"),
         # They tell people.
-        "pipelines.reports": ("model_card",),
         "pipelines.sweeps": ("progress",),
         "pipelines.tracking": ("moved", "names", "notes", "provenance", "store", "stored", "tracker"),
         # They start, watch and end processes.
