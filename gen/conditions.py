@@ -11,11 +11,11 @@ from gen.errors import InputError
 from gen.family import Batch, Condition, DataSpec, Noise
 
 SHOWN = 64
-"""Samples of a sheet, where no classes are told."""
+"""Samples of a grid, where no classes are told."""
 EACH = 8
-"""Samples of each class, a row of the sheet, where they are."""
+"""Samples of each class, a row of the grid, where they are."""
 CLASSES = 16
-"""Most rows of such a sheet."""
+"""Most rows of such a grid."""
 
 
 def told(family: object, batch: Batch) -> Condition | None:
@@ -50,7 +50,7 @@ def by_class(classes: int, each: int) -> Condition:
     return Condition(torch.arange(classes).repeat_interleave(each))
 
 
-def sheet(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> tuple[int, Condition | None]:
+def shown(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> tuple[int, Condition | None]:
     """How many samples of a family are shown, and of what: a row for each class, or the first held-out rows.
 
     Args:

@@ -3,6 +3,8 @@
 <folder>/weights.safetensors      its weights
          conditions.safetensors   examples of what it is told, of a conditional family; else nothing inside
          model.json               how to build it again, and its part, whose weights are among its own; written last
+
+People find README.md beside them (gen/card.py), which nothing reads.
 """
 
 import json

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from gen import export
-from gen.conditions import sheet
+from gen.conditions import shown
 from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
 from gen.data.loader import Loader
@@ -133,7 +133,7 @@ def train(
         settings=run.model,
         data=spec,
         classes=dataset.classes,
-        examples=sheet(family, spec, held_out)[1],
+        examples=shown(family, spec, held_out)[1],
         notes={
             "dataset": {"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
             "step": run.steps,

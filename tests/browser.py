@@ -13,13 +13,18 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def browser() -> str:
+    """The path of an installed browser; without one the test is skipped."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no browser")
+    return found
+
+
 def looked_at(address: str, folder: Path, *words: str) -> str:
     """The page's elements, as HTML, once its scripts have run; the browser keeps its things in the folder."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip("no browser")
     fixed = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={folder / 'profile'}"]
-    done = subprocess.run([browser, *fixed, *words, address], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([browser(), *fixed, *words, address], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout
 
 

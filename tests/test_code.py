@@ -217,7 +217,7 @@ def test_what_a_training_runs_is_counted(family: str, image: ImageShape, dataset
     around = {("gen.training.train", "train"), ("gen.training.train", "pick_device")}
     around |= {
         ("gen.figures.grid", "alternating"),
-        ("gen.conditions", "sheet"),
+        ("gen.conditions", "shown"),
         ("gen.conditions", "by_class"),
     }  # pictures
     assert uncounted(ran, *weights_code(family), SCORING) <= around

@@ -75,16 +75,24 @@ class Model(nn.Module):
         """-log D(x | y) - log(1 - D(G(z | y) | y)), in one forward of D."""
         y = batch.labels
         with torch.no_grad():
-            generated = self.generator(noise.normal(self.config.latent_dim), y)
+            generated = self.generator(self.prior(noise), y)
         real, fake = self.discriminator(torch.cat([batch.images, generated]), torch.cat([y, y]), noise).chunk(2)
         return {"discriminator": discriminator_loss(real, fake), **probabilities(real, fake)}
 
     def generator_loss(self, batch: Batch, noise: Noise) -> Losses:
         """-log D(G(z | y) | y)."""
-        generated = self.generator(noise.normal(self.config.latent_dim), batch.labels)
+        generated = self.generator(self.prior(noise), batch.labels)
         return {"generator": non_saturating(self.discriminator(generated, batch.labels, noise))}
+
+    def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
+        """Standard normal."""
+        return noise.normal(self.config.latent_dim)
+
+    def decode_given(self, z: Float[Tensor, "n d"], condition: Condition) -> Float[Tensor, "n c h w"]:
+        """G(z | y), in [-1, 1]."""
+        images: Tensor = self.generator(z, condition.labels)
+        return images
 
     def sample(self, noise: Noise, condition: Condition) -> Float[Tensor, "n c h w"]:
         """G(z | y): one sample of each label, from its row of noise."""
-        images: Tensor = self.generator(noise.normal(self.config.latent_dim), condition.labels)
-        return images
+        return self.decode_given(self.prior(noise), condition)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gen.abilities import Inference, Samples
-from gen.conditions import sheet
+from gen.conditions import shown
 from gen.config.params import Logging
 from gen.errors import InputError
 from gen.family import Batch, Losses
@@ -198,7 +198,7 @@ class Journal:
         if not loop.workers.is_rank_zero:
             return
         if isinstance(loop.family, Samples):
-            rows, condition = sheet(loop.family, loop.data, self.held_out)
+            rows, condition = shown(loop.family, loop.data, self.held_out)
             self.log_images("samples", loop.sample("grid", rows=rows, condition=condition))
         if isinstance(loop.family, Inference) and loop.dataset.rows.get(SPLIT):
             held_out_batches = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images

@@ -17,6 +17,7 @@ from gen.errors import InputError
 from gen.families import load_family
 from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Losses, Noise, Update, seed_of
 from gen.memory import memories
+from gen.metrics.neighbours import spans
 from gen.training.ema import moving_average
 from gen.training.gradients import add, apply, clip
 from gen.training.weights import digest_of, statistics
@@ -190,15 +191,21 @@ class Loop:
     ) -> Float[Tensor, "n c h w"]:
         """Samples in evaluation mode, with the averaged weights; a function of the weights, the key and the row.
 
-        `condition` is of all `rows`.
+        `condition` is of the rows that are taken.
         """
         noise = Noise(self.run.seed, *key, rows=rows, take=take, device=self.device, dtype=self.dtype)
         with self.evaluating():
-            return draw(self.family, noise, condition and condition.rows(take).to(self.device))
+            return draw(self.family, noise, condition and condition.to(self.device))
 
     def held_out(self, split: str, rows: int) -> Batch:
         """So many rows of a split that is not trained on, all of them on this worker; always the same."""
-        return batch_of(self.batches(split, rows, alone=True), self.streams(split, rows, alone=True), 0)
+        return next(self.held_out_parts(split, rows, rows))
+
+    def held_out_parts(self, split: str, rows: int, at_once: int) -> Iterator[Batch]:
+        """The rows of `held_out`, so many at once: of large images memory has no room for all."""
+        loader, others = self.batches(split, at_once, alone=True), self.streams(split, at_once, alone=True)
+        for index, part in enumerate(spans(rows, at_once)):
+            yield batch_of(loader, others, index).rows(slice(part.stop - part.start))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

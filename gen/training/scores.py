@@ -5,7 +5,9 @@ that chose nothing. It is a function of the weights: a run that is resumed finds
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -17,11 +19,13 @@ from gen.conditions import told
 from gen.data.dataset import Mixture
 from gen.evaluation.reference import Reference
 from gen.extractors import AT_ONCE
-from gen.family import Noise
+from gen.family import Batch, Noise
 from gen.metrics import sliced_wasserstein
 from gen.metrics.frechet import frechet_distance
 from gen.metrics.modes import coverage
 from gen.metrics.moments import Moments, Part, gather, merge, moments
+from gen.metrics.neighbours import spans
+from gen.training.workers import SINGLE_PROCESS, Workers
 
 if TYPE_CHECKING:
     from gen.training.loop import Loop
@@ -92,7 +96,7 @@ class Coordinates:
             return {}
         if self.real is None:
             self.real = sliced_wasserstein.projections(loop.batches(SPLIT, rows, alone=True)[0].images.flatten(1))
-        drawn = samples_to_score(loop, rows, slice(None)).flatten(1)
+        drawn = torch.cat([*samples_to_score(loop, rows)]).flatten(1)
         return points_score(drawn, self.real, loop.dataset.mixture)
 
 
@@ -110,13 +114,19 @@ class OwnLoss:
         if rows == 0 or not loop.workers.is_rank_zero:
             return {}
         assert isinstance(loop.family, HeldOutLoss)
-        batch, found = loop.held_out(SPLIT, rows), []
+        noise = partial(Noise, loop.run.seed, "score", device=loop.device, dtype=loop.dtype)
         with loop.evaluating():
-            for start in range(0, rows, AT_ONCE):
-                some = slice(start, min(start + AT_ONCE, rows))
-                noise = Noise(loop.run.seed, "score", rows=rows, take=some, device=loop.device, dtype=loop.dtype)
-                found.append(loop.family.held_out_loss(batch.rows(some), noise))
-        return {name: float(torch.cat([one[name] for one in found]).double().mean()) for name in found[0]}
+            parts = loop.held_out_parts(SPLIT, rows, AT_ONCE)
+            return {loop.family.held_out: own_loss(loop.family, parts, rows, noise)}
+
+
+def own_loss(family: HeldOutLoss, parts: Iterable[Batch], rows: int, noise: Callable[..., Noise]) -> float:
+    """The mean loss of so many rows, in parts of AT_ONCE; `noise` makes noise of the given `rows` and `take`."""
+    found = [
+        family.held_out_loss(batch, noise(rows=rows, take=some))
+        for some, batch in zip(spans(rows, AT_ONCE), parts, strict=True)
+    ]
+    return float(torch.cat(found).double().mean())
 
 
 def score_of(family: type, reference: Reference | None = None, samples: int = 512, every: int = 1) -> Score:
@@ -129,19 +139,27 @@ def score_of(family: type, reference: Reference | None = None, samples: int = 51
         samples: drawn for a score, or images that the loss is of.
         every: steps between two scores.
     """
-    if issubclass(family, HeldOutLoss):
+    if hasattr(family, "held_out_loss"):  # gen.abilities.HeldOutLoss
         return OwnLoss(samples, every)
     if reference is None or reference.name == "coordinates":
         return Coordinates(samples, every)
     return LightFrechet(reference, samples, every)
 
 
-def samples_to_score(loop: "Loop", rows: int, take: slice) -> Float[Tensor, "n c h w"]:
-    """Samples of the noise that scores have; a conditional family is told what stands in the validation split."""
-    condition = None
+def samples_to_score(loop: "Loop", rows: int, workers: Workers = SINGLE_PROCESS) -> Iterator[Float[Tensor, "n c h w"]]:
+    """This worker's samples of the noise that scores have, at most AT_ONCE at a time.
+
+    A conditional family is told what stands in the validation split.
+    """
+    at_once = AT_ONCE * workers.world_size
+    held_out: Iterable[Batch | None] = repeat(None)
     if isinstance(loop.family, Conditional):
-        condition = told(loop.family, loop.held_out(SPLIT, rows))
-    return loop.sample("score", rows=rows, take=take, condition=condition)
+        held_out = loop.held_out_parts(SPLIT, rows, at_once)
+    for part, batch in zip(spans(rows, at_once), held_out, strict=False):
+        take = slice(part.start + workers.rank, part.stop, workers.world_size)
+        if take.start < take.stop:
+            condition = batch and told(loop.family, batch.rows(slice(workers.rank, None, workers.world_size)))
+            yield loop.sample("score", rows=rows, take=take, condition=condition)
 
 
 class LightFrechet:
@@ -162,11 +180,14 @@ class LightFrechet:
         if SPLIT not in self.reference.moments:
             return {}
         workers = loop.workers
-        images = samples_to_score(loop, self.samples, slice(workers.rank, None, workers.world_size))
-        if workers.any(not bool(images.isfinite().all()), loop.device):
+        extract, seen, finite = self.reference.extract.to(loop.device), [], True
+        for images in samples_to_score(loop, self.samples, workers):
+            finite = finite and bool(images.isfinite().all())
+            if finite:  # an extractor refuses others
+                seen.append(extract(images.float()).features.cpu())
+        if workers.any(not finite, loop.device):
             return {f"fid_{self.reference.name}": math.nan}  # the run has diverged, on all workers alike
-        extract = self.reference.extract.to(loop.device)
-        own = gather(torch.cat([extract(some.float()).features.cpu() for some in torch.split(images, AT_ONCE)]))
+        own = gather(torch.cat(seen))
         told = [workers.gather(tensor, loop.device) for tensor in (torch.tensor(own.samples), own.mean, own.scatter)]
         if not workers.is_rank_zero:
             return {}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gen.config.extractors import ROUNDED
 from gen.errors import InputError
-from gen.figures.sheets import figure_png
+from gen.figures.panels import figure_png
 from pipelines.reports.lead import ranked_by
 from pipelines.reports.results import Number
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gen import export as exporting
 from gen.abilities import Inference, Samples
-from gen.conditions import SHOWN, draw, sheet
+from gen.conditions import SHOWN, draw, shown
 from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
 from gen.data.folder import room_for
@@ -26,6 +26,7 @@ from gen.settings import Settings, check
 from gen.training.checkpoint import GRIDS, Checkpoints
 from gen.training.journal import PAIRS, SPLIT
 from gen.training.loop import data_spec, finished_family
+from pipelines.reports.model_card import trained_card
 
 SPEEDS = {"steps_per_second", "images_per_second", "seconds", "scoring_share_of_time"}
 """What a run records of the machine rather than of the model: in MLflow, but no metrics of DVC."""
@@ -106,8 +107,8 @@ def weights_digest(folder: Path) -> str:
 def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
-    The folder holds weights.safetensors, conditions.safetensors, model.json and grid.png; the same in `last`;
-    metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
+    The folder holds weights.safetensors, conditions.safetensors, model.json, grid.png and README.md; the same in
+    `last`; metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
 
     Args:
         folder: to write to; it is returned.
@@ -159,7 +160,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
 
     with torch.inference_mode():
         if isinstance(family, Samples):
-            rows, condition = sheet(family, spec, held_out)
+            rows, condition = shown(family, spec, held_out)
             images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
         elif isinstance(family, Inference):
             held = held_out(PAIRS).images
@@ -180,6 +181,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         averaged=run.ema is not None,
         **notes,
     )
+    trained_card(folder, state)
 
 
 def write_grids(folder: Path, checkpoints: Checkpoints) -> None:

@@ -207,11 +207,17 @@ def address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+def resources() -> dict[str, float]:
+    """CPUs and GPUs that the cluster has."""
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return {kind: found.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
 def capacity() -> dict[str, float]:
     """CPUs and GPUs of the cluster: those it has, or may grow to by its autoscaler."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there = resources()
     most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    return {kind: max(have.get(kind, 0.0), most.get(kind, 0.0)) for kind in ("CPU", "GPU")}
+    return {kind: max(there[kind], most.get(kind, 0.0)) for kind in ("CPU", "GPU")}
 
 
 def room(compute: Compute, device: str) -> int:

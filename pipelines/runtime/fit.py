@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +15,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
-from pipelines.runtime.cluster import capacity, lost
+from pipelines.runtime.cluster import capacity, lost, resources
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
+from pipelines.runtime.patience import asked
 from pipelines.runtime.warm import own_worker
 from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
 
@@ -202,14 +204,14 @@ def _followed(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: 
             if dead := lost():
                 raise RayError(f"its {dead} has ended")
             events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
+            if given_up := silence.given_up(bool(events)):
+                return given_up
         except RayError as error:
             message = f"Ray is gone ({str(error).splitlines()[0]})"
             if stop.is_set():
                 return Ended("stopped", f"without its workers: {message}; what was saved before is kept")
             return Ended("failed", f"{message}; start it again to go on from what was saved")
         heard = heard or bool(events)
-        if given_up := silence.given_up(bool(events)):
-            return given_up
         for event in events:
             if isinstance(event, Ended):
                 ended = event
@@ -236,6 +238,19 @@ class Silence:
             f"{work.needs[kind]} {kind}s, of which {free.get(kind, 0.0):.0f} are free" for kind in taken
         )
         """What others have taken of the cluster before it could begin; empty: nothing, or it was said."""
+        self.answer: Future[tuple[float, float]] | None = None
+        """What `cpus` waits for."""
+
+    def cpus(self) -> tuple[float, float] | None:
+        """How many CPUs the cluster has, and how many it may grow to; None while it has not answered.
+
+        It is not waited for: a Ray that is just ending never answers, and ends this process after a minute.
+        """
+        self.answer = self.answer or asked(lambda: (resources()["CPU"], capacity()["CPU"]))
+        if not self.answer.done():
+            return None
+        found, self.answer = self.answer.result(), None
+        return found
 
     def given_up(self, heard: bool) -> Ended | None:
         """How it ended, when the cluster is not waited for any longer. `heard` is whether a worker just said a word."""
@@ -244,7 +259,9 @@ class Silence:
             self.heard, self.short_since, self.busy = now, 0.0, ""
         if now - self.heard < NOTICE_SECONDS or now - self.looked < 1.0:
             return None
-        self.looked, have = now, ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+        if (found := self.cpus()) is None:
+            return None
+        self.looked, (have, most) = now, found
         few = f"the run takes {self.work.needs['CPU']} CPUs, the cluster has {have:.0f} left"
         if have >= self.work.needs["CPU"]:
             self.short_since = 0.0
@@ -253,7 +270,7 @@ class Silence:
                 self.busy = ""
         elif not self.short_since:
             self.short_since = now
-            self.patience = GROWING_SECONDS if capacity()["CPU"] >= self.work.needs["CPU"] else TOO_FEW_SECONDS
+            self.patience = GROWING_SECONDS if most >= self.work.needs["CPU"] else TOO_FEW_SECONDS
             print(f"{self.work.name}: {few}; waiting for more, for {self.patience:.0f} s at most", flush=True)
         elif now - self.short_since > self.patience:
             remedy = "start it again once its hosts are back, or with fewer workers or threads"

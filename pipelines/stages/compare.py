@@ -31,7 +31,7 @@ from gen.evaluators import number_of, numbers
 from gen.families import family_module
 from gen.family import Noise
 from gen.figures.grid import grid
-from gen.figures.sheets import figure_png
+from gen.figures.panels import figure_png
 from gen.settings import nearest
 from pipelines.reports.curves import picture, read_curves
 from pipelines.reports.family_table import family_table

@@ -24,7 +24,7 @@ from gen.data.folder import lock, whole
 from gen.errors import InputError
 from gen.evaluation.real_images import images
 from gen.extractors import AT_ONCE
-from gen.figures.sheets import figure_png
+from gen.figures.panels import figure_png
 from gen.metrics.critic import gradient_norms, value_surface
 from gen.settings import nearest
 

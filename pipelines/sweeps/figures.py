@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gen.config.sweep import Axis
-from gen.figures.sheets import figure_png
+from gen.figures.panels import figure_png
 from gen.training.score_floor import Floor
 from pipelines.reports.tables import mean_sd
 from pipelines.sweeps.search import distribution

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gen.families import load_family
 from gen.family import DataSpec
-from gen.figures.sheets import point_panels
+from gen.figures.panels import point_panels
 from tests.families.small import POINTS, SMALL
 
 
