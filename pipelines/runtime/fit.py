@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +14,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
-from pipelines.runtime.cluster import capacity, lost, resources
+from pipelines.runtime.cluster import lost
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
-from pipelines.runtime.patience import asked
+from pipelines.runtime.waiting import Silence, Stopping
 from pipelines.runtime.warm import own_worker
 from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
 
@@ -25,16 +24,6 @@ POLL_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 """How long one look into the mailbox may take."""
 GIVEN_UP_SECONDS = 60.0
-TOO_FEW_SECONDS = 60.0
-"""How long a cluster is waited for that has too few CPUs, after the loss of a host, say."""
-GROWING_SECONDS = 900.0
-"""The same of a cluster whose autoscaler may start as many."""
-UNHEARD_SECONDS = 20.0
-"""How long workers that have said nothing yet are waited for once they are to stop: a busy cluster may have none."""
-SAVE_SECONDS = 60.0
-"""How long those that have been heard are waited for: one may hang, and what was saved before is safe."""
-NOTICE_SECONDS = 8.0
-"""After which it is said that they are waited for."""
 LOST = (WorkerCrashedError, RayActorError)
 """How Ray tells of a process that was killed: a task's, or an actor's."""
 NAMED = r"^(\w+\.)*(InputError|Unreadable|Unwritable): |^(\w+\.)+(?=\w+: )"
@@ -193,7 +182,7 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
 
 def _followed(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: threading.Event) -> Ended:
     ended, running, heard = None, True, False
-    stopping, silence = Stopping(work.name, mailbox), Silence(work)
+    stopping, silence = Stopping(work.name, mailbox), Silence(work.name, work.needs)
     while running:
         time.sleep(POLL_SECONDS)
         running = work.is_alive()
@@ -221,88 +210,6 @@ def _followed(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: 
             work.join(GIVEN_UP_SECONDS)  # a worker has given up; others may wait for it in vain
             break
     return ended or Ended("failed", work.reason)
-
-
-class Silence:
-    """Workers that say nothing: what is said of it, and how long a cluster is waited for that cannot have them."""
-
-    def __init__(self, work: Fit) -> None:
-        self.work = work
-        self.heard = self.looked = time.monotonic()
-        self.short_since = 0.0
-        """Since when the cluster has had too few CPUs; 0: it has enough."""
-        self.patience = TOO_FEW_SECONDS
-        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-        taken = [kind for kind, need in work.needs.items() if free.get(kind, 0.0) < need]
-        self.busy = ", ".join(
-            f"{work.needs[kind]} {kind}s, of which {free.get(kind, 0.0):.0f} are free" for kind in taken
-        )
-        """What others have taken of the cluster before it could begin; empty: nothing, or it was said."""
-        self.answer: Future[tuple[float, float]] | None = None
-        """What `cpus` waits for."""
-
-    def cpus(self) -> tuple[float, float] | None:
-        """How many CPUs the cluster has, and how many it may grow to; None while it has not answered.
-
-        It is not waited for: a Ray that is just ending never answers, and ends this process after a minute.
-        """
-        self.answer = self.answer or asked(lambda: (resources()["CPU"], capacity()["CPU"]))
-        if not self.answer.done():
-            return None
-        found, self.answer = self.answer.result(), None
-        return found
-
-    def given_up(self, heard: bool) -> Ended | None:
-        """How it ended, when the cluster is not waited for any longer. `heard` is whether a worker just said a word."""
-        now = time.monotonic()
-        if heard:
-            self.heard, self.short_since, self.busy = now, 0.0, ""
-        if now - self.heard < NOTICE_SECONDS or now - self.looked < 1.0:
-            return None
-        if (found := self.cpus()) is None:
-            return None
-        self.looked, (have, most) = now, found
-        few = f"the run takes {self.work.needs['CPU']} CPUs, the cluster has {have:.0f} left"
-        if have >= self.work.needs["CPU"]:
-            self.short_since = 0.0
-            if self.busy:
-                print(f"{self.work.name}: waiting for {self.busy}; `ray status` tells what takes them", flush=True)
-                self.busy = ""
-        elif not self.short_since:
-            self.short_since = now
-            self.patience = GROWING_SECONDS if most >= self.work.needs["CPU"] else TOO_FEW_SECONDS
-            print(f"{self.work.name}: {few}; waiting for more, for {self.patience:.0f} s at most", flush=True)
-        elif now - self.short_since > self.patience:
-            remedy = "start it again once its hosts are back, or with fewer workers or threads"
-            return Ended("failed", f"{few}, and no more came in {self.patience:.0f} s; {remedy}")
-        return None
-
-
-class Stopping:
-    """Workers that are to save and return, and how long they are waited for."""
-
-    def __init__(self, name: str, mailbox: Mailbox) -> None:
-        self.name = name
-        self.mailbox = mailbox
-        self.asked = 0.0
-        self.told = False
-
-    def given_up(self, heard: bool) -> Ended | None:
-        """Ask them; how it ended, when they are not waited for any longer. `heard` is whether they ever said a word."""
-        if not self.asked:
-            print(f"{self.name}: asked to stop; it saves a checkpoint first", flush=True)
-        self.asked = self.asked or time.monotonic()
-        self.mailbox.ask_to_stop()
-        waited = time.monotonic() - self.asked
-        answers = heard and self.mailbox.silent_seconds() < UNHEARD_SECONDS
-        if waited > (SAVE_SECONDS if answers else UNHEARD_SECONDS):
-            return Ended(
-                "stopped", f"without an answer of its workers for {waited:.0f} s; what was saved before is kept"
-            )
-        if waited > NOTICE_SECONDS and not self.told:
-            self.told = True
-            print(f"{self.name}: waiting for its workers to save, for {SAVE_SECONDS:.0f} s at most", flush=True)
-        return None
 
 
 def pass_on(event: Metrics | Grid, listeners: Sequence[Listener]) -> None:

@@ -14,7 +14,7 @@ import ray
 
 from gen.errors import InputError
 from gen.training.checkpoint import Checkpoints
-from pipelines.runtime import command, fit, patience
+from pipelines.runtime import command, fit, patience, waiting
 from pipelines.runtime.mailbox import Mailbox
 from pipelines.runtime.patience import within_a_minute
 from pipelines.tracking.store import add_to_run
@@ -65,8 +65,8 @@ def test_a_ray_that_no_longer_answers_does_not_keep_a_stop_from_ending(monkeypat
         return {}
 
     monkeypatch.setattr(ray, "cluster_resources", never)
-    monkeypatch.setattr(fit, "NOTICE_SECONDS", 0.0)
-    monkeypatch.setattr(fit, "UNHEARD_SECONDS", 2.0)
+    monkeypatch.setattr(waiting, "NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "UNHEARD_SECONDS", 2.0)
     started = time.monotonic()
     ended = fit.follow(Mailbox(), Hanging(), [], stop)
     assert ended.outcome == "stopped"

@@ -26,7 +26,7 @@ from gen.training.journal import NullCallback
 from gen.training.scores import Coordinates
 from gen.training.storage import Unreadable, Unwritable, named
 from gen.training.workers import SINGLE_PROCESS, Workers
-from pipelines.runtime import fit, worker
+from pipelines.runtime import fit, waiting, worker
 from pipelines.runtime.mailbox import Ended, Mailbox
 from pipelines.runtime.worker import Job, MailboxCallback
 from tests.families.small import POINTS
@@ -216,7 +216,7 @@ def test_a_hung_worker_does_not_keep_a_stop_from_ending(tmp_path: Path, monkeypa
             time.sleep(0.1)
 
     monkeypatch.setattr(worker, "work_alone", hang)
-    monkeypatch.setattr(fit, "SAVE_SECONDS", 2.0)
+    monkeypatch.setattr(waiting, "SAVE_SECONDS", 2.0)
     mailbox, stop = Mailbox(), threading.Event()
     posted = dataclasses.replace(job(tmp_path, run_of("gan")), mailbox=mailbox.handle)
     heard: list[int] = []
