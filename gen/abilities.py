@@ -7,7 +7,7 @@ family is conditional.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gen.family import Batch, Condition, Noise
@@ -82,6 +82,18 @@ class Density(Protocol):
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """log p(x) of each image, in nats."""
+        ...
+
+
+@runtime_checkable
+class Discrete(Protocol):
+    """A family whose density is of images that were rounded to a few levels."""
+
+    levels: int | None
+    """Of every value; None: as it is set up, its density is of real numbers, or of none."""
+
+    def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
+        """The level of each value, from 0; of the same noise those that `log_likelihood` is of."""
         ...
 
 
@@ -187,6 +199,9 @@ class Composite(Protocol):
 class HeldOutLoss(Protocol):
     """A family whose checkpoints are chosen by a loss of its own on held-out images, and not by its samples."""
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
-        """Losses of each image by name, smaller is better; the mean of the first chooses."""
+    held_out: ClassVar[str]
+    """What the loss is called, in scores and in sweeps (`validation/<held_out>`)."""
+
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """The loss of each image, smaller is better; the mean chooses."""
         ...

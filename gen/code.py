@@ -28,6 +28,8 @@ DECIDES_NOTHING = frozenset(
         "gen.data": ("download", "fetch", "folder", "progress"),
         # They record, and tell runs apart by all of this; checkpoints are verified too.
         "gen.training": ("checkpoint", "identity", "journal", "profiling", "storage"),
+        # They tell people.
+        "pipelines.reports": ("model_card",),
         "pipelines.sweeps": ("progress",),
         "pipelines.tracking": ("moved", "names", "notes", "provenance", "store", "stored", "tracker"),
         # They start, watch and end processes.

@@ -3,6 +3,8 @@
 <folder>/weights.safetensors      its weights
          conditions.safetensors   examples of what it is told, of a conditional family; else nothing inside
          model.json               how to build it again, and its part, whose weights are among its own; written last
+
+People find README.md beside them (gen/card.py), which nothing reads.
 """
 
 import json
@@ -74,6 +76,7 @@ def _listed(data: DataSpec) -> dict[str, Any]:
 
 def _write(folder: Path, family: Family, condition: Condition | None, described: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").unlink(missing_ok=True)  # an earlier model's does not describe what comes now
     weights = {key: value.detach().contiguous().cpu() for key, value in family.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
     told = {} if condition is None else {f"extras.{name}": column for name, column in condition.extras.items()}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gen import export
 from gen.abilities import Conditional
+from gen.card import write_card
 from gen.conditions import draw, spread
 from gen.errors import InputError
 from gen.family import Condition, DataSpec, Family, Noise
@@ -118,8 +119,9 @@ def load(folder: Path | str) -> Model:
 
 
 def save(model: Model, folder: Path | str) -> Path:
-    """Write a model to `folder`, which `load` and MLflow's flavour read. Returns the folder."""
+    """Write a model with its card to `folder`, which `load` and MLflow's flavour read. Returns the folder."""
     export.save(
         Path(folder), model.family, model.name, model.settings, model.data, condition=model.examples, **model.notes
     )
+    write_card(Path(folder), model.family)
     return Path(folder)

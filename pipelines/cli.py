@@ -9,6 +9,7 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from pipelines import models_cli
 from pipelines.runtime import command, forkserver
 
 PARAMS = Path("params.yaml")
@@ -29,6 +30,7 @@ def cli() -> None:
       gen show digits_wgan              a run with all its settings
       gen init photos/                  entries of params.yaml for your own pictures
       gen ui                            the runs, in MLflow
+      gen info digits_vae               a trained model, and the commands that show it
     """  # noqa: D301
 
 
@@ -41,6 +43,8 @@ class Stage(NamedTuple):
     """Of the params file: what it is run for is an entry of it."""
     fresh: str = ""
     """What the option --fresh does; none where it is empty."""
+    command: str = ""
+    """Its name as a command, where it is not the stage's."""
 
 
 STAGES = {
@@ -59,6 +63,9 @@ STAGES = {
     ),
     "evaluate": Stage("Measure a trained run, into evaluations.", "gen evaluate digits_wgan", "runs"),
     "svm": Stage("Classify by a model's features with few labels, into evaluations.", "gen svm digits_ali", "svm"),
+    "explore": Stage(  # gen explore is the page
+        "Draw the latent space of a run, into evaluations.", "gen latent digits_vae", "explore", command="latent"
+    ),
     "sweep": Stage(
         "Search hyperparameters, into sweeps.",
         "gen sweep digits_lambda",
@@ -92,7 +99,9 @@ def stage(name: str, told: Stage) -> click.Command:
     ]
     if told.fresh:
         options.append(click.Option(["--fresh"], is_flag=True, help=told.fresh))
-    made = click.Command(name, callback=run, params=options, help=told.about, epilog=f"example: {told.example}")
+    made = click.Command(
+        told.command or name, callback=run, params=options, help=told.about, epilog=f"example: {told.example}"
+    )
     return params_option(made)
 
 
@@ -151,38 +160,8 @@ def init(folder: Path, name: str | None, resolution: int, params: Path) -> None:
     print(add_entries(folder, name, resolution, params))
 
 
-@cli.command(epilog="example: gen sample digits_cgan --label 3 --rows 32 --out threes.png")
-@click.argument("model")
-@click.option("--rows", default=64, show_default=True, help="How many.")
-@click.option("--seed", default=0, show_default=True, help="Of the noise.")
-@click.option("--label", help="The class of all of them, of a conditional family: its number or name.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True, help=".png or .npz."
-)
-def sample(model: str, rows: int, seed: int, label: str | None, out: Path) -> None:
-    """Draw samples of MODEL, a folder or the name of a trained run."""
-    from pipelines.commands import sample as command
-
-    print(command.sample(model, rows, seed, label, out))
-
-
-@cli.command(epilog="example: gen interpolate digits_dcgan --pairs 4 --steps 8")
-@click.argument("model")
-@click.option("--pairs", default=4, show_default=True, help="Paths.")
-@click.option("--steps", default=8, show_default=True, help="From one end of a path to the other.")
-@click.option("--seed", default=0, show_default=True, help="Of the ends.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("interpolations.png"),
-    show_default=True,
-    help=".png or .npz.",
-)
-def interpolate(model: str, pairs: int, steps: int, seed: int, out: Path) -> None:
-    """Draw paths through the latent space of MODEL, a folder or the name of a run: straight, and great circles."""
-    from pipelines.commands import sample as command
-
-    print(command.interpolate(model, pairs, steps, seed, out))
+for each_command in models_cli.COMMANDS:
+    cli.add_command(each_command)
 
 
 @cli.command(epilog="example: gen explore digits_vae --port 5051")
@@ -260,7 +239,9 @@ def invoke(words: Sequence[str] | None = None) -> None:
 
 def run() -> int:
     """Run the command, with its errors in one line; returns the exit status."""
-    return command.run(invoke)
+    status = command.run(invoke)
+    command.end_at_once()
+    return status
 
 
 def main() -> None:

@@ -49,6 +49,16 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "model" / "model.json").exists()
 
 
+def test_an_earlier_models_description_does_not_stand_beside_weights_that_replace_its_own(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "conditions.safetensors").unlink()
+    (tmp_path / "conditions.safetensors").mkdir()  # written after the weights, and cannot be
+    with pytest.raises(InputError, match="the model cannot be written"):
+        write(tmp_path)
+    with pytest.raises(InputError, match=r"model\.json"):
+        gen.load(tmp_path)
+
+
 def test_json_nested_too_deep_is_one_line(tmp_path: Path) -> None:
     (write(tmp_path) / "model.json").write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(InputError, match=r"model\.json: not JSON"):

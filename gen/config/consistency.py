@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from gen import export
+from gen.abilities import Latent
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset, load_source
@@ -20,6 +21,8 @@ UNKNOWN = 2
 """Classes that stand for those that are found in the files of a data set."""
 
 
+TAKEN = {"svm": "svm", "explore": "latent"}
+"""Sections whose entries are named by runs -> the folder of a group's evaluations that their results lie in."""
 LONGEST_NAME = 100
 """Letters of a name that becomes a folder, behind which an identity is put."""
 
@@ -35,21 +38,32 @@ def check_names(params: Params, where: str) -> None:
         if (every := params.reference[name].score_every) % (saved := params.logging.checkpoint_every):
             message = f"{every} is no multiple of logging.checkpoint_every, {saved}: only what is saved is scored"
             raise InputError(f"{where}: reference.{name}.score_every: {message}")
-    for name, entry in params.svm.items():
-        if name not in params.runs:
-            raise InputError(f"{where}: svm.{name}: unknown run; {nearest(name, params.runs)}")
-        run = params.runs[name]
-        if (entry.dataset, entry.group) != (run.dataset, run.group):
-            message = f"dataset and group are those of the run, {run.dataset} and {run.group}"
-            raise InputError(f"{where}: svm.{name}: {message}")
+    check_results(params, where)
+
+
+def check_results(params: Params, where: str) -> None:
+    """Entries that are named by runs fit these, and what is explored can be. Raises InputError."""
+    for section in TAKEN:
+        for name, entry in getattr(params, section).items():
+            if name not in params.runs:
+                raise InputError(f"{where}: {section}.{name}: unknown run; {nearest(name, params.runs)}")
+            run = params.runs[name]
+            if (entry.dataset, entry.group) != (run.dataset, run.group):
+                message = f"dataset and group are those of the run, {run.dataset} and {run.group}"
+                raise InputError(f"{where}: {section}.{name}: {message}")
+    for name in params.explore:
+        model = family_module(params.runs[name].family).Model
+        if not issubclass(model, Latent):
+            message = "has no latent vector with a prior; take the entry out (gen families lists those that have one)"
+            raise InputError(f"{where}: explore.{name}: {params.runs[name].family} {message}")
 
 
 def check_run_names(params: Params, where: str) -> None:
     """Each run, and each training of one, has a name of its own that can be a folder. Raises InputError."""
     for name, run in params.runs.items():
         check_folder(name, f"{where}: runs.{name}")
-        if name == "svm":
-            raise InputError(f"{where}: runs.svm: the folder of that name is taken; choose another")
+        if name in TAKEN.values():
+            raise InputError(f"{where}: runs.{name}: the folder of that name is taken; choose another")
         for training in run.trainings(name):
             if training != name and training in params.runs:
                 raise InputError(f"{where}: runs.{training}: that is a training of runs.{name}; choose another name")
@@ -94,10 +108,11 @@ def check_sweeps(params: Params, where: str) -> None:
         if (sweep.dataset, sweep.family) != (run.dataset, run.family):
             message = f"dataset and family are those of the run, {run.dataset} and {run.family}"
             raise InputError(f"{place}: {message}")
-        judges = params.reference[run.dataset].extractors
-        known = [metric for judge in judges for metric in validation_scores(judge)]
+        message = f"no score by the extractors of reference.{run.dataset}"
+        known = [metric for judge in params.reference[run.dataset].extractors for metric in validation_scores(judge)]
+        if own := getattr(family_module(run.family).Model, "held_out", None):  # gen.abilities.HeldOutLoss
+            message, known = f"{run.family} is scored by its own loss", [f"validation/{own}"]
         if sweep.metric.startswith("validation/") and sweep.metric not in known:
-            message = f"no score by the extractors of reference.{run.dataset}"
             raise InputError(f"{place}.metric: {sweep.metric}: {message}; known: {', '.join(known)}")
         if both := set(sweep.changes) & set(sweep.space):
             raise InputError(f"{place}.changes: {min(both)} is swept; name it once")
@@ -154,8 +169,8 @@ def check_folder(name: str, where: str) -> None:
 def check_group(group: str, where: str) -> None:
     """The folder of a group of runs. Raises InputError."""
     check_folder(group, where)
-    if group == "svm":
-        raise InputError(f"{where}: svm is what evaluations/<group>/svm is called; choose another name")
+    if group in TAKEN.values():
+        raise InputError(f"{where}: {group} is what evaluations/<group>/{group} is called; choose another name")
 
 
 def check_run(run: Run, params: Params, where: str) -> Run:
@@ -178,7 +193,7 @@ def check_run(run: Run, params: Params, where: str) -> Run:
     if run.batch_size % parts:
         raise InputError(
             f"{where}.batch_size: {run.batch_size} cannot be cut evenly over {run.compute.workers} workers x "
-            f"{run.compute.grad_accum_steps} microbatches; use a multiple of {parts}"
+            f"{run.compute.grad_accum_steps} grad_accum_steps; use a multiple of {parts}"
         )
     return run.model_copy(update={"model": check_family(run.family, run.model, f"{where}.model").model_dump()})
 

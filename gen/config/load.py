@@ -14,7 +14,7 @@ from gen.config.consistency import (
     check_sweeps,
 )
 from gen.config.file import read_params
-from gen.config.params import Classification, Params, Reference, Run
+from gen.config.params import Classification, Exploration, Params, Reference, Run
 from gen.config.sweep import Axis, Sweep, refuse_nested
 from gen.data.source import check_dataset
 from gen.settings import Settings, check
@@ -23,6 +23,7 @@ ENTRIES: Mapping[str, type[Settings]] = {
     "reference": Reference,
     "runs": Run,
     "svm": Classification,
+    "explore": Exploration,
     "sweeps": Sweep,
 }
 """What the entries of these sections are."""

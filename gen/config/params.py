@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gen.config.extractors import Name
 from gen.config.protocol import Protocol
@@ -74,7 +74,8 @@ class Compute(Settings):
 class Run(Settings):
     """One entry of `runs`: a family, a data set, and the hyperparameters that are not left to their defaults.
 
-    `gen show <run>` prints a run with all of them. The shortest run names its family, data set, group and steps.
+    `gen show <run>` prints a run with all of them. The shortest run names its family, data set, group and steps, and
+    for DVC, which knows no defaults, has `warm_start` and `part` without a value.
     """
 
     family: str
@@ -178,6 +179,33 @@ class Classification(Settings):
     """How many labelled images, how often drawn."""
 
 
+class Exploration(Settings):
+    """One entry of `explore`, named by its run, whose family has a latent vector: what is drawn of its latent space."""
+
+    dataset: str
+    """The run's, which DVC has to find here."""
+    group: str
+    """The run's, too."""
+    attribute: str | None = None
+    """A class, a column that is true or false, or `bright`: whose vector is drawn and measured; null: none is."""
+    other: str | None = None
+    """An attribute that is correlated with it, across which it is balanced; null: none."""
+    images: int = Field(default=2000, ge=64)
+    """Training images (without an encoder, samples) that attribute vectors are means of; held-out images, at most."""
+    projected: int = Field(default=64, ge=16)
+    """Held-out images whose latent vectors are found by optimisation, too."""
+    classifier_steps: int = Field(default=300, ge=1)
+    """Steps, of 64 images, of the classifiers that measure what an attribute's vector changes."""
+    blur: float = Field(default=1.0, gt=0)
+    """Sigma, in pixels, of the blur that is a synthetic attribute."""
+
+    @model_validator(mode="after")
+    def _other_is_beside_an_attribute(self) -> "Exploration":
+        if self.other is not None and self.attribute in (None, self.other):
+            raise ValueError(f"other: {self.other}; it is beside another attribute: name that as attribute")
+        return self
+
+
 class Params(Settings):
     """A whole params.yaml."""
 
@@ -186,6 +214,7 @@ class Params(Settings):
     reference: dict[str, Reference]
     runs: dict[str, Run]
     svm: dict[str, Classification]
+    explore: dict[str, Exploration] = Field(default={})
     sweeps: dict[str, Sweep]
     compare: tuple[str, ...]
     critics: tuple[str, ...]

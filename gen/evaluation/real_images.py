@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +14,7 @@ from gen.data.sections import Layout, Store
 from gen.data.shards import Rows
 from gen.errors import InputError
 from gen.extractors import AT_ONCE, Extractor
+from gen.family import Batch
 
 LEAST = {"train": 2, "validation": 2, "test": 4}
 """Images that a split has at the least: for a covariance; of the test split each also has a third nearest other."""
@@ -49,6 +51,27 @@ def images(dataset: Dataset, split: str, resolution: int | None) -> Iterator[Flo
     """The images of a split in published order, in [-1, 1], padded to `resolution`; a shard at a time."""
     for rows in dataset.stream(split):
         yield _shown(dataset, rows, resolution)
+
+
+def first_rows(dataset: Dataset, split: str, rows: int, resolution: int | None) -> Batch:
+    """The first rows of a split in published order, or all where it has fewer; further columns as they are stored.
+
+    Raises:
+        InputError: there is no such split, or no row in it.
+    """
+    parts, left = [], rows
+    for part in dataset.stream(split):
+        extras = {name: values[:left] for name, values in part.extras.items()}
+        parts.append(Rows(part.images[:left], part.labels[:left], part.ids[:left], extras))
+        left -= len(parts[-1].labels)
+        if left <= 0:
+            break
+    if not parts:
+        raise InputError(f"{dataset.folder}: split {split!r} is empty")
+    images = torch.cat([_shown(dataset, part, resolution) for part in parts])
+    labels = torch.from_numpy(np.concatenate([part.labels for part in parts]))
+    columns = {name: np.concatenate([part.extras[name] for part in parts]) for name in parts[0].extras}
+    return Batch(images, labels, {name: torch.from_numpy(values) for name, values in columns.items()})
 
 
 def piece_features(

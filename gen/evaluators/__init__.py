@@ -30,8 +30,9 @@ from gen.extractors import Extracted
 from gen.family import Batch, Family, Noise
 
 FIRST = (
-    "mixture", "frechet", "kernel", "precision_recall", "likelihood", "importance_weighted", "classes",
-    "asked_class", "memorisation", "reconstruction", "active_units", "linear_probe", "few_labels",
+    "mixture", "frechet", "kernel", "precision_recall", "likelihood", "importance_weighted",
+    "independent_pixels", "classes", "asked_class", "memorisation", "reconstruction", "active_units", "linear_probe",
+    "few_labels",
 )  # fmt: skip
 """The order of the table; files that are not named here come after these."""
 

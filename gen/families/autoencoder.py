@@ -11,7 +11,8 @@ and tanh where the paper has cross entropy and sigmoids; ReLU in hidden layers; 
 the paper has not; Adam in place of conjugate gradients.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from pydantic import Field
@@ -43,6 +44,8 @@ class Config(Settings):
 class Model(nn.Module):
     """Encoder and decoder; fully connected ones for images of any shape and for points."""
 
+    held_out: ClassVar = "reconstruction_error"
+
     def __init__(self, config: Config, data: DataSpec) -> None:
         """Raises InputError for convolutional networks with a depth, or of images that they do not make."""
         super().__init__()
@@ -71,9 +74,9 @@ class Model(nn.Module):
         """||x - decode(encode(x))||^2 of each image."""
         return at_least_float32(images - self.decode(self.encode(images))).square().flatten(1).sum(dim=1)
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """The mean square per value: it has no samples that checkpoints could be chosen by."""
-        return {"reconstruction_error": self.squared_error(batch.images) / batch.images[0].numel()}
+        return self.squared_error(batch.images) / batch.images[0].numel()
 
     def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The code of each image."""

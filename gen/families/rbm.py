@@ -12,11 +12,11 @@ Deviations: no momentum and no weight decay. Samples are the probabilities of vi
 random ones, not draws.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -58,6 +58,8 @@ class Model(nn.Module):
     """Binary units in two layers, for images of any shape."""
 
     density: ClassVar = "estimate"
+    held_out: ClassVar = "pseudo_nats"
+    levels: ClassVar = 2
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         super().__init__()
@@ -87,13 +89,17 @@ class Model(nn.Module):
                 self.chains.keep(noise, sampled)
         return {"contrast": (self.machine.free_energy(v) - self.machine.free_energy(sampled)).mean()}
 
-    def units(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n d"]:
+    def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
         """Pixels as 0 and 1."""
-        return to_levels(images, 2, self.config.binarisation, noise).flatten(1).to(images.dtype)
+        return to_levels(images, self.levels, self.config.binarisation, noise)
+
+    def units(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n d"]:
+        """Pixels as visible units."""
+        return self.to_levels(images, noise).flatten(1).to(images.dtype)
 
     def log_unnormalised(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-F(v) of each image, in nats. Raises InputError where a value is outside of [-1, 1]."""
-        check_support(batch.images)
+        """-F(v) of each image, in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
+        check_support(batch.images, self.image)
         return -self.machine.free_energy(self.units(batch.images, noise))
 
     def log_partition(self, noise: Noise) -> Estimate:
@@ -101,12 +107,12 @@ class Model(nn.Module):
         return self.machine.log_partition(self.config.temperatures, self.config.chains, noise)
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-F(v) - log Z of each image, in nats. Raises InputError where a value is outside of [-1, 1]."""
+        """-F(v) - log Z of each image, in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
         return self.log_unnormalised(batch, noise) - self.log_partition(noise).value
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """Minus the log pseudo-likelihood, in nats: the likelihood itself would take minutes."""
-        return {"pseudo_nats": -self.machine.log_pseudo_likelihood(self.units(batch.images, noise))}
+        return -self.machine.log_pseudo_likelihood(self.units(batch.images, noise))
 
     def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
         """Probabilities of visible units, in [-1, 1]."""
@@ -116,7 +122,8 @@ class Model(nn.Module):
     def complete(
         self, images: Float[Tensor, "n c h w"], known: Bool[Tensor, "h w"], noise: Noise
     ) -> Float[Tensor, "n c h w"]:
-        """Images of which any pixels are known: these stay, in chains that draw the others."""
+        """Images of which any pixels are known: these stay, in chains that draw the others. Raises InputError, too."""
+        check_support(images, self.image)
         every = known.expand(self.image)
         start = noise.bernoulli(len(self.machine.b), probability=0.5)
         start = torch.where(every.flatten(), self.units(images, noise), start)

@@ -5,7 +5,7 @@ Equation 10 with one draw of z for each image, and beta of Higgins et al. 2017 (
     minimise  L = -log p(x | z) + beta KL(q(z | x) || N(0, I)),    z = mu(x) + sigma(x) epsilon
               KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
 
-With beta = 1, -L is a lower bound of log p(x), in nats.
+With beta = 1, -L is a lower bound of log p(x), in nats, by which checkpoints are chosen.
 
 Deviations: ReLU in place of tanh; Adam in place of Adagrad; a Gaussian decoder has one learned scale for all values,
 not one for each (appendix C.2); besides, a discretised logistic (Kingma et al. 2016), whose bound is of the 256 levels
@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
-from pydantic import Field, model_validator
+from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 
+from gen.errors import InputError
 from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
-from gen.losses.levels import Binarisation, check_support, from_levels, to_levels
+from gen.losses.levels import Binarisation, check_shape, check_support, from_levels, to_levels
 from gen.losses.likelihood import bernoulli, discretized_logistic, gaussian
 from gen.nets.forms import autoencoder_networks_for
 from gen.nets.precision import at_least_float32
@@ -43,30 +44,25 @@ class Config(Settings):
     """Hidden layers of encoder and decoder, by default 1 as in the paper; the size decides of convolutional ones."""
     likelihood: Literal["bernoulli", "gaussian", "logistic"] = "bernoulli"
     """p(x | z): of a binary pixel, as the paper has MNIST, of a real number, or of one of 256 levels."""
-    binarisation: Binarisation | None = None
-    """How grey pixels become binary ones for the Bernoulli distribution: white from 1/2 up, or drawn with that
-    probability; null leaves them grey, which is no likelihood of an image."""
+    binarisation: Binarisation = "threshold"
+    """How grey pixels become binary ones, with a Bernoulli distribution: white from 1/2 up, or drawn with that
+    probability."""
     beta: float = Field(default=1.0, ge=0)
     """Weight of the KL divergence; 1 in the paper."""
     lr: float = Field(default=1e-3, gt=0)
     """Learning rate of Adam; the usual one, since the paper has Adagrad."""
-
-    @model_validator(mode="after")
-    def _binary_pixels_are_bernoulli(self) -> "Config":
-        if self.binarisation is not None and self.likelihood != "bernoulli":
-            raise ValueError(f"binarisation: {self.binarisation}; only of likelihood: bernoulli, else use null")
-        return self
 
 
 class Model(nn.Module):
     """Encoder q(z | x) and decoder p(x | z); fully connected ones for images of any shape and for points."""
 
     density: ClassVar = "bound"
+    held_out: ClassVar = "nats_bound"
 
     def __init__(self, config: Config, data: DataSpec) -> None:
         """Raises InputError for convolutional networks with a depth, or of images that they do not make."""
         super().__init__()
-        self.config = config
+        self.config, self.image = config, data.image
         self.encoder, self.decoder = autoencoder_networks_for(
             data.image,
             convolutional=config.convolutional,
@@ -77,6 +73,7 @@ class Model(nn.Module):
             usual_depth=1,
             bounded=False,
         )
+        self.levels = {"bernoulli": 2, "gaussian": None, "logistic": 256}[config.likelihood]
         if config.likelihood != "bernoulli":
             self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
@@ -99,16 +96,19 @@ class Model(nn.Module):
         rate = (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum(dim=1) / 2
         return -self.log_p(images, at_least_float32(self.decoder(z))).flatten(1).sum(dim=1), rate
 
+    def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
+        """Pixels as one of 2 levels, or of 256. Raises InputError of a Gaussian distribution, which has none."""
+        if self.levels is None:
+            raise InputError(f"likelihood: {self.config.likelihood}; real numbers have no levels")
+        return to_levels(images, self.levels, self.config.binarisation, noise)
+
     def pixels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Float[Tensor, "n c h w"]:
         """The images that p(x | z) is of: binary, or as they are."""
-        if self.config.binarisation is None:
-            return images
-        return from_levels(to_levels(images, 2, self.config.binarisation, noise), 2, images.dtype)
+        return from_levels(self.to_levels(images, noise), 2, images.dtype) if self.levels == 2 else images
 
     def check(self, batch: Batch) -> None:
-        """Raises InputError where values outside of [-1, 1] would have to become binary pixels."""
-        if self.config.binarisation is not None:
-            check_support(batch.images)
+        """Raises InputError for another shape, or a value outside of [-1, 1] of which no level is made."""
+        (check_shape if self.levels is None else check_support)(batch.images, self.image)
 
     def log_weights(self, batch: Batch, noise: Noise, draws: int) -> Float[Tensor, "draws n"]:
         """log p(x | z) + log p(z) - log q(z | x) of z drawn from q(z | x), in nats (Burda et al. 2016, IWAE)."""
@@ -134,10 +134,15 @@ class Model(nn.Module):
                 return discretized_logistic(images, out, self.log_scale)
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """-L with beta = 1: no more than log p(x), in nats. Raises InputError for a value that is no pixel."""
+        """-L with beta = 1: no more than log p(x), in nats. Raises InputError as `check` does."""
         self.check(batch)
         distortion, rate = self.terms(batch.images, noise)
         return -distortion - rate
+
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
+        """-L with beta = 1, of whatever beta it is trained with."""
+        distortion, rate = self.terms(batch.images, noise)
+        return distortion + rate
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal."""

@@ -7,11 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gen.errors import InputError
-from gen.family import Noise
+from gen.family import ImageShape, Noise
 
 Binarisation = Literal["threshold", "stochastic"]
-"""How a grey pixel becomes black or white: white from 1/2 up, as Larochelle's fixed set has it; or white with the
-probability that its grey is, drawn anew each time (Salakhutdinov & Murray 2008). Their likelihoods are not compared."""
+"""How a grey pixel becomes black or white: white from 1/2 up; or white with the probability that its grey is, drawn
+anew each time. Published numbers of MNIST are of drawn pixels (Salakhutdinov & Murray 2008), of which Larochelle's
+fixed set is one draw. Their likelihoods are not compared: drawn pixels cost more nats."""
 Images = Float[Tensor, "n c h w"]
 Levels = Int[Tensor, "n c h w"]
 
@@ -29,8 +30,16 @@ def from_levels(level: Int[Tensor, "..."], levels: int, dtype: torch.dtype) -> F
     return level.to(dtype) * (2 / (levels - 1)) - 1
 
 
-def check_support(images: Images) -> None:
-    """Raises InputError where a value is outside of [-1, 1]: no level stands for it."""
+def check_shape(images: Images, image: ImageShape) -> None:
+    """Raises InputError for images of another shape than the model's."""
+    if tuple(images.shape[1:]) != image:
+        there, own = ("x".join(map(str, shape)) for shape in (images.shape[1:], image))
+        raise InputError(f"images: of {there} (channels, height, width); the model was trained with {own}")
+
+
+def check_support(images: Images, image: ImageShape) -> None:
+    """Raises InputError where a value is outside of [-1, 1], so that no level stands for it, and as `check_shape`."""
+    check_shape(images, image)
     inside = (images >= -1) & (images <= 1)
     if not bool(inside.all()):
         wrong = float(images[~inside][0])

@@ -78,7 +78,7 @@ class Autoregressive(nn.Module):
         count = int(order.sum())
         if not bool(order[:count].all()):
             raise InputError("known: a known pixel comes after an unknown one; give the first rows of the images")
-        check_support(images)
+        check_support(images, self.image)
         uniform = noise.uniform(*self.image)
         level = to_levels(images, self.levels, self.binarisation, noise)
         made = from_levels(level, self.levels, uniform.dtype) * known

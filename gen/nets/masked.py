@@ -33,7 +33,8 @@ class Cache:
         self.above: list[Tensor] = []
         """What a network has computed from the rows above, for its whole row."""
         self.given: dict[nn.Module, Tensor] = {}
-        """The inputs of each layer, with its padding around them; maps last, so that a window is few copies."""
+        """The inputs of each layer that sees earlier pixels, with its padding around them; maps last, so that a window
+        is few copies."""
         self.weights: dict[nn.Module, Tensor] = {}
         self.kept: dict[nn.Module, tuple[Tensor, ...]] = {}
         """What recurrent layers keep of every pixel, maps last, with a row above and a column on either side."""
@@ -48,10 +49,15 @@ class Cache:
     def apply(self, layer: "CausalConv2d", x: Tensor) -> Tensor:
         """The layer at the current pixel or row; `x` is what it is given there, or of the rows up to there."""
         up, left, right = layer.up, layer.left, layer.right
-        if layer not in self.given:
-            shape = (x.shape[0], self.height + up, left + self.width + right, x.shape[1])
-            self.given[layer] = x.new_zeros(shape)
+        if layer not in self.weights:
             self.weights[layer] = (layer.weight * layer.mask).permute(2, 3, 1, 0).flatten(0, 2).contiguous()
+            if up or left or right:
+                shape = (x.shape[0], self.height + up, left + self.width + right, x.shape[1])
+                self.given[layer] = x.new_zeros(shape)
+        if layer not in self.given and x.ndim == 2:  # a 1x1 convolution needs nothing of earlier pixels
+            return torch.addmm(layer.bias, x, self.weights[layer])
+        if layer not in self.given:
+            return conv2d(x[:, :, -1:], layer.weight * layer.mask, layer.bias)
         given = self.given[layer]
         if x.ndim == 4:
             end = self.row + up + 1

@@ -1,14 +1,14 @@
 """What models of pixels have in common as families: settings, the likelihood as a loss, sampling, completion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from gen.family import Batch, DataSpec, Losses, Noise, OptimizerStep, Update
-from gen.losses.levels import Binarisation, check_support
+from gen.losses.levels import Binarisation, check_support, to_levels
 from gen.nets.autoregressive import Autoregressive
 from gen.optimizers import rmsprop
 from gen.settings import Settings
@@ -42,10 +42,11 @@ class PixelModel(nn.Module):
     """A causal network and the images it says the probabilities of."""
 
     density: ClassVar = "exact"
+    held_out: ClassVar = "nats"
 
     def __init__(self, network: nn.Module, config: PixelSettings, data: DataSpec) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.levels = config, config.levels
         self.pixels = Autoregressive(network, data.image, config.levels, config.binarisation)
 
     def updates(self) -> Sequence[Update]:
@@ -63,13 +64,17 @@ class PixelModel(nn.Module):
         return {"nats": -self.pixels.log_likelihood(batch.images, noise).mean()}
 
     def log_likelihood(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
-        """log p(x) of each image in nats. Raises InputError where a value is outside of [-1, 1]."""
-        check_support(batch.images)
+        """log p(x) of each image in nats. Raises InputError of other shapes or values outside of [-1, 1]."""
+        check_support(batch.images, self.pixels.image)
         return self.pixels.log_likelihood(batch.images, noise)
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+    def to_levels(self, images: Float[Tensor, "n c h w"], noise: Noise) -> Int[Tensor, "n c h w"]:
+        """What the probabilities are of."""
+        return to_levels(images, self.levels, self.config.binarisation, noise)
+
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """-log p(x): samples would take longer, and say less."""
-        return {"nats": -self.log_likelihood(batch, noise)}
+        return -self.log_likelihood(batch, noise)
 
     def sample(self, noise: Noise) -> Float[Tensor, "n c h w"]:
         """Images pixel by pixel; of each, only what it changes is computed."""

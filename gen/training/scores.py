@@ -5,7 +5,8 @@ that chose nothing. It is a function of the weights: a run that is resumed finds
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -113,12 +114,19 @@ class OwnLoss:
         if rows == 0 or not loop.workers.is_rank_zero:
             return {}
         assert isinstance(loop.family, HeldOutLoss)
-        found = []
+        noise = partial(Noise, loop.run.seed, "score", device=loop.device, dtype=loop.dtype)
         with loop.evaluating():
-            for some, batch in zip(spans(rows, AT_ONCE), loop.held_out_parts(SPLIT, rows, AT_ONCE), strict=True):
-                noise = Noise(loop.run.seed, "score", rows=rows, take=some, device=loop.device, dtype=loop.dtype)
-                found.append(loop.family.held_out_loss(batch, noise))
-        return {name: float(torch.cat([one[name] for one in found]).double().mean()) for name in found[0]}
+            parts = loop.held_out_parts(SPLIT, rows, AT_ONCE)
+            return {loop.family.held_out: own_loss(loop.family, parts, rows, noise)}
+
+
+def own_loss(family: HeldOutLoss, parts: Iterable[Batch], rows: int, noise: Callable[..., Noise]) -> float:
+    """The mean loss of so many rows, in parts of AT_ONCE; `noise` makes noise of the given `rows` and `take`."""
+    found = [
+        family.held_out_loss(batch, noise(rows=rows, take=some))
+        for some, batch in zip(spans(rows, AT_ONCE), parts, strict=True)
+    ]
+    return float(torch.cat(found).double().mean())
 
 
 def score_of(family: type, reference: Reference | None = None, samples: int = 512, every: int = 1) -> Score:
@@ -131,7 +139,7 @@ def score_of(family: type, reference: Reference | None = None, samples: int = 51
         samples: drawn for a score, or images that the loss is of.
         every: steps between two scores.
     """
-    if issubclass(family, HeldOutLoss):
+    if hasattr(family, "held_out_loss"):  # gen.abilities.HeldOutLoss
         return OwnLoss(samples, every)
     if reference is None or reference.name == "coordinates":
         return Coordinates(samples, every)

@@ -13,7 +13,7 @@ from gen.data.loader import Loader
 from gen.errors import InputError
 from gen.family import Batch
 from gen.model import Model
-from pipelines.commands.sample import model_at
+from pipelines.commands.models import model_at
 from pipelines.explore.app import app
 from pipelines.explore.explored import Explored
 from pipelines.explore.vectors import Vectors, from_file, from_labels

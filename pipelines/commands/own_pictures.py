@@ -37,9 +37,10 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
     for section, entry in (("datasets", name), ("reference", name), ("runs", run)):
         if entry in values[section]:
             raise InputError(f"{params}: {section}.{entry}: is there already; give another name with --name")
-    values["datasets"][name] = dataset_entry(folder, resolution)
-    values["reference"][name] = reference_entry(len(classes), resolution)
-    values["runs"][run] = run_entry(name, resolution)
+    # First in their sections: what follows the last entry of one is a comment on the next section.
+    values["datasets"].insert(0, name, dataset_entry(folder, resolution))
+    values["reference"].insert(0, name, reference_entry(len(classes), resolution))
+    values["runs"].insert(0, run, run_entry(name, resolution))
     values["compare"].append(name)
     partial = params.with_name(f".{params.name}.partial")
     try:

@@ -3,77 +3,59 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import gen
-from gen.abilities import Latent
-from gen.errors import InputError
 from gen.family import Noise
-from gen.figures.grid import grid
+from gen.figures.film import frames
 from gen.figures.latent import DRAWS, interpolations
+from gen.latent.encoding import decoded
 from gen.latent.interpolation import lerp, slerp, tentpole
-from gen.model import Model, whole
-from gen.settings import nearest
+from gen.latent.walk import loop, random_walk
+from gen.model import whole
+from pipelines.commands.models import explorable, latent, model_at, read_latents
+from pipelines.commands.output import check_out, film, write
 
-MODELS = Path("models")
-
-
-def model_at(where: str) -> Model:
-    """A model by its folder, or by its run's name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if (Path(where) / "model.json").exists() or "/" in where:
-        return gen.load(where)
-    found = {folder.parent.name: folder.parent for folder in sorted(MODELS.glob("*/*/model.json"))}
-    if where not in found:
-        hint = nearest(where, found) if found else "none was trained here yet"
-        raise InputError(f"{where}: no folder of a model, and no run in {MODELS}; {hint}")
-    return gen.load(found[where])
+STRIDE = 0.1
+"""Of a random walk."""
 
 
-def write(images: torch.Tensor, columns: int, out: Path) -> str:
-    """Images in [-1, 1] as a picture or, for a name that ends in .npz, as numbers; says what was written.
+def sample(where: str, *, rows: int, seed: int, label: str | None, latents: Path | None, out: Path) -> str:
+    """Draw samples, of a conditional family of this class, its number or name; or decode latent vectors of a file.
 
     Raises:
-        InputError: the name has another ending, or cannot be written.
+        InputError: the family does not sample, or has no such class or no such latent vectors.
     """
-    if out.suffix not in (".png", ".npz"):
-        raise InputError(f"--out: {out}; use a name that ends in .png or .npz")
-    try:
-        if out.suffix == ".npz":
-            np.savez_compressed(out, images=images.numpy())
-        else:
-            grid(images, columns=columns).save(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
-    return f"{out}: {len(images):,} images of {'x'.join(map(str, images.shape[1:]))}"
-
-
-def sample(where: str, rows: int, seed: int, label: str | None, out: Path) -> str:
-    """Draw samples; of a conditional family of this class, its number or name. Raises InputError."""
+    check_out(out)
+    if latents is not None:
+        model = explorable(where)
+        z = read_latents(latents, model)
+        return write(out, decoded(model.family, z), 8, z=z)  # type: ignore[arg-type]
     model = model_at(where)
     asked: Any = int(label) if label is not None and label.isdigit() and label not in model.classes else label
-    return write(model.sample(rows, seed=seed, label=asked), 8, out)
+    return write(out, model.sample(rows, seed=seed, label=asked), 8)
 
 
-def interpolate(where: str, pairs: int, steps: int, seed: int, out: Path) -> str:
+def interpolate(where: str, *, pairs: int, steps: int, seed: int, walk: bool, out: Path) -> str:
     """Draw paths between pairs of latent vectors, each along the straight line and below it along the great circle.
+
+    A film has no pairs: it goes round along great circles through all ends; or, as a random walk, from one end on.
 
     Returns:
         What was written, and how far the middles of the paths are from the prior's lengths.
 
     Raises:
-        InputError: the family has no latent vector.
+        InputError: the family has no latent vector with a prior.
     """
-    model = model_at(where)
-    family = model.family
-    if not isinstance(family, Latent):
-        raise InputError(f"{where}: {model.name} has no latent vector to interpolate; see gen families")
+    check_out(out)
+    family: Any = latent(where).family
     ends = family.prior(Noise(seed, "ends", rows=2 * whole(pairs, "pairs")))
-    said = write(interpolations(family, ends, whole(steps, "steps")), steps + 1, out)
+    whole(steps, "steps")
+    if walk or out.suffix in (".gif", ".mp4"):
+        draws = family.prior(Noise(seed, "ends", rows=len(ends) * steps))
+        z = random_walk(draws, STRIDE) if walk else loop(ends, steps)
+        images = decoded(family, z)
+        return film(out, frames(images[None])) if out.suffix in (".gif", ".mp4") else write(out, images, steps, z=z)
+    said = write(out, interpolations(family, ends, steps), steps + 1, ends=ends)
     prior, middle = family.prior(Noise(seed, "prior", rows=DRAWS)), torch.tensor([0.5])
     off = {
         between: torch.cat(

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import yaml
 
+from gen.config.file import read_params
 from gen.config.load import load_params
+from gen.errors import InputError
+
+BY_DVC = ("warm_start", "part")
+"""Fields of every run that dvc.yaml reads; DVC knows no defaults."""
 
 
 def resolved(name: str, path: Path) -> str:
@@ -18,6 +23,10 @@ def resolved(name: str, path: Path) -> str:
 
 
 def summary(path: Path) -> str:
-    """What a sound params file has, in one line. Raises InputError for one that is not."""
+    """What a sound params file has, in one line. Raises InputError for one that is not, or that DVC could not read."""
     params = load_params(path)
+    for name, run in read_params(path)["runs"].items() if path.with_name("dvc.yaml").exists() else ():
+        if lacking := [f"`{field}:`" for field in BY_DVC if field not in run]:
+            message = f"without {' and '.join(lacking)} DVC cannot read dvc.yaml; add what is missing, without a value"
+            raise InputError(f"{path}: runs.{name}: {message}")
     return f"{path}: sound; {len(params.datasets)} data sets, {len(params.runs)} runs, {len(params.sweeps)} sweeps"

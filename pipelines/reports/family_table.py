@@ -5,6 +5,7 @@ A cell that says yes or no is an ability that the family's code has (gen/abiliti
 
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def family_table(group: str, runs: Sequence[str], models: Mapping[str, Trained],
             "family": models[run].family,
             **{name: "yes" if isinstance(model, ability) else "no" for name, ability in ABILITIES.items()},
             "p(x)": model.density if isinstance(model, Density) else "no",
-            "-log p(x), nats": likelihood(metrics),
+            "-log p(x), nats": likelihood(metrics, getattr(model, "max_error", inf)),
+            "independent pixels, nats": value(metrics, "nats_independent_pixels"),
             "linear probe": value(metrics, "linear_probe_accuracy"),
             "parameters": f"{sum(weights.numel() for weights in model.parameters()):,}",
             "samples a second": sampling_speed(model, folder),
@@ -59,11 +61,15 @@ def family_table(group: str, runs: Sequence[str], models: Mapping[str, Trained],
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def likelihood(metrics: "pd.Series[float]") -> str:
-    """With its kind."""
+def likelihood(metrics: "pd.Series[float]", max_error: float) -> str:
+    """With its kind; of an estimate with its error, and whether that is more than it may be."""
     for name in LIKELIHOODS:
         if text := value(metrics, name):
-            return f"{text} ({name.removeprefix('nats_').replace('_', ' ')})"
+            kind = name.removeprefix("nats_").replace("_", " ")
+            if error := value(metrics, f"{name}_error"):
+                text = f"{text} ± {error}"
+                kind += "" if float(metrics[f"{name}_error"]) <= max_error else ", not converged"
+            return f"{text} ({kind})"
     return ""
 
 

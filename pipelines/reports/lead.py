@@ -64,9 +64,10 @@ def verdict(table: pd.DataFrame, rank: str, floor: Floor | None) -> Verdict:
         return Verdict(None, [], f"There is one run, so nothing to compare its {name} with.")
     if spreads.isna().any():
         once = "each run" if spreads.isna().all() else ", ".join(str(run) for run in table.index[spreads.isna()])
+        were = "were" if 1 < spreads.isna().sum() < len(spreads) else "was"
         message = (
-            f"No run is said to lead: {once} was trained with one seed, and how far another training would differ is "
-            "not known. Give runs `seeds: 3` to find out."
+            f"No run is said to lead: {once} {were} trained with one seed, and how far another training would differ "
+            "is not known. Give runs `seeds: 3` to find out."
         )
         return Verdict(None, [], message)
     runs = [Standing(float(mean), float(sd)) for mean, sd in zip(table[rank], spreads, strict=True)]

@@ -26,6 +26,7 @@ from gen.settings import Settings, check
 from gen.training.checkpoint import GRIDS, Checkpoints
 from gen.training.journal import PAIRS, SPLIT
 from gen.training.loop import data_spec, finished_family
+from pipelines.reports.model_card import trained_card
 
 SPEEDS = {"steps_per_second", "images_per_second", "seconds", "scoring_share_of_time"}
 """What a run records of the machine rather than of the model: in MLflow, but no metrics of DVC."""
@@ -106,8 +107,8 @@ def weights_digest(folder: Path) -> str:
 def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, attempt: str) -> Path:
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
-    The folder holds weights.safetensors, conditions.safetensors, model.json and grid.png; the same in `last`;
-    metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
+    The folder holds weights.safetensors, conditions.safetensors, model.json, grid.png and README.md; the same in
+    `last`; metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
 
     Args:
         folder: to write to; it is returned.
@@ -135,6 +136,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         "seconds": seconds,
     }
     with room_for(folder):
+        (folder / "model.json").unlink(missing_ok=True)  # until it is there again, the folder is no model
         write_curves(folder / "curves", last["history"])
         (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
         write_grids(folder / GRIDS, checkpoints)
@@ -179,6 +181,7 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
         averaged=run.ema is not None,
         **notes,
     )
+    trained_card(folder, state)
 
 
 def write_grids(folder: Path, checkpoints: Checkpoints) -> None:

@@ -1,25 +1,23 @@
 """The page of a comparison: one HTML file with its pictures, its chart and its scripts inside."""
 
-import base64
 import html
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
-from gen.errors import InputError
 from gen.evaluators import number_of, numbers
 from pipelines.reports.curves import Curves
 from pipelines.reports.lead import Verdict
 from pipelines.reports.page_curves import chart
 from pipelines.reports.page_experiments import experiments
 from pipelines.reports.page_grids import grids
+from pipelines.reports.page_latent import latent_spaces
+from pipelines.reports.page_pictures import figures, image, whole_picture
 from pipelines.reports.page_table import TrainingRow, html_table
-from pipelines.reports.page_template import PAGE, as_script, marks
+from pipelines.reports.page_template import PAGE, as_script
 from pipelines.reports.results import Evaluation, few_images
 from pipelines.reports.tables import published
 from pipelines.tracking.tracked import Tracked
@@ -29,8 +27,8 @@ OPENED = (
     "while <code>make ui</code> serves it (on its usual port)."
 )
 SHEETS = (
-    "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "filters.png",
-    "neighbours.png",
+    "points.png", "reconstructions.png", "latent_space.png", "codes.png", "completions.png", "likelihoods.png",
+    "filters.png", "neighbours.png",
 )  # fmt: skip
 EXPLAINED = {
     "points.png": "Points; of a mixture, coloured by mode",
@@ -40,6 +38,7 @@ EXPLAINED = {
     "codes.png": "Reconstructions of test images (left), and what is decoded from random codes of the same means and "
     "deviations: why an autoencoder does not sample",
     "completions.png": "Test images (left), their upper half, and what is drawn below it",
+    "likelihoods.png": "How likely test images are to the model, and images that it was not trained with",
     "filters.png": "Weights of hidden units, the largest first; grey is 0",
     "neighbours.png": "Samples nearest to a training image (left), beside their nearest: is the model memorising?",
 }
@@ -120,6 +119,7 @@ def page(
         if shown := [(run, path) for run, path in found if path.exists()]:
             pictures = ((run, run, whole_picture(path, f"evaluate@{run}")) for run, path in shown)
             parts.append(f"<h2>{EXPLAINED[sheet]}</h2>{figures(pictures)}")
+    parts += latent_spaces(group, runs)
     parts += published_numbers(protocol.dataset)
     says = {column: meaning(column.replace(" ", "_")) for column in table.columns}
     return PAGE.substitute(
@@ -184,15 +184,6 @@ def floor(protocol: Evaluation) -> str:
     )
 
 
-def figures(pictures: Iterable[tuple[str, str, bytes]]) -> str:
-    """Pictures side by side: of which run and which training, and the picture."""
-    shown = [
-        f"<figure {marks(run, training != run)}>{image(png)}<figcaption>{html.escape(training)}</figcaption></figure>"
-        for run, training, png in pictures
-    ]
-    return f"<div class=row>{''.join(shown)}</div>"
-
-
 def meaning(metric: str) -> str:
     """What a column says, and which way is better; nothing of one that is no metric."""
     name = number_of(metric)
@@ -207,18 +198,3 @@ def legend(metrics: Iterable[str]) -> str:
     names = dict.fromkeys(name for metric in metrics if (name := number_of(metric.replace(" ", "_"))))
     message = [f"<li><b>{name.replace('_', ' ')}</b>: {html.escape(meaning(name))}</li>" for name in names]
     return f"<ul>{''.join(message)}</ul>"
-
-
-def whole_picture(path: Path, stage: str) -> bytes:
-    """A picture that a stage made. Raises InputError when it is missing or damaged."""
-    try:
-        content = path.read_bytes()
-        Image.open(io.BytesIO(content)).load()
-    except Exception:  # Pillow raises whatever damaged bytes lead it to
-        raise InputError(f"{path}: damaged; run dvc repro -s -f {stage}") from None
-    return content
-
-
-def image(png: bytes) -> str:
-    """The picture inside the page."""
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

@@ -80,7 +80,8 @@ def joined(cluster: Cluster, cpus: int = 1) -> Iterator[None]:
     except Exception as error:  # Ray raises a plain one when its own processes are not up in time
         message = (str(error).splitlines() or [type(error).__name__])[0]
         if not address:
-            raise InputError(f"Ray does not start on this machine: {message}") from None
+            remedy = "repeat the command when the machine has less to do"
+            raise InputError(f"Ray does not start on this machine: {message.rstrip('.')}; {remedy}") from None
         setting, without = ("cluster.address", "use null") if cluster.address else ("RAY_ADDRESS", "unset it")
         remedy = f"start Ray there, or {without} for one on this machine alone"
         raise InputError(f"{setting}: no Ray at {address}: {message}; {remedy}") from None
@@ -206,11 +207,17 @@ def address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+def resources() -> dict[str, float]:
+    """CPUs and GPUs that the cluster has."""
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return {kind: found.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
 def capacity() -> dict[str, float]:
     """CPUs and GPUs of the cluster: those it has, or may grow to by its autoscaler."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    there = resources()
     most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    return {kind: max(have.get(kind, 0.0), most.get(kind, 0.0)) for kind in ("CPU", "GPU")}
+    return {kind: max(there[kind], most.get(kind, 0.0)) for kind in ("CPU", "GPU")}
 
 
 def room(compute: Compute, device: str) -> int:

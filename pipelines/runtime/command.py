@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -42,6 +42,18 @@ def run(main: Callable[[], None]) -> int:
         print(f"error: {masked(str(error))}", file=sys.stderr)
         return 1
     return 0
+
+
+def end_at_once() -> None:
+    """From now on both signals just end the process: all is done but Python's own end.
+
+    There they would be a traceback for each hook of a library that is cut short, and the process would go on.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody may be left to read it
+            stream.flush()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

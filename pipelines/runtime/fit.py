@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +15,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, WorkerCrashedError
 
 from pipelines.runtime import worker
-from pipelines.runtime.cluster import capacity, lost
+from pipelines.runtime.cluster import capacity, lost, resources
 from pipelines.runtime.mailbox import Ended, Grid, Mailbox, Metrics
+from pipelines.runtime.patience import asked
 from pipelines.runtime.warm import own_worker
 from pipelines.runtime.worker import GIVEN_UP, LESS_MEMORY, Job
 
@@ -80,6 +82,7 @@ class Alone(Fit):
     def __init__(self, job: Job, max_failures: int, device: str) -> None:
         super().__init__(job, device)
         self.job, self.attempts = job, 1 + max_failures
+        self.abandoned = False
         needs = {"num_cpus": job.run.compute.threads, "num_gpus": 1 if device == "cuda" else 0}
         # Ray would try again for ever what it ended for want of memory.
         self.task = ray.remote(worker.work_alone).options(**needs, max_retries=0)
@@ -97,6 +100,8 @@ class Alone(Fit):
             except SystemExit:  # Ray was left, after a run that diverged or hung
                 return
             except Exception as error:
+                if self.abandoned:
+                    return
                 self.reason, self.warm = reason_of(error), None
                 if left:
                     why = "its process was killed" if isinstance(error, LOST) else self.reason
@@ -104,7 +109,8 @@ class Alone(Fit):
                     print(f"{self.name}: {why}; it goes on from the newest checkpoint, {more}", flush=True)
 
     def abandon(self) -> None:
-        """End the warm worker, which is no part of what Ray ends with this process."""
+        """End the warm worker, which is no part of what Ray ends with this process; it is not tried again."""
+        self.abandoned = True
         if self.warm:
             ray.kill(self.warm)
 
@@ -184,14 +190,14 @@ def follow(mailbox: Mailbox, work: Fit, listeners: Sequence[Listener], stop: thr
             if dead := lost():
                 raise RayError(f"its {dead} has ended")
             events = mailbox.take(POLL_SECONDS if stop.is_set() else ANSWER_SECONDS)
+            if given_up := silence.given_up(bool(events)):
+                return given_up
         except RayError as error:
             message = f"Ray is gone ({str(error).splitlines()[0]})"
             if stop.is_set():
                 return Ended("stopped", f"without its workers: {message}; what was saved before is kept")
             return Ended("failed", f"{message}; start it again to go on from what was saved")
         heard = heard or bool(events)
-        if given_up := silence.given_up(bool(events)):
-            return given_up
         for event in events:
             if isinstance(event, Ended):
                 ended = event
@@ -218,6 +224,19 @@ class Silence:
             f"{work.needs[kind]} {kind}s, of which {free.get(kind, 0.0):.0f} are free" for kind in taken
         )
         """What others have taken of the cluster before it could begin; empty: nothing, or it was said."""
+        self.answer: Future[tuple[float, float]] | None = None
+        """What `cpus` waits for."""
+
+    def cpus(self) -> tuple[float, float] | None:
+        """How many CPUs the cluster has, and how many it may grow to; None while it has not answered.
+
+        It is not waited for: a Ray that is just ending never answers, and ends this process after a minute.
+        """
+        self.answer = self.answer or asked(lambda: (resources()["CPU"], capacity()["CPU"]))
+        if not self.answer.done():
+            return None
+        found, self.answer = self.answer.result(), None
+        return found
 
     def given_up(self, heard: bool) -> Ended | None:
         """How it ended, when the cluster is not waited for any longer. `heard` is whether a worker just said a word."""
@@ -226,7 +245,9 @@ class Silence:
             self.heard, self.short_since, self.busy = now, 0.0, ""
         if now - self.heard < NOTICE_SECONDS or now - self.looked < 1.0:
             return None
-        self.looked, have = now, ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+        if (found := self.cpus()) is None:
+            return None
+        self.looked, (have, most) = now, found
         few = f"the run takes {self.work.needs['CPU']} CPUs, the cluster has {have:.0f} left"
         if have >= self.work.needs["CPU"]:
             self.short_since = 0.0
@@ -235,7 +256,7 @@ class Silence:
                 self.busy = ""
         elif not self.short_since:
             self.short_since = now
-            self.patience = GROWING_SECONDS if capacity()["CPU"] >= self.work.needs["CPU"] else TOO_FEW_SECONDS
+            self.patience = GROWING_SECONDS if most >= self.work.needs["CPU"] else TOO_FEW_SECONDS
             print(f"{self.work.name}: {few}; waiting for more, for {self.patience:.0f} s at most", flush=True)
         elif now - self.short_since > self.patience:
             remedy = "start it again once its hosts are back, or with fewer workers or threads"

@@ -14,6 +14,8 @@ from ray.exceptions import GetTimeoutError
 CAPACITY = 4096
 SILENT_SECONDS = 60.0
 """After which a mailbox that does not answer is given up."""
+BEGIN_SECONDS = 180.0
+"""The same of one that has not answered yet: on a busy machine its process takes long to start."""
 
 
 class Metrics(NamedTuple):
@@ -79,6 +81,7 @@ class Mailbox:
         self.asked: Any = None
         """What `take` is still waiting for: in the mailbox it is no more."""
         self.answered = time.monotonic()
+        self.patience = BEGIN_SECONDS
 
     def take(self, seconds: float) -> list[Event]:
         """Events since the last call, in order; those that do not come in time come with a later call.
@@ -90,10 +93,10 @@ class Mailbox:
         try:
             events: list[Event] = ray.get(self.asked, timeout=seconds)
         except GetTimeoutError:
-            if self.silent_seconds() > SILENT_SECONDS:
-                raise
+            if self.silent_seconds() > self.patience:
+                raise GetTimeoutError(f"no answer for {self.patience:.0f} s") from None
             return []
-        self.asked, self.answered = None, time.monotonic()
+        self.asked, self.answered, self.patience = None, time.monotonic(), SILENT_SECONDS
         return list(events)
 
     def silent_seconds(self) -> float:

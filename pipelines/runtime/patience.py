@@ -14,17 +14,8 @@ MOST_SECONDS = 60.0
 Found = TypeVar("Found")
 
 
-def within_a_minute(peer: str, ask: Callable[[], Found]) -> Found:
-    """As `within`, for a question that a peer answers soon."""
-    return within(MOST_SECONDS, peer, ask)
-
-
-def within(seconds: float, peer: str, ask: Callable[[], Found]) -> Found:
-    """What `ask` returns or raises. It runs in another thread, because a disk that hangs cannot be interrupted.
-
-    Raises:
-        InputError: `peer` has not answered in time; the thread is left behind.
-    """
+def asked(ask: Callable[[], Found]) -> Future[Found]:
+    """What `ask` will return or raise, in another thread: a call that hangs cannot be interrupted."""
     done: Future[Found] = Future()
 
     def work() -> None:
@@ -34,6 +25,21 @@ def within(seconds: float, peer: str, ask: Callable[[], Found]) -> Found:
             done.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
+    return done
+
+
+def within_a_minute(peer: str, ask: Callable[[], Found]) -> Found:
+    """As `within`, for a question that a peer answers soon."""
+    return within(MOST_SECONDS, peer, ask)
+
+
+def within(seconds: float, peer: str, ask: Callable[[], Found]) -> Found:
+    """What `ask` returns or raises.
+
+    Raises:
+        InputError: `peer` has not answered in time; the thread is left behind.
+    """
+    done = asked(ask)
     try:
         return done.result(NOTICE_SECONDS)
     except TimeoutError:

@@ -17,6 +17,7 @@ SCORING = "gen.training.scores"
 RUN = ("gen.config.params.Run", "gen.config.params.Compute")
 REFERENCE = "gen.config.params.Reference"
 SWEEP = "gen.config.sweep.Sweep"
+EXPLORATION = "gen.config.params.Exploration"
 
 
 def roots() -> dict[str, tuple[str, ...]]:
@@ -31,6 +32,7 @@ def roots() -> dict[str, tuple[str, ...]]:
         **{f"train/{name}": code for name, code in weights.items()},
         "evaluate": ("pipelines.stages.evaluate", *evaluators),
         "svm": ("pipelines.stages.svm",),
+        "explore": ("pipelines.stages.explore",),
         **{f"sweep/{name}": (*code, "pipelines.stages.sweep") for name, code in weights.items()},
         "compare": ("pipelines.stages.compare", *(f"{one}.NUMBERS" for one in evaluators)),
         "critics": ("pipelines.stages.critics",),
@@ -47,6 +49,7 @@ def sections() -> dict[str, tuple[str, ...]]:
         "reference": (REFERENCE,),
         **{f"train/{name}": section for name, section in families.items()},
         "evaluate": (REFERENCE,),
+        "explore": (EXPLORATION,),
         **{f"sweep/{name}": (*section, SWEEP, REFERENCE) for name, section in families.items()},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gen import evaluators, export
-from gen.abilities import Completes, Filters, Inference, Latent, Samples
+from gen.abilities import Completes, Density, Filters, Inference, Latent, Samples
 from gen.conditions import SHOWN
 from gen.config.load import load_params
 from gen.config.params import Params, Run
@@ -23,13 +23,16 @@ from gen.evaluation.real_images import images
 from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
 from gen.evaluators import Subject
+from gen.evaluators.likelihood import of_several_kinds
 from gen.families import family_module
 from gen.family import Batch, Family
 from gen.figures.grid import grid, png
 from gen.figures.latent import codes, latent_space
+from gen.figures.likelihoods import likelihoods
 from gen.figures.sheets import beside_neighbours, completions, pairs, point_panels
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
+from pipelines.reports.model_card import evaluated_card
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings, weights_digest
 from pipelines.reports.results import Evaluation, few_images, results
 from pipelines.reports.tables import with_spreads
@@ -42,8 +45,10 @@ NEIGHBOURS = 5
 SEARCHED = 1000
 """Samples among which those nearest to a training image are looked for, to be shown."""
 PAIRED = 64
-"""Test images shown beside their reconstructions, and over which their error is taken:"""
-INFERRED = 1000
+"""Test images shown beside their reconstructions, and the most that numbers of the model itself are taken of:"""
+INFERRED = 10_000
+LIKELY = 256
+"""Test images whose likelihoods are drawn, and as many of other kinds."""
 
 
 def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], list[dict[str, Measured]]]:
@@ -190,6 +195,9 @@ def draw_pictures(
     if isinstance(family, Completes):
         held = torch.cat(list(first_images(dataset, section.resolution, PANEL)))
         (pictures / "completions.png").write_bytes(png(completions(family, held)))
+    if isinstance(family, Density):
+        held = torch.cat(list(first_images(dataset, section.resolution, LIKELY)))
+        (pictures / "likelihoods.png").write_bytes(likelihoods(of_several_kinds(family, held), family.density))
     if isinstance(family, Filters):
         (pictures / "filters.png").write_bytes(png(grid(family.filters()[:SHOWN])))
 
@@ -251,6 +259,8 @@ def main(name: str, path: Path) -> None:
     out = HOME / run.group / name
     with lock(out), whole(out) as partial:
         measured, found = evaluate(params, name, partial)
+    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    evaluated_card(trained(run.group, name)[0], measured, protocol)
     tell_mlflow(run, name, measured, found, out)
     if few := few_images(open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)):
         print(f"warning: {name}: {few}; raise datasets.{run.dataset}.test, or give more images")

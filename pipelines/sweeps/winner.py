@@ -2,12 +2,16 @@
 
 Each trial counts with the best of its evaluations, and the first point is the best of all: chance has helped it. So its
 models, each trial's best checkpoint as a run exports it, are scored once more, with noise that chose nothing, against
-the test split, which chose nothing either. An Inception, which trials are scored by rounded to bfloat16, is exact here.
+the test split, which chose nothing either. A family's own loss on held-out images is taken of the test split's, and has
+no floor. An Inception, which trials are scored by rounded to bfloat16, is exact here.
 """
+
+from functools import partial
+from math import isfinite
 
 import torch
 
-from gen.abilities import Conditional, Samples
+from gen.abilities import Conditional, HeldOutLoss, Samples, Streams
 from gen.conditions import draw, told
 from gen.config.consistency import trial_run
 from gen.config.extractors import ROUNDED
@@ -19,6 +23,7 @@ from gen.family import Noise
 from gen.metrics.neighbours import spans
 from gen.training.loop import finished_family
 from gen.training.score_floor import Floor, floors, judge
+from gen.training.scores import own_loss
 from pipelines.runtime.jobs import open_inputs
 from pipelines.sweeps.plan import Plan
 from pipelines.sweeps.search import Trial
@@ -53,27 +58,33 @@ def floor_of(plan: Plan, reference: Reference) -> Floor | None:
 def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     """The sweep's metric of a trial's best checkpoint against the test split; its noise has drawn nothing before.
 
-    None of a loss, of a family that does not sample, and where the test split has no images, the checkpoint is gone or
-    its samples are not finite.
+    None of a loss in training, of a family that does not sample, or has a loss on held-out images that needs others
+    beside them, and where the test split has no images, the checkpoint is gone or what it makes is not finite.
     """
     checkpoints, dataset, name = plan.checkpoints(one), plan.inputs[0], score_name(plan.sweep.metric)
     run = trial_run(plan.params, plan.name, one.values, one.seed)
-    scoring = judge(dataset, reference, SPLIT, plan.score_samples, run.seed)
     last = checkpoints.newest()
-    if name is None or scoring is None or last is None:
+    if name is None or last is None or not dataset.rows.get(SPLIT):
         return None
     state = checkpoints.at(last["best"][0]) if last["best"] else None
     device = torch.device(plan.device if plan.device != "cuda" or torch.cuda.is_available() else "cpu")
     family = finished_family(run, dataset, state or last).to(device)
-    if not isinstance(family, Samples):
+    loader = partial(Loader, dataset, SPLIT, seed=run.seed, resolution=run.resolution, device=device)
+    if isinstance(family, HeldOutLoss):
+        if isinstance(family, Streams):
+            return None
+        count = min(plan.score_samples, dataset.rows[SPLIT])
+        batch = loader(batch_size=count)[0]
+        parts = (batch.rows(some) for some in spans(count, AT_ONCE))
+        found = own_loss(family, parts, count, partial(Noise, run.seed, "sweep test", device=device))
+        return found if isfinite(found) else None
+    scoring = judge(dataset, reference, SPLIT, plan.score_samples, run.seed)
+    if scoring is None or not isinstance(family, Samples):
         return None
     extract = reference.extract.to(device)
     condition = None
     if isinstance(family, Conditional):
-        held_out = Loader(
-            dataset, SPLIT, batch_size=scoring.samples, seed=run.seed, resolution=run.resolution, device=device
-        )
-        condition = told(family, held_out[0])
+        condition = told(family, loader(batch_size=scoring.samples)[0])
     seen = []
     for rows in spans(scoring.samples, AT_ONCE):
         noise = Noise(run.seed, "sweep test", rows=scoring.samples, take=rows, device=device)

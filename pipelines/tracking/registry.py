@@ -1,5 +1,7 @@
 """MLflow's registry: each run registers its model, and the alias `best` is the one of what params.yaml has."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mlflow
@@ -21,15 +23,17 @@ REGISTERED = "registered_weights_sha256"
 """Tag of a run: of the model that was registered last."""
 SERVED = Path(__file__).with_name("served_model.py")
 NEEDS = ["torch", "safetensors", "pydantic", "jaxtyping", "pyyaml", "pyarrow", "pandas", "numpy"]
-HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`. After `mlflow.set_tracking_uri(...)`:
+HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`{asked}. After `mlflow.set_tracking_uri(...)`:
 
     model = mlflow.pyfunc.load_model("models:/{name}@best")
-    images = model.predict(pandas.DataFrame({{"rows": [64], "seed": [0]}}))
+    images = model.predict(pandas.DataFrame({example}))
 
 `best` is the model of what params.yaml has; experiments with other hyperparameters are versions beside it, which say
 in their tags what they changed.
 """
 """Description of a registered model."""
+OF_CLASS = ", of the class whose number is `label`"
+"""In there, of one that is told the class."""
 
 
 def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, change: str, experiment: str) -> None:
@@ -73,13 +77,19 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
         )
         mlflow.log_artifact(str(folder / "metrics.json"))
     version = str(logged.registered_model_version)
-    store.update_registered_model(name, HOW_TO_SERVE.format(name=name))
+    store.update_registered_model(name, how_to_serve(name, example))
     for tag, value in (("change", change), ("dvc_experiment", experiment)):
         if value:
             store.set_model_version_tag(name, version, tag, value)
     if kept:
         store.set_registered_model_alias(name, BEST, version)
     store.set_tag(run_id, REGISTERED, weights)
+
+
+def how_to_serve(name: str, example: Mapping[str, Sequence[int]]) -> str:
+    """Description of the registered model of that name, which is asked by a table with the columns of `example`."""
+    asked = OF_CLASS if "label" in example else ""
+    return HOW_TO_SERVE.format(name=name, asked=asked, example=json.dumps({**example, "rows": [64]}))
 
 
 def asked_class(folder: Path) -> dict[str, list[int]]:

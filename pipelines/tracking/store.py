@@ -53,7 +53,8 @@ def experiment_note(name: str) -> str:
         f"{GROUP}{name}: models of the same data, evaluated by the same protocol. Metrics that begin with validation/ "
         "are of checkpoints, those with test/ of the exported models. Lower FID, KID and mode_variation are better, "
         "and higher precision and recall; test_floor/ has the same of held-out real data, and test_sd_trainings/ the "
-        f"spread over trainings. The run {name} of the experiment {COMPARISONS} has the page that compares them."
+        f"spread over trainings. In a table, ± is that spread, and brackets hold the one over draws from one model. "
+        f"The run {name} of the experiment {COMPARISONS} has the page that compares them."
     )
 
 

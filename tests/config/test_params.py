@@ -169,7 +169,7 @@ RUN = "digits_dcgan"
             lambda p: p["sweeps"]["ring8_joint"].update(
                 changes={"compute.grad_accum_steps": 2}, space={"batch_size": {"low": 32, "high": 4096}}
             ),
-            "cannot be cut evenly over 1 workers x 2 microbatches",
+            "cannot be cut evenly over 1 workers x 2 grad_accum_steps",
         ),
         (
             lambda p: p["sweeps"]["ring8_joint"]["space"].update({"model.n_critic": {"low": 1.0, "high": 8.0}}),
@@ -199,6 +199,15 @@ RUN = "digits_dcgan"
         (
             lambda p: p["sweeps"]["ring8_clip"].update(evaluate_evry=1),
             "sweeps.ring8_clip.evaluate_evry: unknown; did you mean evaluate_every?",
+        ),
+        (
+            lambda p: p["sweeps"]["digits_beta"].update(metric="validation/fid_classifier"),
+            "sweeps.digits_beta.metric: validation/fid_classifier: vae is scored by its own loss; known: "
+            "validation/nats_bound",
+        ),
+        (
+            lambda p: p["sweeps"]["digits_lambda"].update(metric="validation/nats"),
+            "no score by the extractors of reference.digits; known: validation/fid_classifier",
         ),
         (
             lambda p: p["sweeps"]["ring8_clip"].update(metric="validation/fid_coordinate"),

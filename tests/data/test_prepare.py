@@ -40,6 +40,7 @@ def arrange(section: dict[str, Any]) -> None:
         "reference": {},
         "runs": {},
         "svm": {},
+        "explore": {},
         "sweeps": {},
         "compare": [],
         "critics": [],

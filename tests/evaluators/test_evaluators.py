@@ -22,6 +22,7 @@ from gen.evaluators import (
     active_units,
     asked_class,
     importance_weighted,
+    independent_pixels,
     likelihood,
     linear_probe,
     mixture,
@@ -32,6 +33,7 @@ from gen.evaluators import (
 from gen.extractors import ClassifierExtractor, Extracted
 from gen.extractors.classifier import Classifier
 from gen.family import Batch, Condition, Noise, Update
+from gen.losses.levels import Binarisation, to_levels
 
 SAMPLES = 600
 
@@ -174,6 +176,56 @@ def test_a_dimension_is_active_when_images_move_it(datasets: dict[str, Dataset])
     held_out = Batch(images, torch.zeros(400, dtype=torch.int64))
     assert active_units.of_model(subject(Encoding(), datasets["digits"], held_out=held_out), 0) == {"active_units": 1}
     assert active_units.of_model(subject(Plain(), datasets["digits"]), 0) == {}
+
+
+class Dithered(Certain):
+    """Its pixels are binary: black or white as a threshold says, or drawn."""
+
+    levels = 2
+
+    def __init__(self, binarisation: Binarisation) -> None:
+        super().__init__()
+        self.binarisation: Binarisation = binarisation
+
+    def to_levels(self, images: Tensor, noise: Noise) -> Tensor:
+        return to_levels(images, 2, self.binarisation, noise)
+
+
+@pytest.mark.parametrize("binarisation", ["threshold", "stochastic"])
+def test_the_likelihood_of_independent_pixels_is_that_of_their_frequencies(
+    binarisation: Binarisation, datasets: dict[str, Dataset]
+) -> None:
+    digits = datasets["digits"]
+    train, test = (torch.cat(list(real_images(digits, split, None))).double() for split in ("train", "test"))
+    held_out = Batch(test.float(), torch.zeros(len(test), dtype=torch.int64))
+    found = independent_pixels.of_model(subject(Dithered(binarisation), digits, held_out=held_out), 0)
+    white, seen = (((one + 1) / 2) if binarisation == "stochastic" else (one >= 0).double() for one in (train, test))
+    p = (white.sum(dim=0) + 1) / (len(train) + 2)
+    by_hand = -float((seen * p.log() + (1 - seen) * (1 - p).log()).flatten(1).sum(dim=1).mean())
+    assert found["nats_independent_pixels"] == pytest.approx(by_hand, rel=1e-6 if binarisation == "threshold" else 0.01)
+    assert found["bits_independent_pixels"] == pytest.approx(found["nats_independent_pixels"] / 256 / log(2))
+    assert independent_pixels.of_model(subject(Certain(), digits), 0) == {}, "of real numbers"
+
+
+class Bright(Certain):
+    """It finds bright images likely."""
+
+    def log_likelihood(self, batch: Batch, noise: Noise) -> Tensor:
+        return batch.images.double().flatten(1).sum(dim=1)
+
+
+def test_likelihoods_of_several_kinds_of_images() -> None:
+    images = Noise("images", rows=5).uniform(1, 16, 16, low=-1.0)
+    found = likelihood.of_several_kinds(Bright(), images)
+    assert list(found) == ["test images", "inverted", "mirrored", "strokes"]
+    torch.testing.assert_close(found["inverted"], -found["test images"])
+    torch.testing.assert_close(found["mirrored"], found["test images"])
+    white = (found["strokes"] / 256 + 1) / 2
+    assert bool(((white > 0.03) & (white < 0.5)).all()), "white strokes on black"
+    with pytest.raises(
+        InputError, match=r"^log p\(x\) of an image is not finite \(test images\); the model has diverged"
+    ):
+        likelihood.of_several_kinds(Bright(), images.log())
 
 
 class Weighted(Plain):

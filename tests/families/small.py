@@ -44,7 +44,7 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
             "width": 16,
             "depth": 1,
             "likelihood": likelihood,
-            "binarisation": None,
+            "binarisation": "threshold",
             "beta": 1.0,
             "lr": 1e-3,
         }

@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from gen.abilities import Completes, Conditional, ConditionalLatent, Density, HeldOutLoss, Inference, Latent, Samples
+from gen.abilities import (
+    Completes,
+    Conditional,
+    ConditionalLatent,
+    Density,
+    Discrete,
+    HeldOutLoss,
+    Inference,
+    Latent,
+    Samples,
+)
 from gen.conditions import draw, told
 from gen.errors import InputError
 from gen.families import check_family, family_names, load_family
@@ -193,13 +203,32 @@ def test_likelihoods_and_losses_of_held_out_rows_are_a_number_for_each(name: str
     noise = partial(Noise, "held out", rows=ROWS, dtype=torch.float64)
     with torch.no_grad():
         if isinstance(family, Density):
+            larger = batch(ImageShape(image.channels, image.height + 4, image.width + 4))
+            with pytest.raises(
+                InputError, match=r"^images: of .x.*x.* \(channels, height, width\); the model was trained"
+            ):
+                family.log_likelihood(larger, noise())
             nats = family.log_likelihood(seen, noise())
             assert nats.shape == (ROWS,)
             torch.testing.assert_close(family.log_likelihood(seen.rows(rows), noise(take=rows)), nats[rows])
         if isinstance(family, HeldOutLoss):
             losses = family.held_out_loss(seen, noise())
-            for loss, values in family.held_out_loss(seen.rows(rows), noise(take=rows)).items():
-                torch.testing.assert_close(values, losses[loss][rows])
+            assert losses.shape == (ROWS,)
+            torch.testing.assert_close(family.held_out_loss(seen.rows(rows), noise(take=rows)), losses[rows])
+
+
+@every_form
+def test_levels_are_whole_numbers_and_rows_have_their_own(name: str, image: ImageShape) -> None:
+    family = build(name, image).to(dtype=torch.float64).train(False)
+    if not isinstance(family, Discrete) or family.levels is None:
+        pytest.skip("its density is not of levels")
+    images, rows = batch(image).images.double(), slice(1, None, 2)
+    noise = partial(Noise, "levels", rows=ROWS, dtype=torch.float64)
+    level = family.to_levels(images, noise())
+    assert (level.shape, level.dtype) == (images.shape, torch.int64)
+    assert int(level.min()) >= 0
+    assert int(level.max()) < family.levels
+    assert torch.equal(family.to_levels(images[rows], noise(take=rows)), level[rows])
 
 
 @every_form

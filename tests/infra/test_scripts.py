@@ -46,9 +46,8 @@ def checkout(tmp_path: Path) -> Checkout:
     folder.mkdir()
     made = Checkout(folder, "")
     (folder / ".venv").symlink_to(BIN.parent)
-    made.environment.pop(
-        "RAY_AUTH_MODE", None
-    )  # Ray sets it in a process that has started one, as tests before this do
+    # Ray sets it in a process that has started one, as tests before this do.
+    made.environment.pop("RAY_AUTH_MODE", None)
     made.environment |= {"RAY_ADDRESS": "", "HOME": str(tmp_path), "PATH": f"{tmp_path}/bin:{made.environment['PATH']}"}
     made.write(ring_gan=ring_run("gan", steps=2000, workers=2))
     made.commit()

@@ -50,6 +50,7 @@ PARAMS: dict[str, Any] = {
         }
     },
     "svm": {},
+    "explore": {},
     "sweeps": {},
     "compare": ["toys"],
     "critics": [],

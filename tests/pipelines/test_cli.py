@@ -42,13 +42,14 @@ def test_help_has_examples_and_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "gen init photos/" in done.stdout
-    assert all(f"\n  {name} " in done.stdout for name in ("init", "show", "check", *STAGES))
+    commands = [one.command or name for name, one in STAGES.items()]
+    assert all(f"\n  {name} " in done.stdout for name in ("init", "show", "check", *commands))
     assert done.stdout.endswith("[]\n")
 
 
 def test_a_stage_is_a_subcommand(photos: Path) -> None:
     for name, one in STAGES.items():
-        asked = CliRunner().invoke(cli, [name, "--help"])
+        asked = CliRunner().invoke(cli, [one.command or name, "--help"])
         assert asked.exit_code == 0
         assert "--params PATH" in asked.output
         assert f"example: {one.example}" in asked.output
@@ -66,6 +67,9 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     after = Path("params.yaml").read_text().splitlines()
     rest = iter(after)
     assert all(line in rest for line in before)  # in their order: nothing but the entries is new
+    for place, line in enumerate(before):
+        if line.startswith("# "):  # a comment on the section that follows stays above it
+            assert after[after.index(line) + 1] == before[place + 1]
     params = load_params("params.yaml")
     assert params.run("photos_dcgan").resolution == params.reference["photos"].resolution == 32
     assert params.reference["photos"].extractors == ("classifier",)
@@ -103,6 +107,14 @@ def test_a_run_is_shown_whole_and_a_file_checked(photos: Path) -> None:
     assert CliRunner().invoke(cli, ["check"]).output.startswith("params.yaml: sound; 6 data sets")
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("clip: 0.01", "clipp: 0.01", 1))
     with pytest.raises(InputError, match="clipp: unknown; did you mean clip"):
+        CliRunner().invoke(cli, ["check"], catch_exceptions=False)
+
+
+def test_a_run_that_dvc_could_not_read_is_not_sound(photos: Path) -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("    part:\n", "", 1))
+    assert CliRunner().invoke(cli, ["check"]).output.startswith("params.yaml: sound"), "without DVC none reads it"
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    with pytest.raises(InputError, match=r"^params.yaml: runs.digits_gan: without `part:` DVC cannot read dvc.yaml"):
         CliRunner().invoke(cli, ["check"], catch_exceptions=False)
 
 

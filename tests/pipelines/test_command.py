@@ -21,6 +21,30 @@ from pipelines.runtime.jobs import storage_of
 from pipelines.tracking.store import tracking_uri
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_a_command_is_done_leaves_no_traceback(number: signal.Signals) -> None:
+    code = (
+        "import atexit, sys, time\n"
+        "from pipelines.cli import run\n"
+        "def end():\n"
+        "    print('ending', flush=True)\n"
+        "    time.sleep(60)\n"
+        "atexit.register(end)\n"  # as torch's compiler has one, which imports modules then
+        "sys.argv = ['gen', '--help']\n"
+        "sys.exit(run())"
+    )
+    done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.stdout is not None
+    before = ""
+    while not before.endswith("ending\n"):
+        assert done.poll() is None
+        before += done.stdout.readline()
+    assert "Train, sweep and compare" in before
+    done.send_signal(number)
+    assert done.communicate(timeout=30)[1] == ""
+    assert done.returncode == -number
+
+
 @pytest.mark.parametrize("library", ["libtorch_cpu", "_raylet"])
 def test_ctrl_c_while_it_imports_leaves_no_traceback(library: str, tmp_path: Path) -> None:
     stage = subprocess.Popen(

@@ -172,16 +172,19 @@ def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(
 
     ring, other = ring_run(steps=1000), ring_run("wgan", steps=50)
     expected = trained(workplace.folder / "cold", work("ring", ring, "cold"))
-    with warm.warm_workers(1) as workers:
+    with warm.warm_workers(2) as workers:
         monkeypatch.setenv(forkserver.ADDRESS, "a server of the same code")
         monkeypatch.setenv(warm.NAME, workers[0])
         trained(workplace.folder / "warm", work("other", other, "warm"))
         killed = work("ring", ring, "warm")
         assert killed.warm
 
-        def kill() -> None:
-            while not list(workplace.folder.glob("warm/ring-*/step_*/manifest.json")):
+        def saved(name: str) -> None:
+            while not list(workplace.folder.glob(f"warm/{name}-*/step_*/manifest.json")):
                 time.sleep(0.02)
+
+        def kill() -> None:
+            saved("ring")
             (process,) = training_workers()
             process.kill()
 
@@ -189,6 +192,13 @@ def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(
         killer.start()
         found = trained(workplace.folder / "warm", killed)
         killer.join()
+        monkeypatch.setenv(warm.NAME, workers[1])
+        hangs = work("hangs", ring_run(steps=1_000_000), "warm")
+        hangs.start()
+        saved("hangs")
+        hangs.abandon()
+        hangs.join(30)
+        assert not hangs.is_alive(), "what is given up is not tried again"
     assert "ring: its process was killed; it goes on from the newest checkpoint" in capfd.readouterr().out
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)

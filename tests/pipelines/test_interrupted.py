@@ -10,10 +10,12 @@ from contextlib import suppress
 import psutil
 import pytest
 import ray
+from ray.exceptions import GetTimeoutError
 
-from pipelines.runtime.mailbox import Event
+from pipelines.runtime import mailbox
+from pipelines.runtime.mailbox import Event, Metrics
 from pipelines.runtime.worker import MailboxCallback
-from tests.pipelines.conftest import Workplace, ring_run, training_workers
+from tests.pipelines.conftest import Workplace, cmdline, ring_run, training_workers
 from tests.pipelines.training import saved, tracked, wait_for_checkpoint, weights
 
 LONG = 4000
@@ -153,13 +155,37 @@ def test_a_request_to_stop_reaches_a_run_that_is_faster_than_its_mailbox() -> No
             time.sleep(0.2)
             return True
 
-    callback = MailboxCallback(ray.remote(num_cpus=0)(SlowMailbox).remote())
+    slow = ray.remote(num_cpus=0)(SlowMailbox).remote()
+    ray.get(slow.put.remote(Metrics(0, {})))  # its process is up: the run's five seconds are not for that
+    callback = MailboxCallback(slow)
     for step in range(1, 101):
         callback.metrics(step, {})
         time.sleep(0.05)
         if callback.stop():
             break
     assert callback.asked_to_stop
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_mailbox_that_hangs_is_waited_for_longer_as_long_as_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "SILENT_SECONDS", 1.0)
+    before = {process.pid for process in mailboxes()}
+    started = mailbox.Mailbox()
+    while started.patience > 1:
+        assert started.take(1.0) == []
+    (process,) = [one for one in mailboxes() if one.pid not in before]
+    process.suspend()
+    with pytest.raises(GetTimeoutError, match="no answer for 1 s"):
+        started.take(5.0)
+    process.kill()
+    monkeypatch.setattr(mailbox, "BEGIN_SECONDS", 0.0)
+    with pytest.raises(GetTimeoutError, match="no answer for 0 s"):
+        mailbox.Mailbox().take(0.001)
+
+
+def mailboxes() -> list[psutil.Process]:
+    """Processes of the Ray of these tests."""
+    return [one for one in psutil.Process().children(recursive=True) if "ray::_Mailbox" in " ".join(cmdline(one))]
 
 
 @pytest.mark.slow

@@ -45,6 +45,8 @@ def test_one_training_leads_nothing() -> None:
     mixed = verdict(table(("a", 1.0, 0.1), ("b", 100.0, math.nan)), "fid", FLOOR)
     assert mixed.leader is None
     assert "b was trained with one seed" in mixed.message
+    two = verdict(table(("a", 1.0, 0.1), ("b", 100.0, math.nan), ("c", 101.0, math.nan)), "fid", FLOOR)
+    assert "b, c were trained with one seed" in two.message
     assert verdict(table(("a", 1.0, 0.1)), "fid", FLOOR).leader is None
 
 

@@ -1,18 +1,21 @@
-"""A storage that hangs is named within seconds and given up; no error shows the secrets of an address."""
+"""A storage or a Ray that hangs is named within seconds and given up; no error shows the secrets of an address."""
 
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import ray
 
 from gen.errors import InputError
 from gen.training.checkpoint import Checkpoints
-from pipelines.runtime import command, patience
+from pipelines.runtime import command, fit, patience
+from pipelines.runtime.mailbox import Mailbox
 from pipelines.runtime.patience import within_a_minute
 from pipelines.tracking.store import add_to_run
 
@@ -39,6 +42,36 @@ def test_what_is_found_and_what_fails_come_through() -> None:
     assert within_a_minute("it", lambda: 3) == 3
     with pytest.raises(TimeoutError, match="its own"):
         within_a_minute("it", fail)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_ray_that_no_longer_answers_does_not_keep_a_stop_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that is just ending, since SIGTERM went to all processes of a group."""
+    enough, stop = threading.Event(), threading.Event()
+    threading.Timer(30.0, enough.set).start()
+
+    class Hanging(fit.Fit):
+        name, needs = "hanging", {"CPU": 1.0}
+
+        def __init__(self) -> None:
+            threading.Thread.__init__(self, daemon=True)
+
+        def run(self) -> None:
+            enough.wait()
+
+    def never() -> dict[str, float]:
+        stop.set()
+        enough.wait()
+        return {}
+
+    monkeypatch.setattr(ray, "cluster_resources", never)
+    monkeypatch.setattr(fit, "NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "UNHEARD_SECONDS", 2.0)
+    started = time.monotonic()
+    ended = fit.follow(Mailbox(), Hanging(), [], stop)
+    assert ended.outcome == "stopped"
+    assert time.monotonic() - started < 20
+    enough.set()
 
 
 @pytest.mark.slow

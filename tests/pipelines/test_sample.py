@@ -75,19 +75,66 @@ def test_paths_have_the_same_ends_straight_and_around(checkout: Path) -> None:
     assert not np.allclose(rows[:, 0, 2], rows[:, 1, 2], atol=1e-6)
 
 
+def test_films_go_round_or_walk_on(checkout: Path) -> None:
+    said = run("interpolate", "tiny_gan", "--pairs", "1", "--steps", "4", "--out", "round.gif")
+    assert said == "round.gif: a film of 8 frames\n"
+    with Image.open("round.gif") as film:
+        assert film.n_frames == 8  # type: ignore[attr-defined]
+    assert run("interpolate", "tiny_gan", "--walk", "--steps", "2", "--out", "walk.mp4").startswith("walk.mp4: a film")
+    assert run("interpolate", "tiny_gan", "--walk", "--pairs", "1", "--out", "walk.npz").startswith(
+        "walk.npz: 16 images"
+    )
+    z = torch.from_numpy(np.load("walk.npz")["z"])
+    steps = (z[1:] - z[:-1]).norm(dim=1)
+    assert float(steps.max()) < float(torch.cdist(z, z).max()), "a walk is of small steps"
+
+
+def test_latent_vectors_of_a_file_are_decoded(checkout: Path) -> None:
+    run("interpolate", "tiny_gan", "--walk", "--pairs", "1", "--out", "walk.npz")
+    assert (
+        run("sample", "tiny_gan", "--latents", "walk.npz", "--out", "again.npz") == "again.npz: 16 images of 1x16x16\n"
+    )
+    assert np.allclose(np.load("again.npz")["images"], np.load("walk.npz")["images"], atol=1e-6)
+    np.savez("long.npz", z=np.zeros((3, 5)))
+    np.savez("none.npz", images=np.zeros((3, 5)))
+    np.savez("nan.npz", z=np.full((3, 4), np.nan))
+    Path("text.npz").write_text("no numbers", encoding="utf-8")
+    for name, message in (
+        ("long.npz", "long.npz: z of 3x5, gan has latent vectors of 4 finite numbers: n x 4"),
+        ("nan.npz", "nan.npz: z of 3x4, gan has latent vectors of 4 finite numbers"),
+        ("none.npz", "none.npz: has no array z, the latent vectors; gen project writes such files"),
+        ("text.npz", "text.npz: not an .npz file of numbers"),
+        ("gone.npz", "gone.npz: No such file or directory"),
+    ):
+        assert refused("sample", "tiny_gan", "--latents", name).startswith(message)
+
+
+def test_a_damaged_model_is_one_line(checkout: Path) -> None:
+    folder = checkout / "models" / "tiny" / "tiny_gan"
+    weights = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(weights[: len(weights) // 2])
+    for command in ("sample", "interpolate", "analogy", "mine", "attributes", "project", "info"):
+        assert refused(command, "tiny_gan").startswith("models/tiny/tiny_gan/weights.safetensors: "), command
+    (folder / "model.json").write_text("{", encoding="utf-8")
+    for command in ("sample", "interpolate", "analogy", "mine", "attributes", "project", "info"):
+        assert refused(command, "tiny_gan").startswith("models/tiny/tiny_gan/model.json: not JSON"), command
+
+
 def test_what_cannot_be_drawn_is_one_line(checkout: Path) -> None:
     assert refused("sample", "tiny_gam").startswith(
         "tiny_gam: no folder of a model, and no run in models; did you mean tiny_gan"
     )
     assert refused("sample", "nowhere/at_all").startswith("nowhere/at_all/model.json: no such file")
     assert refused("sample", "tiny_autoencoder").startswith("autoencoder does not sample")
-    assert refused("interpolate", "tiny_autoencoder").startswith("tiny_autoencoder: autoencoder has no latent vector")
+    assert refused("interpolate", "tiny_autoencoder").startswith(
+        "tiny_autoencoder: autoencoder has no prior to draw latent vectors from; gen analogy, gen mine"
+    )
     assert (
-        refused("sample", "tiny_gan", "--out", "samples.gif")
-        == "--out: samples.gif; use a name that ends in .png or .npz"
+        refused("sample", "tiny_gan", "--out", "samples.jpg")
+        == "--out: samples.jpg; use a name that ends in .png, .gif, .mp4 or .npz"
     )
     assert refused("sample", "tiny_gan", "--out", "no/folder.png").startswith(
-        "no/folder.png: cannot be written (No such file"
+        "no/folder.png: cannot be written (no folder no); make it first"
     )
     assert refused("sample", "tiny_gan", "--rows", "0").startswith("rows: 0; use a whole number of at least 1")
 

@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import invocations
 
+import gen
 from gen import export
+from gen.errors import InputError
 from gen.families import load_family
-from gen.family import DataSpec
+from gen.family import Condition, DataSpec
+from pipelines.commands.models import model_at
 from pipelines.tracking.registry import register
 from tests.families.small import POINTS, small
 
@@ -41,6 +46,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PyFuncModel]:
         assert store.get_registered_model("ring").aliases == {"best": 1}
         assert len(store.search_model_versions("name = 'ring'")) == 1
         yield mlflow.pyfunc.load_model("models:/ring@best")
+
+
+@pytest.mark.parametrize("family", ["gan", "cgan"])
+def test_the_lines_of_its_description_draw_images(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, data, settings = f"sqlite:///{tmp_path}/mlflow.db", DataSpec(POINTS, classes=8), small(family, POINTS)[0]
+    told = Condition(torch.arange(8)) if family == "cgan" else None
+    export.save(tmp_path / "model", load_family(family, settings, data), family, settings, data, condition=told)
+    for name in ("grid.png", "metrics.json"):
+        (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    store = MlflowClient(uri)
+    run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
+    register(store, run, "ring", tmp_path / "model", change="", experiment="")
+    description = store.get_registered_model("ring").description
+    assert ("of the class whose number is `label`" in description) == (family == "cgan")
+    lines = [line.strip() for line in description.splitlines() if line.startswith("    ")]
+    known: dict[str, Any] = {"mlflow": mlflow, "pandas": pd}
+    exec("\n".join(lines), known)
+    assert known["images"].shape == (64, 2, 1, 1)
 
 
 WRONG: list[tuple[list[Any], str]] = [
@@ -87,3 +111,27 @@ def asked(form: str, rows: float) -> str:
         "inputs": {"rows": [rows], "seed": [0]},
     }
     return json.dumps({form: content[form]})
+
+
+def test_commands_find_a_registered_model_by_its_address(served: PyFuncModel) -> None:
+    family, run = served.unwrap_python_model().family, served.metadata.run_id
+    with torch.no_grad():
+        expected = family.sample(gen.Noise(2, rows=3))
+    for address in ("models:/ring@best", "models:/ring/1", f"runs:/{run}/ring"):
+        assert torch.equal(model_at(address).sample(3, seed=2), expected), address
+    for address, message in (
+        ("models:/ring@worst", r"^models:/ring@worst: .*alias worst not found"),
+        ("models:/rings/1", r"^models:/rings/1: .*rings"),
+        ("runs:/0123/ring", r"^runs:/0123/ring: .*0123"),
+    ):
+        with pytest.raises(InputError, match=message) as refused:
+            model_at(address)
+        assert "\n" not in str(refused.value)
+
+
+def test_without_a_store_there_is_no_registered_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match=r"^models:/ring@best: no run was tracked in this checkout"):
+        model_at("models:/ring@best")
+    assert list(tmp_path.iterdir()) == []

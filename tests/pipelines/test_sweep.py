@@ -90,6 +90,19 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
     assert {one.info.run_id: one.info.end_time for one in recalled} == before, "nor does it seem to have taken longer"
 
 
+def test_a_family_with_a_loss_on_held_out_rows_is_swept_by_it(workplace: Workplace) -> None:
+    space = {"model.beta": {"values": [1.0, 30.0], "log": True}}
+    entry = sweep_of(space, run="ring", family="vae", seeds=1, concurrency=1, metric="validation/nats_bound")
+    model = {"latent_dim": 2, "width": 32, "likelihood": "gaussian"}
+    workplace.write(sweeps={"clip": entry}, ring=ring_run("vae") | {"model": model})
+    run(workplace)
+    best = yaml.safe_load((workplace.folder / "sweeps" / "clip" / "best.yaml").read_text())
+    assert best["values"] == {"model.beta": 1.0}, "a beta of 30 is another bound than that which is compared"
+    assert best["test"]["mean"] == pytest.approx(best["optimistic"]["mean"], abs=0.3), "other points of the same ring"
+    assert best["test"]["mean"] != best["optimistic"]["mean"]
+    assert best["floor"] is None
+
+
 def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     write(workplace, sweep_of(steps=1000, evaluate_every=125))
     process = workplace.start("sweep", "clip")

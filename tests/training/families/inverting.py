@@ -1,7 +1,7 @@
 """A family that is made with another, to prove parts: an encoder that inverts a trained decoder."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class Model(nn.Module):
     """Minimises |G(E(x)) - x|^2 over a linear E, where G is the decoder of the part."""
 
     needs_part = Latent
+    held_out = "held_out_error"
 
     def __init__(self, config: Config, data: DataSpec, part: Frozen) -> None:
         super().__init__()
@@ -37,10 +38,10 @@ class Model(nn.Module):
         """The mean over pixels and rows."""
         return {"error": (self.decode(self.encode(batch.images)) - batch.images).square().mean()}
 
-    def held_out_loss(self, batch: Batch, noise: Noise) -> Mapping[str, Float[Tensor, " n"]]:
+    def held_out_loss(self, batch: Batch, noise: Noise) -> Float[Tensor, " n"]:
         """The same, of each row."""
         error = self.decode(self.encode(batch.images)) - batch.images
-        return {"held_out_error": error.square().flatten(1).mean(dim=1)}
+        return error.square().flatten(1).mean(dim=1)
 
     def encode(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """E(x)."""
