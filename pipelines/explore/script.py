@@ -206,8 +206,9 @@ byId("save").addEventListener("click", () => {
 });
 
 const take = newest(async file => {
-  byId("drop").querySelector("span").textContent = "encoding " + file.name;
-  const own = await numbers("encode", file).catch(error => {
+  byId("drop").querySelector("span").textContent = "looking for " + file.name;
+  const given = state.condition === null ? "" : `?condition=${state.condition}`;
+  const own = await numbers("encode" + given, file).catch(error => {
     byId("drop").querySelector("span").textContent = error.message;
     throw error;
   });

@@ -61,16 +61,16 @@ def test_a_single_image_is_the_one_of_many(inside: Path) -> None:
 
 def test_sliders_are_differences_of_the_classes_means(inside: Path, datasets: dict[str, Dataset]) -> None:
     page = explored("vae")
-    assert list(page.vectors) == [f"class {number}" for number in range(10)]
+    assert list(page.vectors) == ["bright", *map(str, range(10))]
     rows = datasets["digits"].read("train")
     with torch.no_grad():
         z = page.family.encode(torch.from_numpy(rows.images) / 127.5 - 1)
     threes = torch.from_numpy(rows.labels) == 3
     three = z[threes].mean(dim=0) - z[~threes].mean(dim=0)
-    torch.testing.assert_close(page.vectors["class 3"], three, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(page.vectors["3"], three, rtol=1e-4, atol=1e-5)
     start = page.draws("prior", 0, 1)
-    moved = page.picture(start, {"class 3": 1.5, "class 1": -0.5}, None, 1)
-    expected = page.picture(start + 1.5 * three - 0.5 * page.vectors["class 1"], {}, None, 1)
+    moved = page.picture(start, {"3": 1.5, "1": -0.5}, None, 1)
+    expected = page.picture(start + 1.5 * three - 0.5 * page.vectors["1"], {}, None, 1)
     assert np.abs(pixels(moved).astype(int) - pixels(expected)).max() <= 1
     assert not np.array_equal(pixels(moved), pixels(page.picture(start, {}, None, 1)))
 
@@ -147,6 +147,18 @@ def test_own_pictures_are_cut_resized_and_encoded(inside: Path, datasets: dict[s
         page.own(b"not a picture")
 
 
+def test_own_pictures_are_projected_without_an_encoder(inside: Path) -> None:
+    for family, condition in (("dcgan", None), ("cgan", 4)):
+        page = explored(family)
+        hidden = page.draws("prior", 77, 1)
+        own = page.own(page.picture(hidden, {}, condition, 1), condition)
+        with torch.no_grad():
+            image = page.decoded(hidden, condition)
+            first = (page.decoded(page.typical[:256], condition) - image).square().flatten(1).mean(dim=1)
+        assert own.error < float(first.min()) / 2
+        assert own.error == pytest.approx(float((page.decoded(own.z, condition) - image).square().mean()), abs=1e-4)
+
+
 def refused(*words: str) -> str:
     with pytest.raises(InputError) as raised:
         CliRunner().invoke(cli, words, catch_exceptions=False)
@@ -202,5 +214,9 @@ def test_vectors_of_a_file_are_sliders_without_an_encoder(inside: Path, tmp_path
     np.savez(tmp_path / "vectors.npz", smile=np.arange(4.0))
     page = ready(gen.load("models/tiny/tiny_dcgan"), tmp_path / "vectors.npz")
     torch.testing.assert_close(page.vectors["smile"], torch.arange(4.0))
+    np.savez(tmp_path / "written.npz", images=np.zeros((3, 1, 16, 16)), vectors=np.eye(4)[:2])  # by gen attributes
+    written = ready(gen.load("models/tiny/tiny_dcgan"), tmp_path / "written.npz").vectors
+    assert list(written) == ["vector 1", "vector 2"]
+    torch.testing.assert_close(written["vector 2"], torch.eye(4)[1])
     z = page.family.prior(Noise(0, rows=1))
     assert page.picture(z, {"smile": 2.0}, None, 1) == page.picture(z + 2 * torch.arange(4.0), {}, None, 1)
