@@ -156,7 +156,7 @@ def test_own_pictures_are_projected_without_an_encoder(inside: Path) -> None:
             image = page.decoded(hidden, condition)
             first = (page.decoded(page.typical[:256], condition) - image).square().flatten(1).mean(dim=1)
         assert own.error < float(first.min()) / 2
-        assert own.error == pytest.approx(float((page.decoded(own.z, condition) - image).square().mean()), abs=1e-4)
+        assert own.error == pytest.approx(float((page.decoded(own.z, condition) - image).square().mean()), abs=1e-3)
 
 
 def refused(*words: str) -> str:
