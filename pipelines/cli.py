@@ -170,7 +170,7 @@ for each_command in models_cli.COMMANDS:
 @click.option(
     "--vectors",
     type=click.Path(path_type=Path),
-    help="An .npz file of attribute vectors by name, for the sliders; by default those of the data set's labels.",
+    help="An .npz file of attribute vectors, by name or of gen attributes; by default those of the data set's labels.",
 )
 def explore(model: str, port: int, vectors: Path | None) -> None:
     """Show the latent space of MODEL, a folder or the name of a run, as a web page on this machine."""

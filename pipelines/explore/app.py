@@ -79,6 +79,13 @@ class Surface(Settings):
     """Places: how far to the right and how far down, from 0 to 1."""
 
 
+class Encode(Settings):
+    """What POST /encode takes in its address, beside the bytes of a picture file."""
+
+    condition: int | None = None
+    """The number of the class, or of another condition."""
+
+
 class Picture(Settings):
     """What POST /picture takes."""
 
@@ -125,7 +132,8 @@ def app(explored: Explored, title: str) -> Starlette:
         return JSONResponse({"z": z.tolist()}, headers=HEADERS)
 
     async def encode(request: Request) -> Response:
-        own = await computed(explored.own, await content(request, LARGEST_PICTURE))
+        asked = check(Encode, dict(request.query_params), "POST /encode")
+        own = await computed(explored.own, await content(request, LARGEST_PICTURE), asked.condition)
         answer = {"z": own.z.tolist(), "picture": data_url(own.picture), "error": own.error}
         return JSONResponse(answer, headers=HEADERS)
 

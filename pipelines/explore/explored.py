@@ -22,6 +22,7 @@ from gen.figures.grid import to_uint8
 from gen.figures.latent import DRAWS, RANGE
 from gen.latent.analogy import analogy
 from gen.latent.interpolation import lerp, slerp, tentpole
+from gen.latent.projection import project
 from gen.model import Model
 from pipelines.explore.vectors import Vectors, encoded
 
@@ -29,6 +30,8 @@ PIXELS = 1 << 25
 """Of one's own picture, at most."""
 EXAMPLES = 64
 """Conditions that are offered of a family that conditions on something else than the class."""
+FIRST = 256
+"""Draws of the prior among which the search for the latent vector of a picture begins."""
 WHITE = (255, 255, 255)
 
 
@@ -213,14 +216,20 @@ class Explored:
 
     @property
     def takes_pictures(self) -> str:
-        """Why one's own picture cannot be encoded; empty where it can."""
-        if not isinstance(self.family, Inference):
-            return f"{self.model.name} has no encoder: it cannot say where a picture lies in its latent space"
+        """Why there is no latent vector of one's own picture; empty where there is."""
         _, height, width = self.stored
         return "" if height == width else f"the model's images are of {height}x{width} pixels, and only squares are cut"
 
-    def own(self, blob: bytes) -> Own:
-        """The latent vector of one's own picture: its centre square, resized, encoded. Raises InputError."""
+    def own(self, blob: bytes, condition: int | None = None) -> Own:
+        """The latent vector of one's own picture: its centre square, resized, encoded; without an encoder, projected.
+
+        Args:
+            blob: a picture file.
+            condition: of a conditional family, the number of one of `conditions`.
+
+        Raises:
+            InputError: it is no picture, or there is no such condition.
+        """
         if reason := self.takes_pictures:
             raise InputError(reason)
         picture = decode(blob, "your picture", WHITE, PIXELS)
@@ -229,10 +238,13 @@ class Explored:
         top, left = (height - self.stored.height) // 2, (width - self.stored.width) // 2
         around = (left, width - self.stored.width - left, top, height - self.stored.height - top)
         image = pad(torch.from_numpy(pixels.copy())[None], around).float() / 127.5 - 1
-        with torch.inference_mode():
-            z = self.family.encode(image)
-            error = float((self.family.decode(z) - image).square().mean())
-        return Own(z, png(to_uint8(image)[0]), error)
+        if isinstance(self.family, Inference):
+            with torch.inference_mode():
+                z = self.family.encode(image)
+                error = (self.family.decode(z) - image).square().mean()
+        else:
+            z, error = project(lambda z: self.decoded(z, condition), image, self.typical[:FIRST])
+        return Own(z, png(to_uint8(image)[0]), float(error))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import html
 import json
 from string import Template
 
-from gen.abilities import Conditional
+from gen.abilities import Conditional, Inference
 from pipelines.explore.explored import Explored
 from pipelines.explore.script import SCRIPT
 
@@ -120,6 +120,8 @@ def page(explored: Explored, title: str) -> str:
     shape = "x".join(map(str, model.data.image))
     about = f"{model.name}{trained}: images of {shape} from latent vectors of {explored.latent_dim} dimensions"
     reason = explored.takes_pictures
+    encodes = isinstance(family, Inference)
+    becomes = "encoded" if encodes else "projected: the latent vector is searched for whose image is nearest"
     conditions_on = list(family.conditions_on) if isinstance(family, Conditional) else []
     described = {
         "image": list(model.data.image),
@@ -136,7 +138,7 @@ def page(explored: Explored, title: str) -> str:
         "sliders": "How often the vector of each attribute is added to the latent vector."
         if explored.vectors
         else "None: they need an encoder and a data set with labels in data/prepared, or --vectors FILE.npz.",
-        "own": reason or "Drop a picture anywhere, or click to choose one. Its centre square is encoded.",
+        "own": reason or f"Drop a picture anywhere, or click to choose one. Its centre square is {becomes}.",
     }
     escaped = {name: html.escape(text) for name, text in texts.items()}
     return PAGE.substitute(escaped, model=json.dumps(described).replace("<", "\\u003c"), script=SCRIPT)

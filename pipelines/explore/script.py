@@ -34,16 +34,16 @@ const newest = work => {
   };
 };
 
-const draw = (canvas, sheet, column = 0, row = 0) => {
-  canvas.width = width;
-  canvas.height = height;
+const size = (canvas, images) => {                         // at once, so that nothing on the page moves later
+  canvas.width = images * (width + 1) - 1;
+  canvas.height = images * (height + 1) - 1;
   canvas.classList.toggle("small", width < 64);
+  return canvas;
+};
+const draw = (canvas, sheet, column = 0, row = 0) => {
   canvas.getContext("2d").drawImage(sheet, -column * width, -row * height);
 };
 const drawGrid = (canvas, sheet) => {                      // a pixel apart
-  canvas.width = SIDE * (width + 1) - 1;
-  canvas.height = SIDE * (height + 1) - 1;
-  canvas.classList.toggle("small", width < 64);
   const context = canvas.getContext("2d");
   for (let row = 0; row < SIDE; row++) for (let column = 0; column < SIDE; column++)
     context.drawImage(sheet, column * width, row * height, width, height,
@@ -52,7 +52,7 @@ const drawGrid = (canvas, sheet) => {                      // a pixel apart
 const cell = (name, click) => {
   const button = document.createElement(click ? "button" : "div");
   button.className = "cell";
-  button.append(document.createElement("canvas"));
+  button.append(size(document.createElement("canvas"), 1));
   if (name) button.append(Object.assign(document.createElement("b"), {textContent: name}));
   if (click) button.addEventListener("click", click);
   return button;
@@ -206,8 +206,9 @@ byId("save").addEventListener("click", () => {
 });
 
 const take = newest(async file => {
-  byId("drop").querySelector("span").textContent = "encoding " + file.name;
-  const own = await numbers("encode", file).catch(error => {
+  byId("drop").querySelector("span").textContent = "looking for " + file.name;
+  const given = state.condition === null ? "" : `?condition=${state.condition}`;
+  const own = await numbers("encode" + given, file).catch(error => {
     byId("drop").querySelector("span").textContent = error.message;
     throw error;
   });
@@ -227,5 +228,7 @@ document.addEventListener("drop", event => {
 byId("file").disabled = !model.own;
 byId("file").addEventListener("change", () => { if (byId("file").files[0]) take(byId("file").files[0]); });
 
+size(byId("picture"), 1);
+size(byId("plane").querySelector("canvas"), SIDE);
 drawSamples();
 """

@@ -14,6 +14,7 @@ from gen.errors import InputError
 from gen.extractors import AT_ONCE
 from gen.family import Batch
 from gen.latent.attributes import attribute_vector
+from gen.latent.labels import attributes
 
 Vectors = Mapping[str, Float[Tensor, " d"]]
 """Directions of latent space by the attribute's name."""
@@ -22,7 +23,7 @@ LARGEST = 1 << 26
 
 
 def from_file(path: Path, latent_dim: int) -> Vectors:
-    """The vectors of an .npz file, which has an array of `latent_dim` numbers for each name.
+    """The vectors of an .npz file: an array of `latent_dim` numbers for each name, or `vectors` of `gen attributes`.
 
     Raises:
         InputError: it cannot be read, is larger than 64 MiB, or holds something else.
@@ -38,6 +39,8 @@ def from_file(path: Path, latent_dim: int) -> Vectors:
         raise
     except Exception:  # numpy raises whatever the bytes lead it to
         raise InputError(f"{path}: not a whole .npz file; give one with an array of numbers for each name") from None
+    if (rows := arrays.get("vectors", np.empty(0))).ndim == 2:
+        arrays = {f"vector {number}": row for number, row in enumerate(rows, 1)}
     for name, array in arrays.items():
         if array.shape != (latent_dim,) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise InputError(
@@ -49,15 +52,11 @@ def from_file(path: Path, latent_dim: int) -> Vectors:
 
 @torch.inference_mode()
 def from_labels(family: Inference, batch: Batch, classes: Sequence[str]) -> Vectors:
-    """A vector for each class, against all others, and for each column of the batch that is true or false.
+    """A vector for each of the attributes that gen/latent/labels.py knows of: classes, labels, brightness.
 
     Attributes that no image of the batch has, or all have, are left out.
     """
-    has = {name: column for name, column in batch.extras.items() if column.dtype == torch.bool and column.dim() == 1}
-    named = list(enumerate(classes))
-    for number, name in named[1:] if len(named) == 2 else named:  # of two classes one is the other's opposite
-        has[f"class {name}"] = batch.labels == number
-    has = {name: rows for name, rows in has.items() if 0 < int(rows.sum()) < len(rows)}
+    has = {name: rows for name, rows in attributes(batch, classes).items() if 0 < int(rows.sum()) < len(rows)}
     if not has:
         return {}
     z = encoded(family, batch.images)

@@ -220,7 +220,7 @@ def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> Non
         const row = all("#runs tbody tr")[0];
         return {before, after, cells: [...row.cells].map(one => one.textContent.trim()),
           links: all("#runs a").map(one => one.href), warning: texts(".warning"),
-          tried: all("table:not(#runs) tbody tr").map(one => [...one.cells].map(cell => cell.textContent)),
+          tried: all("table:not(#runs) tbody tr[data-run]").map(one => [...one.cells].map(cell => cell.textContent)),
           outside: all("img, script, link").map(one => one.src || one.href || "").filter(one => /^http/.test(one))};
     """,
     )
