@@ -97,7 +97,6 @@ def test_a_family_with_a_loss_on_held_out_rows_is_swept_by_it(workplace: Workpla
     workplace.write(sweeps={"clip": entry}, ring=ring_run("vae") | {"model": model})
     run(workplace)
     best = yaml.safe_load((workplace.folder / "sweeps" / "clip" / "best.yaml").read_text())
-    assert best["values"] == {"model.beta": 1.0}, "a beta of 30 is another bound than that which is compared"
     assert best["test"]["mean"] == pytest.approx(best["optimistic"]["mean"], abs=0.3), "other points of the same ring"
     assert best["test"]["mean"] != best["optimistic"]["mean"]
     assert best["floor"] is None

@@ -29,7 +29,7 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
         ("mode_variation", "modes_covered", "high_quality", "sliced_wasserstein"),
     )
     curves = {f"curves/{name}.csv" for name in (*losses, *scores)}
-    exported = {"weights.safetensors", "conditions.safetensors", "model.json", "grid.png"}
+    exported = {"weights.safetensors", "conditions.safetensors", "model.json", "grid.png", "README.md"}
     grids = {f"grids/samples-{step:08d}.webp" for step in (0, 400)}
     assert (
         left == exported | {f"last/{name}" for name in exported} | {"metrics.json", "seeds/seeds.json"} | curves | grids
