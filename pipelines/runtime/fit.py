@@ -87,7 +87,7 @@ class Alone(Fit):
             self.reason = ""
             try:
                 working = (self.warm.work_alone if self.warm else self.task).remote(self.job)
-                while not self.given_up:
+                while not self.given_up and ray.is_initialized():  # ray.wait would start another Ray
                     if ray.wait([working], timeout=POLL_SECONDS)[0]:
                         ray.get(working)
                         break
