@@ -1,5 +1,6 @@
 """The only place that starts or joins Ray."""
 
+import atexit
 import logging
 import os
 import signal
@@ -171,8 +172,10 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
     except TimeoutError:
         _end_started(done)
         raise TimeoutError(f"not joined within {JOIN_SECONDS:.0f} s") from None
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as end:
         _end_started(done)
+        # Ray's half-started threads would crash in the process's own end. What is registered last is called first.
+        atexit.register(os._exit, 130 if isinstance(end, KeyboardInterrupt) else end.code)
         raise
     _own_handler()
 

@@ -67,6 +67,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "weights.safetensors",
             "conditions.safetensors",
             "model.json",
+            "README.md",
             "grid.png",
             "metrics.json",
             "curves",
