@@ -175,7 +175,7 @@ def _start(options: dict[str, Any], over: threading.Event) -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         _end_started(done)
         # Ray's half-started threads would crash in the process's own end. What is registered last is called first.
-        atexit.register(os._exit, 130 if isinstance(end, KeyboardInterrupt) else end.code)
+        atexit.register(os._exit, 128 + (signal.SIGINT if isinstance(end, KeyboardInterrupt) else signal.SIGTERM))
         raise
     _own_handler()
 
