@@ -1,5 +1,6 @@
 """One paper, one file: each exports `Config` and `Model` (see gen/family.py). Here is how they are found and built."""
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -16,9 +17,10 @@ from gen.frozen import Frozen
 from gen.settings import Settings, check, nearest
 
 
-def family_names() -> list[str]:
+@functools.cache  # asked for each point of each sweep
+def family_names() -> tuple[str, ...]:
     """Every family there is: the files of gen/families."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def load_family(

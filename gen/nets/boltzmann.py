@@ -30,7 +30,7 @@ class BoltzmannMachine(nn.Module):
     def __init__(self, visible: int, hidden: int) -> None:
         """Weights start from N(0, 0.01^2), biases at 0 (Hinton 2010, A practical guide, section 8)."""
         super().__init__()
-        self.W = nn.Parameter(0.01 * torch.randn(visible, hidden))
+        self.W = nn.Parameter(nn.init.normal_(torch.empty(visible, hidden), std=0.01))
         self.b, self.c = nn.Parameter(torch.zeros(visible)), nn.Parameter(torch.zeros(hidden))
 
     def hidden_logits(self, v: Visible) -> Float[Tensor, "n hidden"]:

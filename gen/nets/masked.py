@@ -7,10 +7,12 @@ A network of such layers is evaluated in one of two ways: on whole images, or wi
 layer computes one pixel and finds in the cache what it was given of the earlier ones.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
@@ -76,8 +78,8 @@ class CausalConv2d(nn.Module):
 
     def __init__(
         self,
-        inputs: Int[Tensor, " i"],
-        outputs: Int[Tensor, " o"],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
         kernel: tuple[int, int],
         see: See,
     ) -> None:
@@ -95,13 +97,13 @@ class CausalConv2d(nn.Module):
         shape = (len(outputs), len(inputs), self.up + 1, self.left + 1 + self.right)
         plain = nn.Conv2d(len(inputs), len(outputs), shape[2:])
         self.weight, self.bias = plain.weight, nn.Parameter(plain.bias.detach())  # type: ignore[union-attr]
-        mask = torch.ones(shape)
+        mask = np.ones(shape, np.float32)
         mask[:, :, -1] = 1.0 if see == "row" else 0.0
         if see in ("A", "B"):
             mask[:, :, -1, : self.left] = 1.0
-            before, own = inputs[None] < outputs[:, None], inputs[None] == outputs[:, None]
-            mask[:, :, -1, self.left] = (before | own if see == "B" else before).to(mask.dtype)
-        self.register_buffer("mask", mask, persistent=False)
+            seen = np.less_equal if see == "B" else np.less
+            mask[:, :, -1, self.left] = seen(np.asarray(inputs)[None], np.asarray(outputs)[:, None])
+        self.register_buffer("mask", torch.tensor(mask), persistent=False)
         self.mask: Tensor
 
     def forward(self, x: Float[Tensor, "n i *place"], cache: Cache | None = None) -> Float[Tensor, "n o *there"]:
@@ -111,9 +113,9 @@ class CausalConv2d(nn.Module):
         return conv2d(pad(x, (self.left, self.right, self.up, 0)), self.weight * self.mask, self.bias)
 
 
-def shared_out(maps: int, channels: int) -> Int[Tensor, " maps"]:
+def shared_out(maps: int, channels: int) -> list[int]:
     """The channel that each map stands for: the first share of them for the first channel, and so on."""
-    return torch.tensor([place * channels // maps for place in range(maps)])
+    return [place * channels // maps for place in range(maps)]
 
 
 class Head(nn.Module):

@@ -2,7 +2,6 @@
 
 from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ class Plain(nn.Module):
     ) -> None:
         super().__init__()
         size = (first_kernel, first_kernel)
-        self.first = CausalConv2d(torch.arange(channels), shared_out(2 * h, channels), size, "A")
+        self.first = CausalConv2d(range(channels), shared_out(2 * h, channels), size, "A")
         self.blocks = nn.ModuleList(ResidualBlock(h, kernel, channels) for _ in range(depth))
         self.head = Head(2 * h, head, channels, outputs)
 
@@ -60,7 +59,7 @@ class GatedLayer(nn.Module):
     def __init__(self, inputs: int, p: int, kernel: int, channels: int, first: bool) -> None:
         super().__init__()
         given, maps = shared_out(inputs, channels), shared_out(p, channels)
-        both = torch.cat([maps, maps])
+        both = maps + maps
         self.first = first
         self.vertical = CausalConv2d(given, both, (kernel, kernel), "above" if first else "row")
         self.down = CausalConv2d(both, both, (1, 1), "row")

@@ -19,7 +19,7 @@ class RowLSTM(nn.Module):
 
     def __init__(self, maps: int, h: int, channels: int) -> None:
         super().__init__()
-        self.given = CausalConv2d(shared_out(maps, channels), shared_out(h, channels).repeat(4), (1, 3), "B")
+        self.given = CausalConv2d(shared_out(maps, channels), 4 * shared_out(h, channels), (1, 3), "B")
         self.state = nn.Conv1d(h, 4 * h, 3, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "n i *place"], cache: Cache | None = None) -> Float[Tensor, "n maps *place"]:
@@ -51,7 +51,7 @@ class Diagonals(nn.Module):
 
     def __init__(self, maps: int, h: int, channels: int) -> None:
         super().__init__()
-        self.given = CausalConv2d(shared_out(maps, channels), shared_out(h, channels).repeat(4), (1, 1), "B")
+        self.given = CausalConv2d(shared_out(maps, channels), 4 * shared_out(h, channels), (1, 1), "B")
         self.state = nn.Conv1d(h, 4 * h, 2, bias=False)
 
     def forward(self, given: Float[Tensor, "n gates h w"]) -> Float[Tensor, "n maps h w"]:
@@ -114,7 +114,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         maps = shared_out(2 * h, channels)
-        self.first = CausalConv2d(torch.arange(channels), maps, (first_kernel, first_kernel), "A")
+        self.first = CausalConv2d(range(channels), maps, (first_kernel, first_kernel), "A")
         form = DiagonalBiLSTM if diagonal else RowLSTM
         self.lstms = nn.ModuleList(form(2 * h, h, channels) for _ in range(depth))
         self.wide = nn.ModuleList(CausalConv2d(shared_out(h, channels), maps, (1, 1), "B") for _ in range(depth))

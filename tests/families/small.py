@@ -30,7 +30,7 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
     },
     "pixel_rnn": {
-        IMAGES: {"recurrence": "diagonal", "base_channels": 4, "depth": 2, "first_kernel": 3, "head_channels": 4}
+        IMAGES: {"recurrence": "row", "base_channels": 4, "depth": 2, "first_kernel": 3, "head_channels": 4}
         | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
     },
     "rbm": {

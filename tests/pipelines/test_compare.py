@@ -116,6 +116,7 @@ def test_every_number_is_explained_to_people(compared: Workplace) -> None:
     assert all(one.says.endswith(".") for one in numbers().values())
 
 
+@pytest.mark.slow
 def test_trainings_of_a_run_are_one_row_with_both_spreads(compared: Workplace) -> None:
     """Two trainings of each run: the page says who leads, DVC's numbers are the means of the trainings'."""
     home = compared.folder / "evaluations"

@@ -109,6 +109,7 @@ def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
         assert (checkout.folder / "models" / "toys" / "ring_lsgan" / "model.json").exists()
 
 
+@pytest.mark.slow
 def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> None:
     with checkout.edited():
         before = checkout.weights("ring_gan")
@@ -175,6 +176,7 @@ def killed_half_way(checkout: Checkout, name: str) -> psutil.Process:
     return stage
 
 
+@pytest.mark.slow
 def test_a_second_repro_right_after_a_sigterm_goes_on_alone(checkout: Checkout) -> None:
     with checkout.edited():
         orphan = killed_half_way(checkout, "long")
@@ -235,6 +237,7 @@ def test_a_run_that_dvc_did_not_take_over_is_exported_again(checkout: Checkout) 
         assert [run.info.status for run in checkout.tracked("late")] == ["FINISHED"]
 
 
+@pytest.mark.slow
 def test_code_dirties_what_is_computed_by_it_and_nothing_else(checkout: Checkout) -> None:
     gen = checkout.folder / "gen"
     with checkout.edited():

@@ -149,6 +149,7 @@ def trained(folder: Path, work: fit.Alone) -> dict[str, torch.Tensor]:
     return weights
 
 
+@pytest.mark.slow
 def test_a_warm_worker_trains_to_the_same_bits_and_may_be_lost(
     workplace: Workplace, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

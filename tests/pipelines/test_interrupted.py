@@ -22,6 +22,7 @@ LONG = 4000
 """Steps of a run that is long enough to be killed three times on its way: some seconds."""
 
 
+@pytest.mark.slow
 def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=LONG))
     process = workplace.start("train", "ring")
@@ -122,6 +123,7 @@ def test_sigterm_to_the_whole_group_ends_run_and_record(workplace: Workplace) ->
     assert [run.info.status for run in tracked(workplace.folder)[1]] != ["RUNNING"]
 
 
+@pytest.mark.slow
 def test_each_seed_is_a_training_and_a_kill_in_the_second_leaves_the_first(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=400) | {"seeds": 2})
     process = workplace.start("train", "ring")

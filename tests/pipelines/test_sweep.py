@@ -102,6 +102,7 @@ def test_a_family_with_a_loss_on_held_out_rows_is_swept_by_it(workplace: Workpla
     assert best["floor"] is None
 
 
+@pytest.mark.slow
 def test_killed_it_restores_every_trial_once(workplace: Workplace) -> None:
     write(workplace, sweep_of(steps=1000, evaluate_every=125))
     process = workplace.start("sweep", "clip")
@@ -151,6 +152,7 @@ def test_a_lost_process_costs_no_trial(workplace: Workplace) -> None:
     assert all(logged_steps(store, one) == list(range(125, 1001, 125)) for one in children.values())
 
 
+@pytest.mark.slow
 def test_asha_prunes_and_a_pruned_trial_stays_pruned(workplace: Workplace) -> None:
     clips = [0.1, 0.2, 4e-5, 3e-5, 2e-5, 1e-5]
     space = {"model.clip": {"values": clips, "log": True}}
@@ -206,6 +208,7 @@ def test_what_makes_a_sweep_the_same_sweep(workplace: Workplace, monkeypatch: py
     assert len({first.identity, *(one.identity for one in others)}) == 1 + len(others)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: Workplace) -> None:
     write(workplace, sweep_of(steps=20_000, evaluate_every=125))
     process = workplace.start("sweep", "clip")
@@ -219,6 +222,7 @@ def test_a_sweep_that_was_ended_in_the_middle_is_not_called_finished(workplace: 
     assert {run.info.status for run in (parent, *children.values())} == {"KILLED"}
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_leaves_no_run_running(workplace: Workplace) -> None:
     """A folder stands where the lock of its results belongs, which are written last."""
     write(workplace, sweep_of({"model.clip": {"values": [0.1], "log": True}}, seeds=1, steps=EVERY))

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,21 +234,22 @@ def test_what_a_sweep_recommends_can_be_adopted_and_changes_that_run_alone(
     file: str, written: bool, tmp_path: Path
 ) -> None:
     before, copy = load_params(ROOT / file), tmp_path / "params.yaml"
-    for name, sweep in before.sweeps.items():
-        values = dict(next(sweep.grid()))
-        shutil.copy(ROOT / file, copy)
-        if not written:  # but left to the family's default
-            short = yaml.safe_load(copy.read_text())
+    points = {sweep.run: (sweep, dict(next(sweep.grid()))) for sweep in before.sweeps.values()}
+    short = yaml.safe_load((ROOT / file).read_text())
+    if not written:  # but left to the family's default
+        for sweep, values in points.values():
             for path in values:
                 del short["runs"][sweep.run]["model"][path.removeprefix("model.")]
-            copy.write_text(yaml.safe_dump(short))
+    copy.write_text(yaml.safe_dump(short))
+    for sweep, values in points.values():
         sets = adopt(sweep, copy, values).replace(f"{copy}:", "").split(" -S ")[1:]
         assert {one.startswith("+") for one in sets} == {not written}
         apply_overrides(str(copy), [one.split()[0] for one in sets])  # what `dvc exp run` does with them
-        after = load_params(copy)
-        assert {run for run in before.runs if after.runs[run] != before.runs[run]} <= {sweep.run}, name
+    after = load_params(copy)
+    assert {run for run in before.runs if after.runs[run] != before.runs[run]} <= set(points)
+    for sweep, values in points.values():
         for path, value in values.items():
-            assert number(after.runs[sweep.run].model[path.removeprefix("model.")]) == value, name
+            assert number(after.runs[sweep.run].model[path.removeprefix("model.")]) == value, sweep.run
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])

@@ -171,6 +171,7 @@ def connect_in(folder: Path) -> None:
     store.connect()
 
 
+@pytest.mark.slow
 def test_a_database_that_was_not_made_to_its_end_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -82,6 +82,7 @@ def check_tracking(folder: Path, model: Path) -> None:
     assert not list((folder / "tracking").rglob("*.pkl"))
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_written_is_one_line_and_is_exported_by_the_next_start(workplace: Workplace) -> None:
     workplace.write(ring=ring_run(steps=200))
     obstacle = workplace.folder / "models" / "toys" / "ring" / "metrics.json"

@@ -87,6 +87,7 @@ def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> No
     }
 
 
+@pytest.mark.slow
 def test_a_trial_whose_gradient_has_no_finite_norm_is_no_result(workplace: Workplace) -> None:
     """All its losses and weights are finite: it is trained to its end, and infinity is not the largest of norms."""
     space = {"model.penalty_weight": {"values": [0.1, 1e20, 1e30], "log": True}}

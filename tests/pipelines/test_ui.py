@@ -202,6 +202,7 @@ def test_who_may_not_keep_a_view_gets_the_order_alone(
     assert (asked["orderByKey"], asked["orderByAsc"]) == (["metrics.`fid_classifier`"], ["true"])
 
 
+@pytest.mark.slow
 def test_it_serves_and_ends_with_all_that_it_started(tmp_path: Path) -> None:
     command, message = ui_command(), tmp_path / "said"
     with started(command, tmp_path, message) as ui:

@@ -238,6 +238,7 @@ def test_a_hung_worker_does_not_keep_a_stop_from_ending(tmp_path: Path, monkeypa
     assert re.fullmatch(r"without an answer of its workers for 2 s; what was saved before is kept", ended.reason)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_one_of_two_workers_that_is_refused_is_not_waited_for_by_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
