@@ -34,7 +34,7 @@ def tracked_texts() -> dict[str, str]:
 
 
 def test_gen_imports_without_ray_mlflow_dvc_and_checks_params_without_torchs_compiler() -> None:
-    """The compiler takes 1.3 s, before each command; arithmetic on the device meta, in a family's __init__, loads it."""
+    """It takes 1.3 s before each command; arithmetic on the device meta, in a family's __init__, loads it."""
     script = """
 import importlib, pkgutil, sys
 import gen
