@@ -1,6 +1,5 @@
 """One paper, one file: each exports `Config` and `Model` (see gen/family.py). Here is how they are found and built."""
 
-import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -17,10 +16,9 @@ from gen.frozen import Frozen
 from gen.settings import Settings, check, nearest
 
 
-@functools.cache  # asked for each point of each sweep
-def family_names() -> tuple[str, ...]:
+def family_names() -> list[str]:
     """Every family there is: the files of gen/families."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def load_family(
@@ -66,7 +64,7 @@ def check_family(name: str, settings: Mapping[str, Any], where: str) -> Settings
 
 def family_module(name: str, where: str = "model") -> Any:
     """`gen/families/<name>.py`. Raises InputError when there is no such file, or Python cannot import it."""
-    if name not in family_names():
+    if not (name.isidentifier() and importlib.util.find_spec(f"{__name__}.{name}")):
         raise InputError(f"{where}: unknown family {name!r}; {nearest(name, family_names())}")
     try:
         return importlib.import_module(f"gen.families.{name}")

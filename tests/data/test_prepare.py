@@ -158,7 +158,7 @@ def test_raw_files_that_changed(workplace: Path) -> None:
         prepare("digits", DIGITS, "digits", Path("raw"), Path("digits"))
 
 
-@pytest.mark.parametrize("before", ["nothing", "an older one"])
+@pytest.mark.parametrize("before", [pytest.param("nothing", marks=pytest.mark.slow), "an older one"])
 def test_killed_at_every_step(workplace: Path, before: str) -> None:
     """Wherever it dies there is no data set that looks whole and is not; the next run ends as if nothing had been."""
     arrange(ring(500))

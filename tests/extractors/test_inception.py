@@ -165,6 +165,7 @@ def test_loading_and_a_half_precision_that_is_close(accepted: Path, network: Inc
     assert 1e-4 < float((rough.pooled - exact.pooled).norm() / exact.pooled.norm()) < 0.02
 
 
+@pytest.mark.slow
 def test_a_rounded_one_has_statistics_of_its_own(accepted: Path, tmp_path: Path) -> None:
     """Looks in training compare what the same network says of real images and of samples."""
     section = {"source": "digits", "resolution": 16, "validation": 4, "test": 297}

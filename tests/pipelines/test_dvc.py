@@ -99,6 +99,7 @@ def test_what_chooses_checkpoints_dirties_every_run(checkout: Checkout) -> None:
             assert {"train@ring_gan", "train@ring_wgan"} < checkout.dirty()
 
 
+@pytest.mark.slow
 def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
     with checkout.edited():
         checkout.write(**RUNS, ring_lsgan=ring_run("lsgan", steps=100))

@@ -35,6 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, cluster: str, forks: str) ->
     return digits_with_models(tmp_path_factory.mktemp("evaluate"), cluster, forks)
 
 
+@pytest.mark.slow
 def test_the_same_reference_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
     folder = built.folder / "data" / "reference" / "digits" / "classifier"
     alone = {name: load_file(folder / f"{name}.safetensors") for name in ("features", "statistics")}
@@ -102,6 +103,7 @@ def test_samples_are_drawn_once_for_all_extractors(monkeypatch: pytest.MonkeyPat
             assert torch.equal(one.logits, -images)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_from_one_process_and_from_two_ray_workers(built: Workplace) -> None:
     found = []
     for workers in (2, 1):

@@ -90,6 +90,7 @@ def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pyte
     assert {one.info.run_id: one.info.end_time for one in recalled} == before, "nor does it seem to have taken longer"
 
 
+@pytest.mark.slow
 def test_a_family_with_a_loss_on_held_out_rows_is_swept_by_it(workplace: Workplace) -> None:
     space = {"model.beta": {"values": [1.0, 30.0], "log": True}}
     entry = sweep_of(space, run="ring", family="vae", seeds=1, concurrency=1, metric="validation/nats_bound")

@@ -88,6 +88,7 @@ def test_a_database_that_is_locked_at_first_costs_no_metric(
     assert [metric.value for metric in history] == [0.5, 0.25]
 
 
+@pytest.mark.slow
 def test_a_proxy_that_refuses_at_first_costs_no_metric(
     datasets: dict[str, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_model_that_cannot_be_written_is_one_line_and_is_exported_by_the_next_
     assert "outcome" not in run.data.tags
 
 
+@pytest.mark.slow
 def test_a_diverged_run_says_so_in_one_line(workplace: Workplace) -> None:
     workplace.write(ring=ring_run("wgan", lr=1e30, clip=1e30))
     done = workplace.run("train", "ring")

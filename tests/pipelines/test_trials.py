@@ -70,6 +70,7 @@ def test_what_a_checkpoint_has_on_record_is_a_row_for_each_step(tmp_path: Path) 
     assert history(checkpoints) == [{"step": 50.0, "loss/critic": 1.0, "validation/fid": 3.0, "seconds": 2.5}]
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_one_of_the_results(workplace: Workplace) -> None:
     space = {"model.lr": {"values": [5e-4, 1e30], "log": True}}
     write(workplace, sweep_of(space, seeds=1, changes={"model.clip": 1e30}))
