@@ -124,7 +124,7 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
         SystemExit: Ray Tune was ended in the middle.
     """
     alone = {"CPU": float(compute.threads), "GPU": 1.0 if plan.device == "cuda" else 0.0}
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what counts of it is said here
     folder = f"{plan.name}-{uuid.uuid4().hex[:8]}"
     tuner = tune.Tuner(
         tune.with_resources(trial, alone if compute.workers == 1 else tune.PlacementGroupFactory([{"memory": 1.0}])),
@@ -146,7 +146,11 @@ def fit(plan: Plan, compute: Compute, search: Search, watch: Watch, slots: int) 
             failure_config=tune.FailureConfig(max_failures=plan.params.cluster.max_failures),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except Exception:  # in the end it reads what it wrote of failed trials, which a full storage has cut short
+        if not (watch.problem or watch.table.failed):
+            raise
     if watch.problem:
         raise InputError(watch.problem)
     if not search.over or watch.table.done < len(watch.table.records):

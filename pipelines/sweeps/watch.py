@@ -154,7 +154,11 @@ class Watch(tune.Callback):
         outcome = outcome if record.finite else "diverged"
         rows = [{"step": step, **values} for step, values in sorted(record.rows.items())]
         note = json.dumps({"outcome": outcome, "rows": rows})
-        self.plan.notes.put(f"trials/{checkpoints.run}.json", note.encode())
+        try:
+            self.plan.notes.put(f"trials/{checkpoints.run}.json", note.encode())
+        except OSError as error:  # raised, it would be Ray Tune's traceback
+            self.problem = self.problem or str(error)
+            return
         self.close(trial.trial_id, outcome)
 
     def close(self, identifier: str, outcome: str) -> None:
@@ -176,7 +180,11 @@ class Watch(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that its process was lost too often."""
-        self.fail(trial.trial_id, reason(trial))
+        why = reason(trial)
+        if not why:  # Ray Tune could make a file for it, and write nothing into that
+            why = f"cluster.storage: {self.plan.storage}: a trial's error cannot be written there; make room and repeat"
+            self.problem = self.problem or why
+        self.fail(trial.trial_id, why)
 
     def fail(self, identifier: str, why: str, traceback: str = "") -> None:
         """A trial could not be trained; the sweep says why in the end, and MLflow has the traceback."""
@@ -194,7 +202,7 @@ def told(values: Mapping[str, float]) -> str:
 
 
 def reason(trial: Any) -> str:
-    """The last line of the error that ended a trial."""
+    """The last line of the error that ended a trial; "" where its file is empty."""
     error = trial.get_error()
-    message = str(error).strip().splitlines()[-1] if error is not None else "its process was lost"
+    message = str(error).strip().rpartition("\n")[2] if error is not None else "its process was lost"
     return message.rpartition("InputError: ")[2]

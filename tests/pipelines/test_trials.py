@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,3 +169,27 @@ def test_a_metric_that_no_trial_has_ends_the_sweep_at_once(workplace: Workplace)
     parent, children, _ = tracked(workplace)
     assert (parent.info.status, {run.info.status for run in children.values()}) == ("FAILED", {"KILLED"})
     assert "trials have no loss/critc" in parent.data.tags["outcome"]
+
+
+@pytest.mark.slow
+def test_a_storage_that_fills_up_is_one_line(workplace: Workplace) -> None:
+    apart = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("this system lets nobody have a disk of his own")
+    write(workplace, sweep_of(steps=3000))
+    (workplace.folder / "storage").mkdir()
+    gen = Path(sys.executable).with_name("gen")
+    done = subprocess.run(
+        [*apart, "sh", "-c", f"mount -t tmpfs -o size=100k none storage && exec {gen} sweep clip"],
+        cwd=workplace.folder,
+        env={name: value for name, value in workplace.environment.items() if name != "RAY_ADDRESS"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cluster.storage: "), done.stderr
+    assert done.stderr.count("\n") == 1
+    parent, children, _ = tracked(workplace)
+    assert "RUNNING" not in {run.info.status for run in (parent, *children.values())}
