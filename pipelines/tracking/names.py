@@ -6,6 +6,7 @@
     test_floor/<metric>                 of held-out real data
     test_sd_draws/<metric>              the spread over draws from the same weights
     test_sd_trainings/<metric>, test_mean_trainings/<metric>   over trainings with different seeds
+    best/<metric>                       of a sweep's trial: its best evaluation of the metric that decides
 
 Versions before had them without a group: <metric>, <metric>_floor, <metric>_sd_draws and so on.
 """
@@ -24,6 +25,11 @@ T = TypeVar("T")
 def of_test(metric: str, beside: str = "") -> str:
     """Of a metric of the test split, or of what there is beside it."""
     return f"test_{beside}/{metric}" if beside else f"test/{metric}"
+
+
+def best_of(metric: str) -> str:
+    """Of the metric that decides in a sweep: a trial's best evaluation."""
+    return f"best/{metric.rpartition('/')[2]}"
 
 
 def now(name: str) -> str:
