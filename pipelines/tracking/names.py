@@ -2,6 +2,7 @@
 
     loss/<name>, gradient_norm/<name>   while training
     validation/<score>                  of checkpoints, on the validation split
+    validation_floor/<score>            of held-out real data
     test/<metric>                       of the exported model, on the test split; beside it, in groups of their own:
     test_floor/<metric>                 of held-out real data
     test_sd_draws/<metric>              the spread over draws from the same weights
@@ -17,6 +18,7 @@ from typing import TypeVar
 from gen.evaluators import number_of
 
 VALIDATION = "validation/"
+VALIDATION_FLOOR = "validation_floor/"
 BESIDE = ("floor", "sd_draws", "sd_trainings", "mean_trainings")
 """What there may be of a metric besides itself."""
 T = TypeVar("T")
