@@ -25,7 +25,7 @@ def read_params(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give one with --params") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}); save it as text") from None
+        raise InputError(f"{path}: not UTF-8 ({error}); save it as that") from None
     except ConstructorError as error:
         place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise InputError(f"{path}: {place}{error.problem}") from None

@@ -52,7 +52,7 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
         raise InputError(str(error).replace(str(partial), str(params))) from None
     finally:
         partial.unlink(missing_ok=True)
-    pictures = f"{len(listed):,} pictures" + (f" of {len(classes)} classes" if classes else "")
+    pictures = f"{len(listed):,} pictures" + (f" of {len(classes)} class{'es' * (len(classes) > 1)}" if classes else "")
     added = f"datasets.{name} ({pictures}), reference.{name} and runs.{run} are added"
     return f"{params}: {added}\nnow: dvc repro compare@{name}, and then open comparisons/{name}/index.html"
 

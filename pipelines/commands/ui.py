@@ -22,7 +22,7 @@ from gen.secrets import masked
 from pipelines.reports.lead import ranked_by
 from pipelines.tracking.names import BESIDE, VALIDATION, now, of_test
 from pipelines.tracking.store import connect, embedded, tracking_uri
-from pipelines.tracking.stored import colour_runs, groups, share_view, sweep_trials
+from pipelines.tracking.stored import Group, colour_runs, groups, share_view, sweep_trials
 
 HOST = "127.0.0.1"
 RUNS = "experiments/{}/runs?workflowType=machine_learning"
@@ -32,6 +32,8 @@ COLUMNS = ("sd_trainings", "floor")
 """What else of a metric has a column: its spread over trainings, and its value for real data."""
 SECTIONS = {"Validation": VALIDATION, "Losses": "loss/", "Gradient norms": "gradient_norm/"}
 """Below the scores, charts of what is recorded while training."""
+OF_SWEEP = ("best/optimistic_mean", "best/test_mean", "floor_mean")
+"""What a sweep as a whole has, in columns behind the best of each trial."""
 MOST_COMPARED = 30
 """Runs in the charts: a view has to fit into one tag."""
 
@@ -63,12 +65,14 @@ def pages() -> dict[str, str]:
     for group in groups(store):
         address = RUNS.format(group.experiment)
         rank, metrics = scores(group.metrics)
+        if group.decides in group.metrics:
+            rank, metrics = group.decides, [group.decides, *OF_SWEEP]
         if not rank:
             found[group.name] = f"{address}&compareRunsMode=CHART"
-        elif share_view(store, group.experiment, "gen-table", table_view(rank, metrics, group.metrics)):
+        elif share_view(store, group.experiment, "gen-table", table_view(rank, metrics, group)):
             found[group.name] = f"{address}&viewStateShareKey=gen-table"
         else:
-            found[group.name] = f"{address}&{urlencode(order(rank))}"
+            found[group.name] = f"{address}&{urlencode(order(rank, group.small))}"
         if trials := sweep_trials(group.experiment):
             asked = {"runs": json.dumps(trials), "experiments": json.dumps([group.experiment])}
             found[f"{group.name}, compared"] = f"compare-runs?{urlencode(asked, quote_via=quote)}"
@@ -99,9 +103,9 @@ def scores(measured: Sequence[str]) -> tuple[str, list[str]]:
     return "", []
 
 
-def order(rank: str) -> dict[str, str]:
+def order(rank: str, small: bool) -> dict[str, str]:
     """The best first; as MLflow names it."""
-    return {"orderByKey": column(rank), "orderByAsc": "true"}
+    return {"orderByKey": column(rank), "orderByAsc": json.dumps(small)}
 
 
 def column(metric: str) -> str:
@@ -109,16 +113,16 @@ def column(metric: str) -> str:
     return f"metrics.`{metric}`"
 
 
-def table_view(rank: str, metrics: Sequence[str], measured: Sequence[str]) -> dict[str, Any]:
+def table_view(rank: str, metrics: Sequence[str], group: Group) -> dict[str, Any]:
     """The runs page as a table, the best run first, with a column for each metric and for what belongs to it.
 
     Metrics that some run has by an older version's name have columns of that name, too.
     """
     wanted = [one for name in metrics for one in (name, *(of_test(bare(name), more) for more in COLUMNS))]
-    columns = [one for name in wanted for one in measured if name in (one, now(one))]
+    columns = [one for name in wanted for one in group.metrics if name in (one, now(one))]
     return {
         "orderByKey": column(rank),
-        "orderByAsc": True,
+        "orderByAsc": group.small,
         "selectedColumns": [column(name) for name in dict.fromkeys(columns)],
     }
 

@@ -265,19 +265,22 @@ def main(name: str, path: Path) -> None:
     if few := few_images(open_dataset(Path("data/prepared") / run.dataset).rows.get(SPLIT, 0)):
         print(f"warning: {name}: {few}; raise datasets.{run.dataset}.test, or give more images")
     for metric, one in measured.items():
-        print(f"{name}: {metric} {with_spreads(*one)}")
+        real = protocol["floor"].get(metric)
+        beside = f", real data {with_spreads(real['mean'], real['sd_draws'], None)}" if real else ""
+        print(f"{name}: {metric} {with_spreads(*one)}{beside}")
 
 
 def tell_mlflow(
     run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
 ) -> None:
     """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
-    from pipelines.tracking.names import of_test
+    from pipelines.tracking.names import VALIDATION_FLOOR, of_test
     from pipelines.tracking.store import add_to_run
 
     models = trainings(trained(run.group, name)[0])
     _, protocol = results(out, f"evaluate@{name}", Evaluation, models)
     floor = {of_test(metric, "floor"): one.mean for metric, one in protocol.floor.items()}
+    floor |= {f"{VALIDATION_FLOOR}{score}": one.mean for score, one in protocol.score_floor.items()}
     for i, (model, training) in enumerate(zip(models, run.trainings(name), strict=True)):
         numbers: dict[str, float] = dict(floor)
         for metric, one in found[i].items():

@@ -16,6 +16,7 @@ from pipelines.sweeps.progress import SweepProgress
 from pipelines.sweeps.search import Rows, Search, Trial
 from pipelines.sweeps.table import Table
 from pipelines.sweeps.trial import history
+from pipelines.tracking.names import best_of
 from pipelines.tracking.tracker import Tracker
 
 SECTIONS = ("loss", "validation", "gradient_norm")
@@ -167,7 +168,7 @@ class Watch(tune.Callback):
         record.outcome = outcome
         ended = {"steps_reached": float(record.reached)}
         if record.best is not None:
-            ended[f"best/{self.plan.sweep.metric.rpartition('/')[2]}"] = record.best[1]
+            ended[best_of(self.plan.sweep.metric)] = record.best[1]
         child.metrics(record.reached, ended)
         child.end({"finished": "FINISHED", "diverged": "FAILED"}.get(outcome, "KILLED"), outcome=outcome)
         self.progress.show()

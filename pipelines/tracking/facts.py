@@ -79,7 +79,7 @@ def note(facts: Facts) -> str:
     return (
         f"{RUN}the family {facts.tags['family']} on {facts.dataset.name}, with seed {facts.tags['seed']}. "
         "Metrics that begin with validation/ score its checkpoints on the validation split; those with test/ are of "
-        "its best checkpoint on the test split, and test_floor/ has the same of held-out real data. "
+        "its best checkpoint on the test split; validation_floor/ and test_floor/ have the same of held-out real data. "
         "Losses of different families cannot be compared."
     )
 

@@ -2,10 +2,12 @@
 
     loss/<name>, gradient_norm/<name>   while training
     validation/<score>                  of checkpoints, on the validation split
+    validation_floor/<score>            of held-out real data
     test/<metric>                       of the exported model, on the test split; beside it, in groups of their own:
     test_floor/<metric>                 of held-out real data
     test_sd_draws/<metric>              the spread over draws from the same weights
     test_sd_trainings/<metric>, test_mean_trainings/<metric>   over trainings with different seeds
+    best/<metric>                       of a sweep's trial: its best evaluation of the metric that decides
 
 Versions before had them without a group: <metric>, <metric>_floor, <metric>_sd_draws and so on.
 """
@@ -16,6 +18,7 @@ from typing import TypeVar
 from gen.evaluators import number_of
 
 VALIDATION = "validation/"
+VALIDATION_FLOOR = "validation_floor/"
 BESIDE = ("floor", "sd_draws", "sd_trainings", "mean_trainings")
 """What there may be of a metric besides itself."""
 T = TypeVar("T")
@@ -24,6 +27,11 @@ T = TypeVar("T")
 def of_test(metric: str, beside: str = "") -> str:
     """Of a metric of the test split, or of what there is beside it."""
     return f"test_{beside}/{metric}" if beside else f"test/{metric}"
+
+
+def best_of(metric: str) -> str:
+    """Of the metric that decides in a sweep: a trial's best evaluation."""
+    return f"best/{metric.rpartition('/')[2]}"
 
 
 def now(name: str) -> str:

@@ -48,14 +48,16 @@ def experiment_note(name: str) -> str:
     if name.startswith("sweep-"):
         return (
             f"The sweep {name.removeprefix('sweep-')}. Below a sweep's run stand its trials, one for each setting "
-            "and seed. Metrics that begin with validation/ are measured on the validation split; lower FID is better, "
-            "and settings whose lead is within the spread of their seeds are not told apart."
+            "and seed. Metrics that begin with validation/ are measured on the validation split; best/ has the best "
+            "that a trial had of the one that decides. Lower FID is better, and settings whose lead is within the "
+            "spread of their seeds are not told apart."
         )
     return (
         f"{GROUP}{name}: models of the same data, evaluated by the same protocol. Metrics that begin with validation/ "
         "are of checkpoints, those with test/ of the exported models. Lower FID, KID and mode_variation are better, "
-        "and higher precision and recall; test_floor/ has the same of held-out real data, and test_sd_trainings/ the "
-        f"spread over trainings. In a table, ± is that spread, and brackets hold the one over draws from one model. "
+        "and higher precision and recall; validation_floor/ and test_floor/ have the same of held-out real data, "
+        "test_sd_trainings/ the spread over trainings. In a table, ± is that spread, and brackets hold the one over "
+        "draws from one model. "
         f"The run {name} of the experiment {COMPARISONS} has the page that compares them."
     )
 

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipelines.reports.colours import palette
+from pipelines.tracking.names import best_of
 from pipelines.tracking.store import COMPARISON, COMPARISONS, connect
 
 COLOUR = "mlflow.runColor"
@@ -36,6 +37,10 @@ class Group:
     experiment: str
     runs: list[Stored]
     """The newest first."""
+    decides: str
+    """The metric of its newest sweep, by the name under which each trial has its best; "" without a sweep."""
+    small: bool
+    """Whether small is good of it."""
 
     @property
     def metrics(self) -> list[str]:
@@ -60,6 +65,8 @@ def groups(store: MlflowClient) -> Iterator[Group]:
     """All experiments but MLflow's own, and that of the comparisons."""
     for found in store.search_experiments():
         if found.name not in ("Default", COMPARISONS):
+            every = store.search_runs([found.experiment_id])  # the newest first
+            sweep = next((run.data.params for run in every if "sweep" in run.data.tags), {})
             runs = [
                 Stored(
                     run_id=run.info.run_id,
@@ -67,10 +74,16 @@ def groups(store: MlflowClient) -> Iterator[Group]:
                     metrics=set(run.data.metrics),
                     colour=run.data.tags.get(COLOUR, ""),
                 )
-                for run in store.search_runs([found.experiment_id])  # the newest first
+                for run in every
                 if COMPARISON not in run.data.tags
             ]
-            yield Group(name=found.name, experiment=found.experiment_id, runs=runs)
+            yield Group(
+                name=found.name,
+                experiment=found.experiment_id,
+                runs=runs,
+                decides=best_of(sweep["metric"]) if "metric" in sweep else "",
+                small=sweep.get("mode") != "max",
+            )
 
 
 def colour_runs(store: MlflowClient, runs: Sequence[Stored]) -> None:
@@ -89,10 +102,14 @@ def colour_runs(store: MlflowClient, runs: Sequence[Stored]) -> None:
 
 
 def sweep_trials(experiment: str) -> list[str]:
-    """The runs of the trials of the newest sweep in an experiment; none where there is no sweep."""
+    """The runs of the trials of the newest sweep in an experiment; none where there is no sweep.
+
+    But those that failed or diverged: their numbers, infinite ones perhaps, would be all that a chart has room for.
+    """
     runs = connect().search_runs([experiment])  # the newest first
     parents = [run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
-    return [run.info.run_id for run in runs if parents and run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parents[0]]
+    trials = [run for run in runs if parents and run.data.tags.get(MLFLOW_PARENT_RUN_ID) == parents[0]]
+    return [run.info.run_id for run in trials if run.info.status != "FAILED"]
 
 
 def share_view(store: MlflowClient, experiment: str, key: str, view: Mapping[str, Any]) -> bool:

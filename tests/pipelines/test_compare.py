@@ -18,6 +18,7 @@ from pipelines.reports.page import legend
 from pipelines.reports.tables import number
 from pipelines.stages.code import roots
 from pipelines.stages.evaluate import tell_mlflow
+from pipelines.tracking.store import connect, experiment_id
 from tests.executed import executed, uncounted
 from tests.pipelines.conftest import Workplace
 from tests.pipelines.evaluating import (
@@ -210,14 +211,19 @@ def test_an_edited_evaluation_is_named(compared: Workplace, name: str, address: 
     assert line.endswith("; run dvc repro -s -f evaluate@dcgan\n")
 
 
-def test_mlflow_is_told_nothing_of_an_evaluation_that_is_not_whole(
+def test_mlflow_is_told_the_floor_and_nothing_of_an_evaluation_that_is_not_whole(
     compared: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(compared.folder)
-    path = Path("evaluations/tiny/dcgan")
-    params = load_params(Path("params.yaml"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{compared.folder}/floors.db")
+    trained = connect().create_run(experiment_id(connect(), "tiny"), tags={"run": "dcgan", "attempt": "none"}).info
+    path, run = Path("evaluations/tiny/dcgan"), load_params(Path("params.yaml")).run("dcgan")
     with changed(path / "protocol.json", "[]"), pytest.raises(InputError, match=r"dcgan/protocol.json: damaged; run"):
-        tell_mlflow(params.run("dcgan"), "dcgan", {}, [], path)
+        tell_mlflow(run, "dcgan", {}, [], path)
+    tell_mlflow(run, "dcgan", {}, [{}], path)
+    told, found = connect().get_run(trained.run_id).data.metrics, evaluated(compared, "dcgan", "protocol.json")
+    assert told["validation_floor/fid_classifier"] == found["score_floor"]["fid_classifier"]["mean"] > 0
+    assert told["test_floor/fid_classifier"] == found["floor"]["fid_classifier"]["mean"]
 
 
 def test_what_is_not_compared(compared: Workplace) -> None:

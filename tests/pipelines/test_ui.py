@@ -89,6 +89,27 @@ def test_a_sweep_has_its_newest_trials_and_a_group_that_is_not_measured_its_char
     assert shown["selectedColumns"] == ["metrics.`validation/fid_classifier`"]
 
 
+def test_a_sweep_is_ordered_by_what_decides_in_it_and_compares_trials_that_have_a_value(
+    store: MlflowClient, tmp_path: Path
+) -> None:
+    sweep = experiment(store, "sweep-modes", tmp_path)
+    parent = store.create_run(sweep, 1000, {"sweep": "modes"}).info.run_id
+    store.log_param(parent, "metric", "validation/modes_covered")
+    store.log_param(parent, "mode", "max")
+    store.log_metric(parent, "best/test_mean", 7.0)
+    names = ("validation/sliced_wasserstein", "validation/modes_covered")
+    whole = measured_run(store, sweep, "whole", 1001, *names, "best/modes_covered")
+    lost = measured_run(store, sweep, "lost", 1002, *names)
+    for trial, outcome in ((whole, "FINISHED"), (lost, "FAILED")):
+        store.set_tag(trial, "mlflow.parentRunId", parent)
+        store.set_terminated(trial, outcome)
+    found = pages()
+    shown = view(store, sweep, found["sweep-modes"])
+    assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`best/modes_covered`", False)
+    assert shown["selectedColumns"] == ["metrics.`best/modes_covered`", "metrics.`best/test_mean`"]
+    assert parse_qs(urlsplit(found["sweep-modes, compared"]).query)["runs"] == [json.dumps([whole])]
+
+
 def test_a_group_opens_in_the_order_of_its_first_extractors_fid_and_compares_the_newest_runs(
     store: MlflowClient, tmp_path: Path
 ) -> None:
