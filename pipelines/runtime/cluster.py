@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +47,8 @@ NOTICE_SECONDS = 8.0
 """After which it is said that Ray is waited for."""
 LOOK_SECONDS = 0.05
 """How long Ray's own handler of SIGTERM may be in place."""
+LEAVE_SECONDS = 5.0
+"""How long a call into a Ray that has ended has to come back."""
 STOP_SECONDS = 3.0
 """How long a process that is asked to end looks after a Ray that is just starting, to end it too."""
 
@@ -203,6 +205,30 @@ def lost() -> str:
     node: Any = ray._private.worker._global_node
     dead = {kind for kind, _ in node.dead_processes()} if node else set()
     return ", ".join(sorted(dead & {"raylet", "gcs_server"}))
+
+
+@contextmanager
+def ended_when_lost(end: Callable[[str], None]) -> Iterator[None]:
+    """While the block waits in Ray itself, which answers to nothing for a minute once a Ray of our own has ended.
+
+    Should the block still wait in it `LEAVE_SECONDS` later, `end` is called with what has ended, in a thread, and then
+    this process is ended with status 1.
+    """
+    left = threading.Event()
+
+    def look() -> None:
+        while not left.wait(1.0):
+            if (dead := lost()) and not left.wait(LEAVE_SECONDS):
+                try:
+                    end(dead)
+                finally:
+                    os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
 
 
 def address() -> str:

@@ -10,6 +10,7 @@ metrics.json      the best point's metric as its trials had it and anew, and rea
 
 import logging
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,8 +85,18 @@ def run_stage(params: Params, path: Path, name: str, fresh: bool) -> None:
             watch = Watch(plan, table, tracker, Halving(sweep) if sweep.scheduler == "asha" else None)
             search = Search(sweep, plan.known, plan.configure, plan.without_value, watch.recall)
             watch.search = search
+
+            def end(dead: str) -> None:
+                watch.abandon()
+                again = "start it again to go on from what was saved"
+                why = f"{name}: Ray is gone (its {dead} has ended); {again}"
+                print(f"\nerror: {why}", file=sys.stderr, flush=True)
+                tracker.end("FAILED", outcome=why)
+                tracker.close()
+
             try:
-                fit(plan, compute, search, watch, min(sweep.concurrency, cluster.room(compute, device)))
+                with cluster.ended_when_lost(end):
+                    fit(plan, compute, search, watch, min(sweep.concurrency, cluster.room(compute, device)))
             except BaseException:
                 watch.abandon()
                 raise
