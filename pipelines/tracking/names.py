@@ -16,6 +16,7 @@ from typing import TypeVar
 from gen.evaluators import number_of
 
 VALIDATION = "validation/"
+LOSS = "loss/"
 BESIDE = ("floor", "sd_draws", "sd_trainings", "mean_trainings")
 """What there may be of a metric besides itself."""
 T = TypeVar("T")
