@@ -85,7 +85,7 @@ def page(
     folders = {run: trainings[run].folders for run in runs}
     rows = {run: trainings[run].rows for run in runs} | {one.name: [one.row] for one in tried}
     drawn = {run: trainings[run].curves for run in runs} | {one.name: {one.name: one.curves} for one in tried}
-    kept = {one.name: {one.name: path} for one in tried if (path := one.tracked.checkpoints)}
+    kept = {one.name: path for one in tried if (path := one.tracked.checkpoints)}
     few = few_images(protocol.real_images)
     parts = [
         f"<h1>{html.escape(group)}</h1>",
@@ -111,7 +111,7 @@ def page(
     curves = chart(drawn, protocol.score_floor)
     parts += ["<h2>Scores and losses while training</h2>", curves.body]
     scripts = [curves.script]
-    if moving := grids({**folders, **kept}):
+    if moving := grids(folders, kept):
         parts += ["<h2>Samples while training</h2>", moving.body]
         scripts.append(moving.script)
     parts.append(experiments(rank, tried))
