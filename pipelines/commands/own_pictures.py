@@ -34,12 +34,13 @@ def add_entries(folder: Path, name: str | None, resolution: int, params: Path) -
     classes = sorted({entry.label for entry in listed} - {""})
     round_trip = YAML()  # makes no objects of its own, and writes in the form that DVC's writer keeps
     values = round_trip.load(params.read_text(encoding="utf-8"))
+    saved_every = load_params(params).logging.checkpoint_every
     for section, entry in (("datasets", name), ("reference", name), ("runs", run)):
         if entry in values[section]:
             raise InputError(f"{params}: {section}.{entry}: is there already; give another name with --name")
     # First in their sections: what follows the last entry of one is a comment on the next section.
     values["datasets"].insert(0, name, dataset_entry(folder, resolution))
-    values["reference"].insert(0, name, reference_entry(len(classes), resolution))
+    values["reference"].insert(0, name, reference_entry(len(classes), resolution, saved_every))
     values["runs"].insert(0, run, run_entry(name, resolution))
     values["compare"].append(name)
     partial = params.with_name(f".{params.name}.partial")
@@ -70,14 +71,17 @@ def dataset_entry(folder: Path, resolution: int) -> dict[str, Any]:
     }
 
 
-def reference_entry(classes: int, resolution: int) -> dict[str, Any]:
-    """An entry of `reference`: judged by a classifier where there are classes to tell apart."""
+def reference_entry(classes: int, resolution: int, saved_every: int) -> dict[str, Any]:
+    """An entry of `reference`: judged by a classifier where there are classes to tell apart.
+
+    Scores are about 250 steps apart, at steps that are saved.
+    """
     judge = {"extractors": ["classifier"], "classifier_steps": 1500} if classes > 1 else {"extractors": ["pixels"]}
     return judge | {
         "resolution": resolution,
         "samples": 1000,
         "score_samples": 500,
-        "score_every": 250,
+        "score_every": saved_every * max(1, round(250 / saved_every)),
     }
 
 

@@ -20,7 +20,7 @@ from gen.config.extractors import ROUNDED
 from gen.errors import InputError
 from gen.secrets import masked
 from pipelines.reports.lead import ranked_by
-from pipelines.tracking.names import BESIDE, VALIDATION, now, of_test
+from pipelines.tracking.names import BESIDE, LOSS, VALIDATION, now, of_test
 from pipelines.tracking.store import connect, embedded, tracking_uri
 from pipelines.tracking.stored import Group, colour_runs, groups, share_view, sweep_trials
 
@@ -30,7 +30,7 @@ COMPARED = ("mode_variation", "fid_", "kid_", "precision", "recall")
 """Metrics that have a column and a chart, in this order."""
 COLUMNS = ("sd_trainings", "floor")
 """What else of a metric has a column: its spread over trainings, and its value for real data."""
-SECTIONS = {"Validation": VALIDATION, "Losses": "loss/", "Gradient norms": "gradient_norm/"}
+SECTIONS = {"Validation": VALIDATION, "Losses": LOSS, "Gradient norms": "gradient_norm/"}
 """Below the scores, charts of what is recorded while training."""
 OF_SWEEP = ("best/optimistic_mean", "best/test_mean", "floor_mean")
 """What a sweep as a whole has, in columns behind the best of each trial."""

@@ -12,7 +12,7 @@ from gen.evaluators import number_of, numbers
 from pipelines.reports.curves import Curves
 from pipelines.reports.lead import Verdict
 from pipelines.reports.page_curves import chart
-from pipelines.reports.page_experiments import experiments
+from pipelines.reports.page_experiments import Experiment, among, experiments
 from pipelines.reports.page_grids import grids
 from pipelines.reports.page_latent import latent_spaces
 from pipelines.reports.page_pictures import figures, image, whole_picture
@@ -20,7 +20,6 @@ from pipelines.reports.page_table import TrainingRow, html_table
 from pipelines.reports.page_template import PAGE, as_script
 from pipelines.reports.results import Evaluation, few_images
 from pipelines.reports.tables import published
-from pipelines.tracking.tracked import Tracked
 
 OPENED = (
     "&#9656; opens the trainings of a run with several seeds: their rows, curves and samples. The links to MLflow work "
@@ -64,7 +63,7 @@ def page(
     leading: Verdict,
     protocols: Mapping[str, Evaluation],
     trainings: Mapping[str, Trainings],
-    tried: Sequence[Tracked],
+    tried: Sequence[Experiment],
     samples: bytes,
     families: pd.DataFrame,
 ) -> str:
@@ -77,20 +76,23 @@ def page(
         leading: who leads, if anybody.
         protocols: how each run was evaluated.
         trainings: of each run.
-        tried: MLflow's other runs of the group.
+        tried: what else was tried with them.
         samples: the picture of samples from the same noise.
         families: what each can do, a row for each run.
     """
     runs = [run for run in table.index if run in protocols]
     protocol = protocols[runs[0]]
     folders = {run: trainings[run].folders for run in runs}
+    rows = {run: trainings[run].rows for run in runs} | {one.name: [one.row] for one in tried}
+    drawn = {run: trainings[run].curves for run in runs} | {one.name: {one.name: one.curves} for one in tried}
+    kept = {one.name: path for one in tried if (path := one.tracked.checkpoints)}
     few = few_images(protocol.real_images)
     parts = [
         f"<h1>{html.escape(group)}</h1>",
         f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{with_code(leading.message)}</b> {html.escape(how(protocols))}</p>",
         f"<p class=warning><b>Warning</b>: {html.escape(few)}.</p>" if few else "",
-        f"<div class=scroll>{html_table(table, {run: trainings[run].rows for run in runs}, leading.leader)}</div>",
+        f"<div class=scroll>{html_table(among(table, tried), rows, leading.leader)}</div>",
         "<details><summary>Columns, hyperparameters and runs</summary><p class=tools id=columns></p>"
         "<p class=tools id=settings></p><p class=tools id=which></p></details>",
         f"<p class=tools><span>{OPENED}</span></p>",
@@ -106,14 +108,13 @@ def page(
             for training, folder in folders[run].items()
         ),
     ]
-    curves = chart({run: trainings[run].curves for run in runs}, protocol.score_floor)
+    curves = chart(drawn, protocol.score_floor)
     parts += ["<h2>Scores and losses while training</h2>", curves.body]
     scripts = [curves.script]
-    if moving := grids(folders):
+    if moving := grids(folders, kept):
         parts += ["<h2>Samples while training</h2>", moving.body]
         scripts.append(moving.script)
-    if others := experiments(rank, tried, runs):
-        parts += ["<h2>Experiments</h2>", others.body]
+    parts.append(experiments(rank, tried))
     for panel in PANELS:
         found = [(run, Path("evaluations") / group / run / "pictures" / panel) for run in runs]
         if shown := [(run, path) for run, path in found if path.exists()]:

@@ -17,17 +17,19 @@ MOST = 12
 """Pictures of a training: more would make the page large."""
 
 
-def grids(models: Mapping[str, Mapping[str, Path]]) -> Part | None:
+def grids(models: Mapping[str, Mapping[str, Path]], tried: Mapping[str, Path]) -> Part | None:
     """The pictures and their slider; None when no run has any, as none of an older version has.
 
     Args:
         models: the folder of each training's model, by run and training, that of the first seed first.
+        tried: the folder of each experiment's checkpoints.
     """
     figures, pictures = [], []
-    for run, trainings in models.items():
+    for run, trainings in {**models, **{name: {name: folder} for name, folder in tried.items()}}.items():
         for i, (training, folder) in enumerate(trainings.items()):
+            remedy = "delete it" if run in tried else f"run dvc repro -s -f train@{run}"
             for kind, steps in by_kind(folder / GRIDS).items():
-                shown = {step: encoded(steps[step], run) for step in some(sorted(steps))}
+                shown = {step: encoded(steps[step], remedy) for step in some(sorted(steps))}
                 title = training if kind == "samples" else f"{training}, {kind}"
                 figures.append(
                     f'<figure {marks(run, i > 0)}><img alt="" class=grid>'
@@ -57,13 +59,13 @@ def some(steps: Sequence[int]) -> list[int]:
     return [steps[round(i * (len(steps) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
-def encoded(path: Path, run: str) -> str:
+def encoded(path: Path, remedy: str) -> str:
     """The picture as an address that holds it. Raises InputError when it is damaged."""
     content = path.read_bytes()
     try:
         Image.open(io.BytesIO(content)).load()
     except Exception:  # Pillow raises whatever damaged bytes lead it to
-        raise InputError(f"{path}: damaged; run dvc repro -s -f train@{run}") from None
+        raise InputError(f"{path}: damaged; {remedy}") from None
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 

@@ -76,7 +76,8 @@ const rows = () => [...table.tBodies[0].rows];
 const further = row => "further" in row.dataset;
 const real = rows().filter(row => !("run" in row.dataset));
 const number = text => parseFloat(text.replaceAll(",", ""));
-const hidden = new Set(), opened = new Set();
+const tried = [...document.querySelectorAll("[data-shows]")], opened = new Set();
+const hidden = new Set(tried.map(one => one.dataset.shows));
 const shown = (run, further) => !hidden.has(run) && (!further || opened.has(run));
 const refresh = () => {
   for (const one of document.querySelectorAll("[data-run]"))
@@ -122,7 +123,10 @@ document.getElementById("columns").append(...boxes.filter(one => one && !folded.
 document.getElementById("settings").append(...folded.length ? [box("all hyperparameters", false, shown => {
   for (const one of folded) if (one.firstChild.checked !== shown) one.firstChild.click();
 })] : [], ...folded);
-const named = rows().filter(row => "run" in row.dataset && !further(row)).map(row => row.dataset.run);
+const named = rows().filter(row => "run" in row.dataset && !further(row) && !hidden.has(row.dataset.run))
+  .map(row => row.dataset.run);
+for (const one of tried) one.addEventListener("change", () => change(hidden, one.dataset.shows, !one.checked));
+refresh();
 document.getElementById("which").append(...named.map(run => box(run, true, shown => change(hidden, run, !shown))));
 for (const button of document.querySelectorAll("#runs button")) button.addEventListener("click", () => {
   const open = button.ariaExpanded !== "true";

@@ -38,10 +38,11 @@ from pipelines.reports.family_table import family_table
 from pipelines.reports.lead import ranked_by, verdict
 from pipelines.reports.model_folder import Trained, read_model_json, trained, trainings
 from pipelines.reports.page import Trainings, page
+from pipelines.reports.page_experiments import Experiment, chosen
 from pipelines.reports.page_table import TrainingRow
 from pipelines.reports.results import Evaluation, Protocol, results
 from pipelines.reports.tables import beginning, markdown, with_spreads
-from pipelines.tracking.tracked import Tracked, tracked
+from pipelines.tracking.tracked import Tracked, curves_of, tracked
 
 HOME = Path("comparisons")
 SAMPLES, POINTS = 16, 2000
@@ -180,7 +181,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
     ranked = table[table[rank].notna()]
     leading = verdict(ranked, rank, real if real and real.images == protocols[runs[0]].samples else None)
     shown_here = {row.address for one in found.values() for row in one.rows}
-    others = [one for one in tried if one.address not in shown_here]
+    others = chosen(rank, [one for one in tried if one.address not in shown_here], runs)
     written = page(
         group,
         rank,
@@ -188,7 +189,7 @@ def compare(group: str, names: Sequence[str], out: Path) -> pd.DataFrame:
         leading=leading,
         protocols=protocols,
         trainings=found,
-        tried=others,
+        tried=[Experiment(tracked=one, curves=curves_of(one)) for one in others],
         samples=samples,
         families=families,
     )

@@ -116,7 +116,7 @@ def train_once(
                 identity=digest,
                 mailbox=mailbox.handle,
             )
-            progress = Progress(name, run.steps, begun=max(checkpoints.steps(), default=0))
+            progress = Progress(name, run.steps, begun=max(checkpoints.vouched(), default=0))
             ended = follow(mailbox, fit(job, params.cluster.max_failures, device), [progress, tracker], stop)
             progress.close()
     with tracker.ended_whatever_happens():

@@ -19,6 +19,7 @@ from gen.evaluators import number_of
 
 VALIDATION = "validation/"
 VALIDATION_FLOOR = "validation_floor/"
+LOSS = "loss/"
 BESIDE = ("floor", "sd_draws", "sd_trainings", "mean_trainings")
 """What there may be of a metric besides itself."""
 T = TypeVar("T")

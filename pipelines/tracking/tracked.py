@@ -1,10 +1,15 @@
 """What MLflow has of a group's trainings: where to look at them, and what else was tried with the same runs."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
 
 from gen.secrets import USER
-from pipelines.tracking.names import renamed
+from pipelines.reports.curves import Curves
+from pipelines.tracking.names import LOSS, VALIDATION, renamed
 
 SERVED = "http://127.0.0.1:5000"
 """Where `make ui` shows the embedded database."""
@@ -28,6 +33,11 @@ class Tracked:
     """DVC's name of the experiment that it was a part of, if it was."""
     metrics: Mapping[str, float]
     """The last of each name, of older versions too by the names that are given now."""
+    run_id: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Hyperparameters by path, those that are null left out."""
+    checkpoints: Path | None = None
+    """The folder that has them, and the grids of samples, unless it was deleted since; None in an object store."""
 
 
 def tracked(group: str) -> list[Tracked]:
@@ -52,7 +62,34 @@ def tracked(group: str) -> list[Tracked]:
             change=run.data.tags.get("change", ""),
             dvc_experiment=run.data.tags.get("dvc_experiment", ""),
             metrics=renamed(run.data.metrics),
+            run_id=run.info.run_id,
+            settings={path: value for path, value in run.data.params.items() if value != "None"},
+            checkpoints=checkpoints_of(run.data.tags),
         )
         for run in runs
         if {"run", "attempt"} <= run.data.tags.keys()
     ]
+
+
+def checkpoints_of(tags: Mapping[str, str]) -> Path | None:
+    """Where a run with these tags has its checkpoints, as `Checkpoints` names it."""
+    storage, identity = tags.get("storage", ""), tags.get("identity", "")
+    return Path(storage, f"{tags['run']}-{identity[:16]}") if Path(storage).is_absolute() and identity else None
+
+
+def curves_of(run: Tracked) -> Curves:
+    """Validation scores and losses of a run; none, with a line that says why, when MLflow does not answer."""
+    from pipelines.tracking.store import connect, in_short, warn
+
+    names = [name for name in run.metrics if name.startswith((VALIDATION, LOSS))]
+    try:
+        store = connect()
+        told = {name: store.get_metric_history(run.run_id, name) for name in names}
+    except Exception as error:  # as above
+        warn(f"cannot be asked for the curves of {run.training} {run.change}: {in_short(error)}")
+        return {}
+    points = {
+        name.partition("/")[2]: {one.step: one.value for one in history if math.isfinite(one.value)}
+        for name, history in told.items()
+    }
+    return {name: pd.DataFrame(sorted(found.items()), columns=["step", "value"]) for name, found in points.items()}

@@ -1,6 +1,7 @@
 """Several stages of DVC at a time, with a real DVC."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from gen.errors import InputError
 from pipelines.commands.all import Build, stages
+from tests.pipelines.conftest import ROOT
 
 DVC = str(Path(sys.executable).with_name("dvc"))
 STAGES = """
@@ -67,6 +69,23 @@ def test_stages_that_do_not_need_one_another_are_built_at_once(
     assert "up to date" in status.stdout
     with pytest.raises(InputError, match=r"train@c: .*`dvc stage list` names those there are"):
         stages(["train@c"], "dvc.yaml")
+
+
+@pytest.mark.slow
+def test_the_demo_shows_its_table_once_and_ends_with_the_page(project: Path, cluster: str) -> None:
+    made = "mkdir -p comparisons/digits && echo '| run | fid |' | tee comparisons/digits/table.md"
+    Path("dvc.yaml").write_text(
+        f'stages:\n  compare:\n    foreach: [digits]\n    do: {{cmd: "{made}", outs: [comparisons/digits/table.md]}}\n'
+    )
+    shutil.copy(ROOT / "params.yaml", project)
+    gen = Path(sys.executable).with_name("gen")
+    for state in ("", " is up to date"):
+        environment = os.environ | {"RAY_ADDRESS": cluster, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([gen, "demo"], env=environment, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+        assert lines[0] == f"stage 1 of 1: compare@digits{state}"
+        assert done.stdout.count("| run | fid |") == 1
+        assert lines[-1] == f"The page: {(project / 'comparisons' / 'digits' / 'index.html').as_uri()}"
 
 
 def test_a_dvc_lock_in_a_merge_is_one_line(project: Path) -> None:

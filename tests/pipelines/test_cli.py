@@ -78,6 +78,16 @@ def test_own_pictures_get_their_entries(photos: Path) -> None:
     assert prepare("photos", params.datasets["photos"], "here", Path("raw"), Path("made")).classes == ("cat", "dog")
 
 
+def test_own_pictures_are_scored_when_checkpoints_are_saved(photos: Path) -> None:
+    text = Path("params.yaml").read_text().replace("checkpoint_every: 250", "checkpoint_every: 50")
+    Path("params.yaml").write_text(text.replace("score_every: 250", "score_every: 300"))
+    for every, scored in ((100, 200), (300, 300), (60, 240)):
+        edited = Path("params.yaml").read_text()
+        Path(f"{every}.yaml").write_text(edited.replace("checkpoint_every: 50", f"checkpoint_every: {every}"))
+        add_entries(photos, None, 32, Path(f"{every}.yaml"))
+        assert load_params(f"{every}.yaml").reference["photos"].score_every == scored
+
+
 @pytest.mark.parametrize(
     ("name", "size", "line"),
     [

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import signal
 import time
@@ -114,8 +115,8 @@ def test_another_run_is_all_that_is_built(checkout: Checkout) -> None:
 def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> None:
     with checkout.edited():
         before = checkout.weights("ring_gan")
-        message = checkout.dvc("exp", "run", "-n", "faster", "-S", "runs.ring_gan.model.lr=0.003", "train@ring_gan")
-        assert re.findall(r"Running stage '(\S+)'", message) == ["train@ring_gan"]
+        message = checkout.dvc("exp", "run", "-n", "faster", "-S", "runs.ring_gan.model.lr=0.003", "evaluate@ring_gan")
+        assert re.findall(r"Running stage '(\S+)'", message) == ["train@ring_gan", "evaluate@ring_gan"]
         assert checkout.weights("ring_gan") != before
 
         rows = list(csv.DictReader(io.StringIO(checkout.dvc("exp", "show", "--csv", "--no-pager"))))
@@ -123,6 +124,12 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         assert tried["runs.ring_gan.model.lr"] == "0.003"
         assert tried["models/toys/ring_gan/metrics.json:loss.generator"]
         assert not any("per_second" in column for column in tried)
+        (line,) = re.findall(r"`dvc (exp show --only-changed.*?)`", (ROOT / "README.md").read_text())
+        shown = checkout.dvc(*shlex.split(line), "--md").splitlines()
+        columns = [cell.strip() for cell in shown[0].strip("|").split("|")]
+        score = "evaluations/toys/ring_gan/metrics.json:fid_coordinates.mean"
+        assert columns == ["Experiment", score, "runs.ring_gan.model.lr"]
+        assert any("[faster]" in row for row in shown)
         newest, before_it = checkout.tracked("ring_gan")[:2]
         assert newest.info.run_name == "ring_gan lr=0.003"
         assert (newest.data.tags["change"], newest.data.tags["dvc_experiment"]) == ("lr=0.003", "faster")
@@ -133,7 +140,8 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         assert version.tags == {"change": "lr=0.003", "dvc_experiment": "faster"}
 
         changed: dict[str, Any] = json.loads(checkout.dvc("metrics", "diff", "--json"))
-        assert list(changed) == ["models/toys/ring_gan/metrics.json"]
+        measured = "evaluations/toys/ring_gan/metrics.json"
+        assert set(changed) == {"models/toys/ring_gan/metrics.json", measured}
         assert changed["models/toys/ring_gan/metrics.json"]["loss.generator"]["diff"] != 0
 
         checkout.dvc("plots", "show", "--out", "plots")
@@ -141,7 +149,6 @@ def test_an_experiment_is_shown_beside_what_was_built(checkout: Checkout) -> Non
         for curve in ("generator", "discriminator", "critic", "sliced_wasserstein"):
             assert f"curves/{curve}.csv" in page or f"curves::{curve}.csv" in page, curve
         shutil.rmtree(checkout.folder / "plots")
-        assert checkout.here("evaluate", "ring_gan").returncode == 0
     with checkout.edited():
         assert checkout.here("compare", "toys").returncode == 0
         page = (checkout.folder / "comparisons" / "toys" / "index.html").read_text()

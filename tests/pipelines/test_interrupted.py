@@ -30,12 +30,17 @@ def test_killed_stopped_and_bereft_of_its_worker_it_ends_at_the_same_bits(workpl
     process.kill()
     process.communicate()
     assert not (workplace.folder / "models").exists()
+    reached = max(saved(workplace.folder))
+    (storage,) = workplace.folder.glob("storage/ring-*")
+    (storage / "step_00003999").mkdir()  # as a save leaves it that was cut short
+    (storage / "step_00003999" / "state.pt.partial").touch()
 
     process = workplace.start("train", "ring")
     wait_for_checkpoint(workplace.folder, process)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 143
+    assert f"ring: goes on from step {int(reached.removeprefix('step_'))}/{LONG}\n" in out
     assert "start it again to go on" in out
     assert [run.info.status for run in tracked(workplace.folder)[1]] == ["KILLED"]
 

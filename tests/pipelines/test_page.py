@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from gen.figures.grid import grid, png, webp
-from pipelines.reports.curves import Curves, read_curves
+from pipelines.reports.curves import Curves
 from pipelines.reports.lead import Verdict
 from pipelines.reports.page import Trainings, page
-from pipelines.reports.page_curves import MOST_POINTS, thinned
-from pipelines.reports.page_grids import MOST, some
-from pipelines.reports.page_table import TrainingRow, duration
+from pipelines.reports.page_experiments import Experiment, chosen
+from pipelines.reports.page_table import TrainingRow
 from pipelines.reports.results import Evaluation
 from pipelines.tracking.tracked import Tracked
 from tests.browser import seen
@@ -96,10 +95,13 @@ def written(tmp_path: Path) -> Path:
             address=f"{ADDRESS}tried",
             change=change,
             dvc_experiment="lofty-cove",
-            metrics={"test/fid_pixels": score} if score else {},
+            metrics={"test/fid_pixels": score, "test_sd_draws/fid_pixels": 0.5, "seconds": 50.0} if score else {},
+            settings={"family": "wgan", "seeds": "1", "seed": "0", "model.lr": "0.3"},
+            checkpoints=tmp_path / "tried",
         )
-        for change, score in (("clip=0.2", 30.0), ("clip=0.02", 9.0), ("clip=2", None), ("", 11.0))
+        for change, score in (("clip=0.2", 30.0), ("clip=0.02", 9.0), ("clip=2", None), ("clip=0.02", 8.0), ("", 11.0))
     ]
+    trainings(tmp_path, "tried", [0], 0.3)
     text = page(
         "tiny",
         "fid_pixels",
@@ -110,7 +112,10 @@ def written(tmp_path: Path) -> Path:
             "<gan>": trainings(tmp_path, "<gan>", [0, 1, 2], 0.1),
             "wgan": trainings(tmp_path, "wgan", [0], 0.2),
         },
-        tried=tried,
+        tried=[
+            Experiment(tracked=one, curves=curve({10: 50.0, 20: 9.0}))
+            for one in chosen("fid_pixels", tried, ["<gan>", "wgan"])
+        ],
         samples=png(grid(torch.zeros(4, 1, 16, 16))),
         families=pd.DataFrame({"encoder": ["yes", "no"]}, index=["<gan>", "wgan"]),
     )
@@ -186,6 +191,34 @@ def test_the_chart_says_what_is_under_the_mouse(written: Path) -> None:
     assert message["negative"] == ["<gan>: -7 at step 20", "wgan: -7 at step 20"]
 
 
+def test_an_experiment_that_is_chosen_is_compared_like_a_run(written: Path) -> None:
+    message = seen(
+        written,
+        HELP
+        + """
+        const state = () => ({rows: texts("#runs tbody th"), lines: texts("#lines span"),
+          figures: texts("#grids figcaption")});
+        document.querySelector("details").open = true;
+        const before = state(), boxes = texts("#which label");
+        document.querySelector("[data-shows='wgan clip=0.02']").click();
+        const after = state(), cells = all("#runs tbody tr").find(row => row.dataset.run === "wgan clip=0.02").cells;
+        all("#runs thead th").find(head => head.textContent === "fid pixels").click();
+        return {before, boxes, after, cells: [...cells].map(cell => cell.textContent), sorted: texts("#runs tbody th"),
+          colours: new Set(all("#chart path").map(one => one.getAttribute("stroke"))).size};
+    """,
+    )
+    assert message["boxes"] == message["before"]["lines"] == ["<gan>", "wgan"]
+    assert message["before"]["rows"] == ["▸<gan>", "wgan", "held-out real data"]
+    assert message["after"] == {
+        "rows": ["▸<gan>", "wgan", "wgan clip=0.02", "held-out real data"],
+        "lines": ["<gan>", "wgan", "wgan clip=0.02"],
+        "figures": ["<gan>, step 20", "wgan, step 20", "wgan clip=0.02, step 20"],
+    }
+    assert message["cells"] == ["wgan clip=0.02", "wgan", "1", "", "50 s", "run", "9.00 (0.50)", "0", "0.3"]
+    assert message["sorted"] == ["▸<gan>", "wgan clip=0.02", "wgan", "held-out real data"]
+    assert message["colours"] == 3
+
+
 def test_the_slider_shows_the_samples_of_each_step(written: Path) -> None:
     message = seen(
         written,
@@ -234,13 +267,15 @@ def test_hyperparameters_links_experiments_and_the_warning(written: Path) -> Non
         "%3Cgan%3E-seed1",
         "%3Cgan%3E-seed2",
         "wgan",
+        "tried",
+        "tried",
     ]
     (warning,) = message["warning"]
     assert warning.startswith("Warning: only 60 test images: precision and recall say little")
-    assert message["tried"][:2] == [
-        ["wgan", "clip=0.02", "9.00", "lofty-cove", "run"],
-        ["wgan", "clip=0.2", "30.0", "lofty-cove", "run"],
-    ]
+    assert message["tried"] == [
+        ["", "wgan", "clip=0.02", "9.00", "lofty-cove", "run"],
+        ["", "wgan", "clip=0.2", "30.0", "lofty-cove", "run"],
+    ], "the newest of each change"
     assert message["outside"] == []
 
 
@@ -263,32 +298,3 @@ def test_on_a_telephone_wide_things_scroll_and_can_be_read(written: Path) -> Non
     )
     assert message.pop("letters") > 8
     assert message == {"page": True, "near": True, "samples": ["auto"], "command": "block"}
-
-
-def test_of_many_points_and_pictures_some_are_shown() -> None:
-    long = pd.DataFrame({"step": range(1, 5002), "value": [1 / 3] * 5001})
-    kept = thinned(long)
-    assert len(kept) <= MOST_POINTS + 1
-    assert (kept[0], kept[-1]) == ([1, 0.3333], [5001, 0.3333])
-    assert thinned(long[:0]) == []
-    steps = some(range(0, 1000, 10))
-    assert (len(steps), steps[0], steps[-1]) == (MOST, 0, 990)
-    assert some([0, 5]) == [0, 5]
-
-
-def test_a_curve_is_read_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    (tmp_path / "curves").mkdir()
-    path = tmp_path / "curves" / "generator.csv"
-    path.write_text("step,generator\n1,2.5\n")
-    assert read_curves(tmp_path, "gan")["generator"].to_numpy().tolist() == [[1.0, 2.5]]
-    for text in ("", "step,other\n1,2\n", "step,generator\n1,inf\n", "step,generator\nx,1\n"):
-        path.write_text(text)
-        with pytest.raises(Exception, match=r"generator.csv: damaged; run dvc repro -s -f train@gan"):
-            read_curves(tmp_path, "gan")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "message"), [(None, ""), (0.4, "0 s"), (119.0, "119 s"), (330.0, "5.5 min"), (9000.0, "2.5 h")]
-)
-def test_times_are_said_as_people_say_them(seconds: float | None, message: str) -> None:
-    assert duration(seconds) == message
