@@ -56,6 +56,7 @@ def above() -> Above | None:
     """The DVC that started this process; None when it has ended, or when there never was one.
 
     Raises:
+        psutil.NoSuchProcess: one of those above, DVC at the latest, ended meanwhile.
         psutil.Error: the processes above may not be looked at.
     """
     if not started_by_dvc():
@@ -83,9 +84,15 @@ def forced() -> bool:
 
 def end_with_dvc() -> None:
     """Send this process SIGTERM when the DVC that started it ends, or has ended already."""
-    with suppress(psutil.Error):
-        if started_by_dvc():
-            threading.Thread(target=_watch, args=(above(),), daemon=True).start()
+    if not started_by_dvc():
+        return
+    try:
+        found = above()
+    except psutil.NoSuchProcess:  # one that is ending, or that its parent has not waited for yet
+        found = None
+    except psutil.Error:
+        return
+    threading.Thread(target=_watch, args=(found,), daemon=True).start()
 
 
 def _watch(found: Above | None) -> None:
