@@ -36,6 +36,7 @@ from tests.pipelines.sweeping import (
 )
 
 
+@pytest.mark.slow
 def test_from_a_params_entry_to_a_figure(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     write(workplace, sweep_of())
     message = run(workplace)

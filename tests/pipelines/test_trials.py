@@ -139,7 +139,8 @@ def test_an_error_in_a_family_is_not_tried_again_and_kept_with_its_trial(workpla
     assert trials(workplace)["outcome"].tolist() == ["finished"]
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_joint_search_by_trials_of_several_workers(workers: int, workplace: Workplace) -> None:
     space = {
         "model.lr": {"low": 1e-4, "high": 1e-2, "log": True},

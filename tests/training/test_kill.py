@@ -79,6 +79,7 @@ def check(family: str, image: ImageShape, data: Path, folder: Path) -> None:
             assert (storage / "digest").read_text() == expected, (nth, moment)
 
 
+@pytest.mark.slow
 def test_killed_at_every_write(datasets: dict[str, Dataset], tmp_path: Path) -> None:
     check("gan", ImageShape(2, 1, 1), datasets["ring8"].folder, tmp_path)
 
