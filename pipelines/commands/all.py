@@ -159,8 +159,9 @@ class Build:
     def reproduce(self, chain: Sequence[str]) -> int:
         """Let DVC build stages one by one. Returns its exit status."""
         dvc = str(Path(sys.executable).with_name("dvc"))
-        # By -s: looking at what they depend on, DVC would lock it, and others are using it.
-        command = [dvc, "repro", "-s", *chain]
+        # By -s: looking at what they depend on, DVC would lock it, and others are using it. And patiently: another DVC
+        # that looks at its stages holds the lock of the repository, on a busy machine for longer than DVC waits itself.
+        command = [dvc, "--wait-for-lock", "repro", "-s", *chain]
         worker = self.workers.pop() if self.workers else ""
         environment = {**self.environment, NAME: worker}
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+import zc.lockfile
 
 from gen.errors import InputError
 from pipelines.commands.all import Build, stages
@@ -92,6 +94,15 @@ def test_a_dvc_lock_in_a_merge_is_one_line(project: Path) -> None:
     (project / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n=======\nstages: 3\n>>>>>>> other\n")
     with pytest.raises(InputError, match=r"^DVC cannot read the stages: .*dvc\.lock.*; `dvc status` says where$"):
         stages(["compare"], "dvc.yaml")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC's own
+def test_it_waits_for_a_dvc_that_looks_at_its_stages_for_long(project: Path) -> None:
+    held = zc.lockfile.LockFile(".dvc/tmp/lock")
+    free = threading.Timer(5, held.close)  # DVC by itself gives up after three seconds
+    free.start()
+    assert Build({"base": set()}, os.environ).run(1) == {"base"}
+    free.join()
 
 
 def test_its_processes_end_with_it(project: Path) -> None:
