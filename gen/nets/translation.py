@@ -3,6 +3,7 @@
 `width` is the number of maps next to the image, 64 in the paper; it doubles each time the side halves, up to 8 times.
 Norms are instance norm with a scale and a shift for each map: with one image in a batch, as in the paper, that is its
 batch norm. The 1x1 maps in the middle have none, which would leave nothing of them (as the published code has it).
+Convolutions before a norm have no bias, which it would take away.
 """
 
 from itertools import pairwise
@@ -34,18 +35,19 @@ class UNet(nn.Module):
         super().__init__()
         sides = halvings(image)
         maps = [width * min(2**stage, 8) for stage in range(sides)]
+        normed = range(1, sides - 1)
         self.dropout = dropout
         self.down = nn.ModuleList(
             nn.Sequential(
                 *([nn.LeakyReLU(0.2)] if stage else []),
-                nn.Conv2d(before, after, 4, stride=2, padding=1),
-                *([norm(after)] if 0 < stage < sides - 1 else []),
+                nn.Conv2d(before, after, 4, stride=2, padding=1, bias=stage not in normed),
+                *([norm(after)] if stage in normed else []),
             )
             for stage, (before, after) in enumerate(pairwise([given, *maps]))
         )
         inputs = [maps[-1], *(2 * each for each in maps[-2:0:-1])]
         self.up = nn.ModuleList(
-            nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm(after))
+            nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False), norm(after))
             for before, after in zip(inputs, maps[-2::-1], strict=True)
         )
         last = nn.ConvTranspose2d(2 * maps[0], image.channels, 4, stride=2, padding=1)
@@ -94,7 +96,8 @@ class PatchDiscriminator(nn.Module):
             layers: list[nn.Module] = []
             for stage, ((before, after), stride) in enumerate(zip(pairwise([channels, *maps]), strides, strict=True)):
                 normed = [norm(after)] if stage else []
-                layers += [nn.Conv2d(before, after, 4, stride, padding=1), *normed, nn.LeakyReLU(0.2)]
+                convolution = nn.Conv2d(before, after, 4, stride, padding=1, bias=not normed)
+                layers += [convolution, *normed, nn.LeakyReLU(0.2)]
             inner = maps[-1] if maps else channels
             self.layers = nn.Sequential(*layers, nn.Conv2d(inner, 1, 4, padding=0 if patch == "image" else 1))
         initialise(self)
