@@ -1,6 +1,7 @@
 """How samples are drawn of any family: what a conditional one is told, and which rows of it are shown."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -50,8 +51,27 @@ def by_class(classes: int, each: int) -> Condition:
     return Condition(torch.arange(classes).repeat_interleave(each))
 
 
-def shown(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> tuple[int, Condition | None]:
-    """How many samples of a family are shown, and of what: a row for each class, or the first held-out rows.
+class Shown(NamedTuple):
+    """Which samples of a family people look at."""
+
+    rows: int
+    condition: Condition | None = None
+    targets: Float[Tensor, "n c h w"] | None = None
+    """Of a family that is given pictures, those that its samples should be."""
+
+    def pictures(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w2"]:
+        """The samples; each between the pictures it was given and its target, side by side, where it was given any."""
+        if self.condition is None or self.targets is None:
+            return samples
+        size = samples.shape[2:]
+        given = [each for each in self.condition.extras.values() if each.is_floating_point() and each.shape[2:] == size]
+        row = [each.to(samples) for each in (*given, samples, self.targets)]
+        most = max(each.shape[1] for each in row)
+        return torch.cat([each.expand(-1, most, -1, -1) if each.shape[1] == 1 else each for each in row], dim=3)
+
+
+def shown(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> Shown:
+    """Which samples of a family are shown: a row for each class, or of the first held-out rows.
 
     Args:
         family: of which samples are shown.
@@ -59,11 +79,13 @@ def shown(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> t
         held_out: so many rows of the validation split.
     """
     if not isinstance(family, Conditional):
-        return SHOWN, None
+        return Shown(SHOWN)
     if tuple(family.conditions_on) == ("labels",):
         classes = min(data.classes, CLASSES)
-        return classes * EACH, by_class(classes, EACH)
-    return SHOWN, told(family, held_out(SHOWN))
+        return Shown(classes * EACH, by_class(classes, EACH))
+    batch = held_out(SHOWN)
+    pictures = any(data.extras[name].image for name in data.extras if f"extras.{name}" in family.conditions_on)
+    return Shown(SHOWN, told(family, batch), batch.images if pictures else None)
 
 
 def spread(condition: Condition | None, rows: int) -> Condition | None:

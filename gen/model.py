@@ -15,7 +15,7 @@ from gen.abilities import Conditional
 from gen.card import write_card
 from gen.conditions import draw, spread
 from gen.errors import InputError
-from gen.family import Condition, DataSpec, Family, Noise
+from gen.family import CHUNK, Condition, DataSpec, Family, Noise
 from gen.settings import nearest
 
 Label = int | str
@@ -62,6 +62,34 @@ class Model:
         condition = spread(self.examples, noise.rows) if label is None else self.asked(label, noise.rows)
         with torch.no_grad():
             return draw(self.family, noise, condition)
+
+    def translated(self) -> str | None:
+        """The column of pictures that a family which translates is given; None for any other."""
+        conditions_on = self.family.conditions_on if isinstance(self.family, Conditional) else ()
+        names = [name.removeprefix("extras.") for name in conditions_on]
+        return (
+            names[0] if len(names) == 1 and names[0] in self.data.extras and self.data.extras[names[0]].image else None
+        )
+
+    def translate(self, images: Float[Tensor, "n g h w"], *, seed: int = 0) -> Float[Tensor, "n c h w"]:
+        """What a family that translates makes of pictures, both in [-1, 1]; without gradients.
+
+        Args:
+            images: of the shape that `model.data.extras` says.
+            seed: of what is random about it.
+
+        Raises:
+            InputError: the family translates no pictures, or not of this shape.
+        """
+        column = self.translated()
+        if column is None:
+            raise InputError(f"{self.name} translates no pictures")
+        if tuple(images.shape[1:]) != (shape := self.data.extras[column].shape):
+            raise InputError(f"images of shape {tuple(images.shape[1:])}; {self.name} is given {shape}")
+        with torch.no_grad():
+            rows = -(-len(images) // CHUNK) * CHUNK  # what is drawn for a picture does not depend on how many there are
+            noise = Noise(seed, rows=rows, take=slice(len(images)))
+            return draw(self.family, noise, Condition(extras={column: images}))
 
     def asked(self, label: Label | Sequence[Label], rows: int) -> Condition:
         """The condition that asks for a class. Raises InputError."""

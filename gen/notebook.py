@@ -133,7 +133,7 @@ def train(
         settings=run.model,
         data=spec,
         classes=dataset.classes,
-        examples=shown(family, spec, held_out)[1],
+        examples=shown(family, spec, held_out).condition,
         notes={
             "dataset": {"name": dataset.name, "digest": dataset.digest, "classes": list(dataset.classes)},
             "step": run.steps,

@@ -194,6 +194,31 @@ def project(model: str, pictures: Sequence[Path], **options: Any) -> None:
     print(command.project(model, pictures, **sourced(options)))
 
 
+@click.command(
+    epilog=examples(
+        "gen translate digits_small_pix2pix mine.png --fit --out pairs.png",
+        "gen translate digits_small_pix2pix photos/ --fit --out translated/",
+    )
+)
+@model_argument
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@seed_option
+@fit_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("translated"),
+    show_default=True,
+    help="A folder for one .png each, or a file: a .png of pairs, an .npz of numbers.",
+    metavar="FOLDER",
+)
+def translate(model: str, pictures: Sequence[Path], **options: Any) -> None:
+    """Translate PICTURES, files or folders, by MODEL."""
+    from pipelines.commands.translate import translate as command
+
+    print(command(model, pictures, **options))
+
+
 @click.command(epilog=examples("gen info digits_vae", "gen info models:/digits_gan@best"))
 @model_argument
 @data_option
@@ -204,4 +229,4 @@ def info(model: str, data: Path | None) -> None:
     print(command(model, data))
 
 
-COMMANDS = (sample, interpolate, analogy, mine, attributes, project, info)
+COMMANDS = (sample, interpolate, analogy, mine, attributes, project, translate, info)

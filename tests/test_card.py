@@ -13,9 +13,8 @@ from gen import export
 from gen.card import README, card, write_card
 from gen.evaluation.sampling import Summary
 from gen.families import load_family
-from gen.family import DataSpec
 from pipelines.reports.model_card import evaluated_card, trained_card
-from tests.families.small import IMAGES, POINTS, forms, small
+from tests.families.small import IMAGES, POINTS, data_of, forms, small
 
 DIGITS = {"name": "digits", "digest": "d" * 64, "classes": list("01234567")}
 PROTOCOL = {
@@ -28,7 +27,7 @@ PROTOCOL = {
 
 
 def saved(folder: Path, family: str, image: Any = IMAGES, **notes: Any) -> Path:
-    settings, data = small(family, image)[0], DataSpec(image, classes=8)
+    settings, data = small(family, image)[0], data_of(image)
     torch.manual_seed(0)
     model = load_family(family, settings, data).train(False)
     export.save(folder, model, family, settings, data, dataset=DIGITS, **notes)

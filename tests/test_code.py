@@ -218,6 +218,7 @@ def test_what_a_training_runs_is_counted(family: str, image: ImageShape, dataset
     around |= {
         ("gen.figures.grid", "alternating"),
         ("gen.conditions", "shown"),
+        ("gen.conditions", "Shown"),
         ("gen.conditions", "by_class"),
     }  # pictures
     assert uncounted(ran, *weights_code(family), SCORING) <= around

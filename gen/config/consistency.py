@@ -9,7 +9,7 @@ from gen import export
 from gen.abilities import Latent
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
-from gen.data.source import Classed, check_dataset, load_source
+from gen.data.source import Classed, check_dataset
 from gen.errors import InputError
 from gen.export import model_folder
 from gen.families import check_family, family_module, load_family
@@ -72,8 +72,7 @@ def check_run_names(params: Params, where: str) -> None:
 def check_extractors(params: Params, where: str) -> None:
     """Points are judged by their coordinates, images by anything else. Raises InputError."""
     for name, entry in params.reference.items():
-        source, section = check_dataset(params.datasets[name], f"{where}: datasets.{name}")
-        points = load_source(source).describe(section).dtype == "float32"
+        points = check_dataset(params.datasets[name], f"{where}: datasets.{name}").describe().dtype == "float32"
         for extractor in entry.extractors:
             if points != (extractor == "coordinates"):
                 message = "is for images, these are points; use coordinates"
@@ -261,9 +260,8 @@ def built(run: Run, params: Params, where: str) -> Family:
 
 def data_of(run: Run, params: Params, where: str) -> DataSpec:
     """What the run's family knows of its data, as far as the params say it. Raises InputError."""
-    kind, section = check_dataset(params.datasets[run.dataset], f"{where}.dataset")
-    source = load_source(kind)
-    described = source.describe(section)
+    entry = check_dataset(params.datasets[run.dataset], f"{where}.dataset")
+    described = entry.describe()
     image = ImageShape(*described.shape)
     if run.resolution is not None and run.resolution != image.height:
         if described.dtype == "float32":
@@ -276,5 +274,5 @@ def data_of(run: Run, params: Params, where: str) -> DataSpec:
             )
         image = ImageShape(image.channels, run.resolution, run.resolution)
     columns = {name: column.padded(image.height, image.width) for name, column in described.columns.items()}
-    classes = UNKNOWN if isinstance(source, Classed) else len(described.classes)
+    classes = UNKNOWN if isinstance(entry.source, Classed) else len(described.classes)
     return DataSpec(image, classes, columns)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gen.data.download import copy, download, read_text
 from gen.data.folder import lock, whole
-from gen.data.source import Gathers, Published, check_dataset, load_source
+from gen.data.source import Gathers, Published, check_dataset
 from gen.errors import InputError
 from gen.secrets import masked
 
@@ -48,8 +48,8 @@ def fetch(
     Raises:
         InputError: a file cannot be had, or is not what it was verified against.
     """
-    kind, config = check_dataset(section, where)
-    source = load_source(kind, where)
+    kind, config, _ = entry = check_dataset(section, where)
+    source = entry.source
     with lock(out), whole(out) as partial:
         origins = _origins(kind, source.files(config), mirror, downloads)
         entries = [_bring_or_advise(origin, partial, downloads / kind) for origin in origins]

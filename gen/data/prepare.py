@@ -15,7 +15,7 @@ from gen.data.fetch import verify
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.shards import Rows
-from gen.data.source import Chunk, Description, check_chunk, check_dataset, class_names, load_source
+from gen.data.source import Chunk, Description, check_chunk, check_dataset, class_names
 
 WRITERS = 2
 """Threads that write, and shards that may wait for them: few, since each holds 16 MiB."""
@@ -36,17 +36,16 @@ def prepare(name: str, section: Mapping[str, Any], where: str, raw: Path, out: P
     Raises:
         InputError: a section or a file that is not as it should be.
     """
-    kind, config = check_dataset(section, where)
-    source = load_source(kind, where)
-    description = source.describe(config)
+    entry = check_dataset(section, where)
+    description = entry.describe()
     with lock(out), whole(out) as partial:
         fetched = verify(raw, name)
-        classes = class_names(source, raw, config)
-        chunks = _checked(source.read(raw, config), description, len(classes), name)
+        classes = class_names(entry.source, raw, entry.config)
+        chunks = _checked(entry.read(raw), description, len(classes), name)
         splits = write_shards(_watched(chunks, name), description, partial)
         manifest = {
             "name": name,
-            "source": kind,
+            "source": entry.kind,
             "settings": dict(sorted({**section, **description.settings}.items())),
             "shape": description.shape,
             "dtype": description.dtype,

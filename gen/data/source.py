@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
+from gen.data.derived import INPUT, Derivation
 from gen.errors import InputError
 from gen.family import Column
 from gen.settings import Settings, check, nearest
@@ -194,9 +195,53 @@ def load_source(name: str, where: str = "source") -> Source:
     return cast(Source, importlib.import_module(f"gen.data.sources.{name}"))
 
 
-def check_dataset(values: Mapping[str, Any], where: str) -> tuple[str, Settings]:
-    """The source's name and its own Config, from one entry of `datasets` in params.yaml."""
+class Entry(NamedTuple):
+    """A data set of params.yaml: its source, the source's own section, and what pairs are made of its pictures."""
+
+    kind: str
+    config: Settings
+    derivation: Derivation | None
+
+    @property
+    def source(self) -> Source:
+        """The module of its source."""
+        return load_source(self.kind)
+
+    def describe(self) -> Description:
+        """What all samples have in common."""
+        described = self.source.describe(self.config)
+        if self.derivation is None:
+            return described
+        column = self.derivation.column(described.shape, described.dtype)
+        return described._replace(columns={**described.columns, INPUT: column})
+
+    def read(self, raw: Path) -> Iterator[Chunk]:
+        """Rows of the files in `raw`. Raises InputError on anything that is not as published."""
+        for chunk in self.source.read(raw, self.config):
+            if self.derivation is None:
+                yield chunk
+            else:
+                yield chunk._replace(extras={**chunk.extras, INPUT: self.derivation.of(chunk.images)})
+
+
+def check_dataset(values: Mapping[str, Any], where: str) -> Entry:
+    """One entry of `datasets` in params.yaml.
+
+    Raises:
+        InputError: there is no such source, or a field that does not fit it.
+    """
     rest = dict(values)
     if not isinstance(name := rest.pop("source", None), str):
         raise InputError(f"{where}.source: missing; one of {', '.join(source_names())}")
-    return name, check(load_source(name, f"{where}.source").Config, rest, where)
+    made = rest.pop(INPUT, None)
+    config = check(load_source(name, f"{where}.source").Config, rest, where)
+    if made is None:
+        return Entry(name, config, None)
+    entry = Entry(name, config, check(Derivation, made, f"{where}.{INPUT}"))
+    if INPUT in entry.source.describe(config).columns:
+        raise InputError(f"{where}.{INPUT}: {name} has pairs already; leave it out")
+    try:
+        entry.describe()
+    except ValueError as error:
+        raise InputError(f"{where}.{error}") from None
+    return entry

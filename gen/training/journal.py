@@ -198,8 +198,8 @@ class Journal:
         if not loop.workers.is_rank_zero:
             return
         if isinstance(loop.family, Samples):
-            rows, condition = shown(loop.family, loop.data, self.held_out)
-            self.log_images("samples", loop.sample("grid", rows=rows, condition=condition))
+            some = shown(loop.family, loop.data, self.held_out)
+            self.log_images("samples", some.pictures(loop.sample("grid", rows=some.rows, condition=some.condition)))
         if isinstance(loop.family, Inference) and loop.dataset.rows.get(SPLIT):
             held_out_batches = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images
             with loop.evaluating():

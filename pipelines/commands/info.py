@@ -74,6 +74,8 @@ def commands(where: str, model: Model) -> Iterator[str]:
     """The commands that show something of the model."""
     if isinstance(model.family, Samples | Conditional):
         yield f"gen sample {where}"
+    if model.translated():
+        yield f"gen translate {where} PICTURE..."
     if model.data.image.height == 1:
         return
     if isinstance(model.family, Latent):

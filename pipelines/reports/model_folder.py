@@ -160,8 +160,9 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
 
     with torch.inference_mode():
         if isinstance(family, Samples):
-            rows, condition = shown(family, spec, held_out)
-            images = draw(family, Noise(run.seed, "grid", rows=rows), condition)
+            some = shown(family, spec, held_out)
+            condition = some.condition
+            images = some.pictures(draw(family, Noise(run.seed, "grid", rows=some.rows), condition))
         elif isinstance(family, Inference):
             held = held_out(PAIRS).images
             images = alternating(held, family.decode(family.encode(held)))

@@ -1,7 +1,6 @@
 """MLflow's registry: each run registers its model, and the alias `best` is the one of what params.yaml has."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mlflow
@@ -9,9 +8,10 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
+import gen
 from gen import export
 from gen.abilities import Samples
 from pipelines.reports.model_folder import weights_digest
@@ -32,6 +32,15 @@ HOW_TO_SERVE = """Draws `rows` images in [-1, 1] from `seed`{asked}. After `mlfl
 in their tags what they changed.
 """
 """Description of a registered model."""
+HOW_TO_TRANSLATE = """Translates pictures, given as numbers in [-1, 1]. After `mlflow.set_tracking_uri(...)`:
+
+    model = mlflow.pyfunc.load_model("models:/{name}@best")
+    images = model.predict(numpy.zeros((4, {shape}), "float32"), params={{"seed": 0}})
+
+`best` is the model of what params.yaml has; experiments with other hyperparameters are versions beside it, which say
+in their tags what they changed.
+"""
+"""Of one that translates pictures."""
 OF_CLASS = ", of the class whose number is `label`"
 """In there, of one that is told the class."""
 
@@ -60,19 +69,16 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
         store.log_artifacts(run_id, str(folder), "model")
         return
     mlflow.set_tracking_uri(tracking_uri())
-    image = export.describe(folder)["image"]
-    example = {"rows": [16], "seed": [0]} | asked_class(folder)
-    # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
-    asked = Schema([ColSpec(AnyType(), column) for column in example])  # type: ignore[no-untyped-call]
+    example, signature = asked_of(folder)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(SERVED),
             artifacts={"model": str(folder)},
             code_paths=[str(Path(export.__file__).parent)],
-            signature=ModelSignature(asked, Schema([TensorSpec(np.dtype("float32"), (-1, *image))])),
+            signature=signature,
             pip_requirements=NEEDS,
-            input_example=pd.DataFrame(example),
+            input_example=example,
             registered_model_name=name,
         )
         mlflow.log_artifact(str(folder / "metrics.json"))
@@ -86,10 +92,28 @@ def register(store: MlflowClient, run_id: str, name: str, folder: Path, *, chang
     store.set_tag(run_id, REGISTERED, weights)
 
 
-def how_to_serve(name: str, example: Mapping[str, Sequence[int]]) -> str:
-    """Description of the registered model of that name, which is asked by a table with the columns of `example`."""
+def asked_of(folder: Path) -> tuple[pd.DataFrame | np.ndarray, ModelSignature]:
+    """An example of what an exported model is asked, and what it takes and answers."""
+    model = gen.load(folder)
+    answer = Schema([TensorSpec(np.dtype("float32"), (-1, *model.data.image))])
+    if (column := model.translated()) is not None:
+        shape = model.data.extras[column].shape
+        pictures = Schema([TensorSpec(np.dtype("float32"), (-1, *shape))])
+        seed = ParamSchema([ParamSpec("seed", DataType.long, 0)])
+        return np.zeros((1, *shape), np.float32), ModelSignature(pictures, answer, seed)
+    example = {"rows": [16], "seed": [0]} | asked_class(folder)
+    # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
+    asked = Schema([ColSpec(AnyType(), column) for column in example])  # type: ignore[no-untyped-call]
+    return pd.DataFrame(example), ModelSignature(asked, answer)
+
+
+def how_to_serve(name: str, example: pd.DataFrame | np.ndarray) -> str:
+    """Description of the registered model of that name, which is asked as in the example."""
+    if isinstance(example, np.ndarray):
+        return HOW_TO_TRANSLATE.format(name=name, shape=", ".join(map(str, example.shape[1:])))
     asked = OF_CLASS if "label" in example else ""
-    return HOW_TO_SERVE.format(name=name, asked=asked, example=json.dumps({**example, "rows": [64]}))
+    columns = {**example.to_dict("list"), "rows": [64]}
+    return HOW_TO_SERVE.format(name=name, asked=asked, example=json.dumps(columns))
 
 
 def asked_class(folder: Path) -> dict[str, list[int]]:

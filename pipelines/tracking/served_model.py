@@ -19,21 +19,32 @@ class Sampler(PythonModel):
     """Draws samples: a table of `rows` and `seed` in, images in [-1, 1] out, those of all lines one after the other.
 
     A family that is told the class has a column `label` besides, the number of the class; one that is told something
-    else is told its examples.
+    else is told its examples. One that translates pictures takes those instead, an array of shape (n, c, h, w) in
+    [-1, 1], with a parameter `seed` of what is random about the answer.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the exported folder."""
+        import gen
         from gen import export
 
         folder = Path(context.artifacts["model"])
-        self.family = export.load(folder)
+        self.model = gen.load(folder)
+        self.family = self.model.family
         self.examples = export.conditions(folder)
         self.classes = export.describe(folder).get("classes", 0)
 
-    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
-        """Images of shape (n, c, h, w), float32. Raises MlflowException for what is no number of rows, or no seed."""
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame | np.ndarray, params: Any = None
+    ) -> np.ndarray:
+        """Images of shape (n, c, h, w), float32.
+
+        Raises MlflowException for what is no number of rows, no seed, or no picture.
+        """
         import torch
+
+        if isinstance(model_input, np.ndarray):
+            return self._translated(model_input, _whole((params or {}).get("seed", 0), "seed", 0))
 
         from gen.conditions import draw
         from gen.family import Noise
@@ -58,6 +69,16 @@ class Sampler(PythonModel):
                 for (rows, seed), condition in zip(asked, told, strict=True)
             ]
         return torch.cat(drawn).numpy()
+
+    def _translated(self, given: np.ndarray, seed: int) -> np.ndarray:
+        """What becomes of pictures. Raises MlflowException for numbers outside of [-1, 1], and for too many."""
+        import torch
+
+        if not 0 < len(given) <= MOST_ROWS:
+            raise _refused(f"{len(given):,} pictures; use from 1 to {MOST_ROWS:,} for one call")
+        if not (abs(given) <= 1).all():
+            raise _refused("pictures have values in [-1, 1]: divide those of 0 to 255 by 127.5 and take 1 away")
+        return self.model.translate(torch.from_numpy(given.astype(np.float32)), seed=seed).numpy()
 
     def _condition(self, line: Mapping[Any, Any], number: int, rows: int) -> Any:
         """What the samples of a line are told. Raises MlflowException for what is no class."""

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gen.abilities import Conditional
-from gen.conditions import draw
+from gen.conditions import draw, told
 from gen.families import load_family
-from gen.family import Condition, DataSpec, Family, ImageShape, Noise
+from gen.family import Batch, Column, DataSpec, Family, ImageShape, Noise
 from gen.memory import memories
 
 IMAGES = ImageShape(1, 16, 16)
@@ -32,6 +31,10 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
     "pixel_rnn": {
         IMAGES: {"recurrence": "row", "base_channels": 4, "depth": 2, "first_kernel": 3, "head_channels": 4}
         | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
+    },
+    "pix2pix": {
+        IMAGES: {"width": 4, "patch": 16, "conditional": True, "adversarial_weight": 1.0, "l1_weight": 100.0}
+        | {"dropout": 0.5, "jitter": 2, "mirror": True, "lr": 2e-4, "beta1": 0.5}
     },
     "rbm": {
         IMAGES: {"hidden": 8, "k": 1, "persistent": True, "binarisation": "stochastic", "lr": 0.05}
@@ -109,16 +112,27 @@ ROWS = 6
 """Of a batch that small models are given."""
 
 
-def draw_some(family: Family, noise: Noise) -> Tensor:
-    """Samples; a conditional family is told the classes in turn."""
-    labels = torch.arange(noise.total)[noise.take] % CLASSES
-    return draw(family, noise, Condition(labels) if isinstance(family, Conditional) else None)
+def data_of(image: ImageShape) -> DataSpec:
+    """What small models are built for: classes and, of images, pairs."""
+    pairs = {"input": Column(dtype="uint8", shape=image, image=True)} if image.height > 1 else {}
+    return DataSpec(image, CLASSES, pairs)
+
+
+def some(image: ImageShape, rows: int, dtype: torch.dtype = torch.float32) -> Batch:
+    """The classes in turn, and noise for pictures."""
+    images, given = torch.rand(2, rows, *image, generator=torch.Generator().manual_seed(0)).to(dtype) * 2 - 1
+    return Batch(images, torch.arange(rows) % CLASSES, dict.fromkeys(data_of(image).extras, given))
+
+
+def draw_some(family: Family, image: ImageShape, noise: Noise) -> Tensor:
+    """Samples; a conditional family is told what stands in `some`."""
+    return draw(family, noise, told(family, some(image, noise.total, noise.dtype).rows(noise.take)))
 
 
 def build(family: str, image: ImageShape | None = None, **changes: Any) -> Family:
     """A small model, with some settings changed, that remembers `ROWS` rows where it remembers any."""
     settings, image = small(family, image)
-    built = load_family(family, settings | changes, DataSpec(image, CLASSES))
+    built = load_family(family, settings | changes, data_of(image))
     for memory in memories(built):
         memory.make_room(ROWS)
     return built

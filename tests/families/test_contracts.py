@@ -21,8 +21,8 @@ from gen.abilities import (
 from gen.conditions import draw, told
 from gen.errors import InputError
 from gen.families import check_family, family_names, load_family
-from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Noise, Update
-from tests.families.small import CLASSES, ROWS, SMALL, build, draw_some, forms, small
+from gen.family import Batch, Condition, Family, ImageShape, Noise, Update
+from tests.families.small import ROWS, SMALL, build, data_of, draw_some, forms, small, some
 
 every_form = pytest.mark.parametrize(
     ("name", "image"), forms(), ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else value
@@ -45,9 +45,9 @@ def test_no_settings_without_family() -> None:
 def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
     family = sampling(name, image).to(dtype=dtype).train(False)
     with torch.no_grad():
-        samples = draw_some(family, Noise("sample", rows=ROWS, dtype=dtype))
-        again = draw_some(family, Noise("sample", rows=ROWS, dtype=dtype))
-        others = draw_some(family, Noise("other", rows=ROWS, dtype=dtype))
+        samples = draw_some(family, image, Noise("sample", rows=ROWS, dtype=dtype))
+        again = draw_some(family, image, Noise("sample", rows=ROWS, dtype=dtype))
+        others = draw_some(family, image, Noise("other", rows=ROWS, dtype=dtype))
     assert samples.shape == (ROWS, *image)
     assert samples.dtype == dtype
     assert samples.isfinite().all()
@@ -62,8 +62,8 @@ def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
 def test_a_sample_depends_on_its_own_noise_alone(name: str, image: ImageShape) -> None:
     family = sampling(name, image).to(dtype=torch.float64).train(False)
     with torch.no_grad():
-        every = draw_some(family, Noise("sample", rows=ROWS, dtype=torch.float64))
-        some = draw_some(family, Noise("sample", rows=ROWS, take=slice(1, None, 2), dtype=torch.float64))
+        every = draw_some(family, image, Noise("sample", rows=ROWS, dtype=torch.float64))
+        some = draw_some(family, image, Noise("sample", rows=ROWS, take=slice(1, None, 2), dtype=torch.float64))
     torch.testing.assert_close(some, every[1::2])
 
 
@@ -76,10 +76,10 @@ def test_decodes_what_it_samples(name: str, image: ImageShape) -> None:
     assert z.shape[0] == ROWS
     with torch.no_grad():
         if isinstance(family, ConditionalLatent):
-            images = family.decode_given(z, Condition(torch.arange(ROWS) % CLASSES))
+            images = family.decode_given(z, told(family, some(image, ROWS)) or Condition())
         else:
             images = family.decode(z)
-        assert torch.equal(images, draw_some(family, Noise("sample", rows=ROWS)))
+        assert torch.equal(images, draw_some(family, image, Noise("sample", rows=ROWS)))
 
 
 @every_form
@@ -143,7 +143,7 @@ def test_unknown_setting_is_named(name: str) -> None:
     settings, image = small(name)
     known = next(iter(settings))
     with pytest.raises(InputError, match=rf"^runs\.x\.model\.{known}s: unknown; did you mean {known}\?$"):
-        load_family(name, settings | {f"{known}s": 3}, DataSpec(image, classes=8), "runs.x.model")
+        load_family(name, settings | {f"{known}s": 3}, data_of(image), "runs.x.model")
 
 
 @every_family
@@ -158,20 +158,18 @@ def test_a_condition_is_of_the_rows_that_are_asked_for(name: str, image: ImageSh
     """A sample depends on its own condition, and on no other column of the batch."""
     family = build(name, image).to(dtype=torch.float64).train(False)
     noise = partial(Noise, "condition", rows=ROWS, dtype=torch.float64)
-    seen = batch(image)
+    seen = some(image, ROWS, torch.float64)
     if not isinstance(family, Conditional):
         assert told(family, seen) is None
         if isinstance(family, Samples):
             with pytest.raises(InputError, match=f"^{name} is not conditional: leave the condition out$"):
                 draw(family, noise(), Condition(seen.labels))
         return
-    with pytest.raises(InputError, match=f"^{name} conditions on labels: give a condition$"):
+    with pytest.raises(InputError, match=f"^{name} conditions on {', '.join(family.conditions_on)}: give a condition$"):
         draw(family, noise())
     condition = told(family, seen)
     assert condition is not None
-    assert condition.labels is not None
-    other = condition._replace(labels=condition.labels.clone())
-    other.labels[0] += 1
+    other = condition.rows(torch.tensor([ROWS - 1, *range(1, ROWS)]))  # the first row is told what the last one is
     with torch.no_grad():
         one, two = draw(family, noise(), condition), draw(family, noise(), other)
     assert not torch.equal(one[0], two[0])
@@ -258,8 +256,7 @@ def sampling(name: str, image: ImageShape) -> Family:
 
 
 def batch(image: ImageShape) -> Batch:
-    noise = Noise("batch", rows=ROWS)
-    return Batch(noise.uniform(*image, low=-1.0), torch.arange(ROWS))
+    return some(image, ROWS)
 
 
 def parameters(family: Family) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,7 +22,7 @@ from gen.families import load_family
 from gen.family import Condition, DataSpec
 from pipelines.commands.models import model_at
 from pipelines.tracking.registry import register
-from tests.families.small import POINTS, small
+from tests.families.small import IMAGES, POINTS, data_of, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow's, of its example
 
@@ -65,6 +66,34 @@ def test_the_lines_of_its_description_draw_images(family: str, tmp_path: Path, m
     known: dict[str, Any] = {"mlflow": mlflow, "pandas": pd}
     exec("\n".join(lines), known)
     assert known["images"].shape == (64, 2, 1, 1)
+
+
+def test_a_family_that_translates_takes_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, data = small("pix2pix")[0], data_of(IMAGES)
+    export.save(tmp_path / "model", load_family("pix2pix", settings, data).train(False), "pix2pix", settings, data)
+    for name in ("grid.png", "metrics.json"):
+        (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri := f"sqlite:///{tmp_path}/mlflow.db")
+    store = MlflowClient(uri)
+    run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
+    register(store, run, "small", tmp_path / "model", change="", experiment="")
+    lines = [
+        line.strip() for line in store.get_registered_model("small").description.splitlines() if line[:4] == "    "
+    ]
+    known: dict[str, Any] = {"mlflow": mlflow, "numpy": np}
+    exec("\n".join(lines), known)
+    assert known["images"].shape == (4, 1, 16, 16)
+    expected = gen.load(tmp_path / "model").translate(torch.zeros(4, *IMAGES)).numpy()
+    assert np.array_equal(known["images"], expected)
+    with pytest.raises(MlflowException, match=r"^pictures have values in \[-1, 1\]: "):
+        known["model"].predict(np.full((1, *IMAGES), 2, np.float32))
+    answer = invocations(
+        json.dumps({"inputs": np.zeros((2, *IMAGES)).tolist()}),
+        "application/json",
+        known["model"],
+        known["model"].metadata.get_input_schema(),
+    )
+    assert np.array(json.loads(answer.response)["predictions"]).shape == (2, 1, 16, 16)
 
 
 WRONG: list[tuple[list[Any], str]] = [

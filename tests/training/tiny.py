@@ -22,7 +22,7 @@ COMPUTE = Compute(
     compile=False,
     grad_accum_steps=1,
 )
-DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297}
+DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297, "input": {"kind": "inverse"}}
 RING = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}
 
 

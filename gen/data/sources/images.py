@@ -8,7 +8,6 @@ Preparing turns each picture upright, takes its centre square and resizes it, bi
 import csv
 import zipfile
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,9 +19,10 @@ from pydantic import Field, model_validator
 from gen.data.formats.archives import Zip
 from gen.data.formats.listing import Listed, from_csv, from_folder, rows
 from gen.data.formats.remedy import fetch_again
+from gen.data.formats.shares import shares
 from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
 from gen.data.progress import progress
-from gen.data.source import SPLITS, Chunk, Description, Published
+from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
 from gen.settings import Settings
 
@@ -120,10 +120,11 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
     first = f"mend or remove it in {config.csv or config.folder}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
-        splits = _splits(listed, archive, config)
+        checksums = {entry: archive.checksum(entry.path) for entry in listed}
+        splits = shares(checksums, config.validation, config.test)
         if not splits["train"]:
-            shares = f"validation {config.validation} and test {config.test}"
-            raise InputError(f"{where}: {shares} leave none of {len(listed)} pictures to train on; give smaller shares")
+            given = f"validation {config.validation} and test {config.test}"
+            raise InputError(f"{where}: {given} leave none of {len(listed)} pictures to train on; give smaller shares")
         for split, entries in splits.items():
             images = parallel(pixels, (entry.path for entry in entries))
             for start in range(0, len(entries), ROWS):
@@ -145,22 +146,3 @@ def describe(config: Config) -> Description:
     }
     settings["background"] = config.background
     return Description((config.channels, config.resolution, config.resolution), "uint8", (), settings=settings)
-
-
-def _splits(listed: Sequence[Listed], archive: Zip, config: Config) -> dict[str, list[Listed]]:
-    """The shares of each split. A picture's place in the draw depends on its bytes alone.
-
-    Equal files under several names are all in one split, which may be a little larger for it.
-    """
-    keys = {entry: blake2b(archive.checksum(entry.path), digest_size=8).digest() for entry in listed}
-    drawn = sorted(listed, key=lambda entry: (keys[entry], entry))
-
-    def end(count: int) -> int:
-        while 0 < count < len(drawn) and keys[drawn[count]] == keys[drawn[count - 1]]:
-            count += 1
-        return count
-
-    test = end(round(config.test * len(drawn)))
-    validation = end(test + round(config.validation * len(drawn)))
-    parts = (drawn[validation:], drawn[test:validation], drawn[:test])
-    return {split: sorted(part) for split, part in zip(SPLITS, parts, strict=True)}
