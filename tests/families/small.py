@@ -11,6 +11,7 @@ from gen.conditions import draw, told
 from gen.families import load_family
 from gen.family import Batch, Column, DataSpec, Family, ImageShape, Noise
 from gen.memory import memories
+from gen.nets.equalised import MinibatchDeviation
 
 IMAGES = ImageShape(1, 16, 16)
 POINTS = ImageShape(2, 1, 1)
@@ -35,6 +36,10 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
     "pix2pix": {
         IMAGES: {"width": 4, "patch": 16, "conditional": True, "adversarial_weight": 1.0, "l1_weight": 100.0}
         | {"dropout": 0.5, "jitter": 2, "mirror": True, "lr": 2e-4, "beta1": 0.5}
+    },
+    "progressive_gan": {
+        IMAGES: {"latent_dim": 4, "maps": (4, 4, 2), "images_to_fade": 24, "images_to_stabilise": 4, "n_critic": 1}
+        | {"penalty_weight": 10.0, "drift_weight": 1e-3, "lr": 1e-3, "beta1": 0.0, "beta2": 0.99}
     },
     "rbm": {
         IMAGES: {"hidden": 8, "k": 1, "persistent": True, "binarisation": "stochastic", "lr": 0.05}
@@ -136,6 +141,24 @@ def build(family: str, image: ImageShape | None = None, **changes: Any) -> Famil
     for memory in memories(built):
         memory.make_room(ROWS)
     return built
+
+
+def grows(family: Family) -> bool:
+    """Whether its networks grow: some parameters are of a size that is still to come, or that has been."""
+    return "images_seen" in dict(family.named_buffers())
+
+
+def grown(family: Family) -> Family:
+    """The same after its growth, if it grows."""
+    if grows(family):
+        dict(family.named_buffers())["images_seen"].fill_(10**9)
+    return family
+
+
+def mixes_microbatches(family: str, image: ImageShape) -> bool:
+    """Whether samples of a microbatch depend on one another, though those of workers may not: some deviation, too."""
+    deviations = any(isinstance(module, MinibatchDeviation) for module in build(family, image).modules())
+    return deviations or mixes_samples(family, image)
 
 
 def mixes_samples(family: str, image: ImageShape) -> bool:

@@ -16,7 +16,9 @@ def losses(family: Family, update: int, batch: Batch | None = None) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("name", "setting"), [("gan", "k"), ("dcgan", "k"), ("lsgan", "k"), ("wgan", "n_critic"), ("wgan_gp", "n_critic")]
+    ("name", "setting"),
+    [(name, "k") for name in ("gan", "dcgan", "lsgan")]
+    + [(name, "n_critic") for name in ("wgan", "wgan_gp", "progressive_gan")],
 )
 def test_the_opponent_moves_first_and_as_often_as_asked(name: str, setting: str) -> None:
     opponent, generator = build(name, **{setting: 3}).updates()
