@@ -22,7 +22,7 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         POINTS: {"latent_dim": 4, "convolutional": False, "width": 16, "depth": 2, "lr": 1e-3},
     },
     "big_gan": {
-        IMAGES: {"latent_dim": 7, "embedding_dim": 4, "width": 2, "attention": 8, "n_discriminator": 2}
+        IMAGES: {"latent_dim": 7, "embedding_dim": 4, "width": 2, "attention": 8, "n_discriminator": 1}
         | {"orthogonal_weight": 1e-4, "truncation": None, "lr": 1e-4, "discriminator_lr": 2e-4}
         | {"beta1": 0.0, "beta2": 0.999}
     },

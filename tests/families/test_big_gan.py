@@ -110,6 +110,11 @@ def test_an_update_makes_one_power_iteration_of_its_own_network() -> None:
     assert {key for key in family.state_dict() if key.endswith(".u")}, "checkpoints and exported models have them"
 
 
+def test_a_step_has_n_discriminator_updates_and_one_of_the_generator() -> None:
+    updates = model(n_discriminator=3).updates()
+    assert [(update.name, update.repeats(0)) for update in updates] == [("discriminator", 3), ("generator", 1)]
+
+
 def us(network: nn.Module) -> list[Tensor]:
     return [layer.u.clone() for layer in network.modules() if isinstance(layer, Normalised)]
 
