@@ -21,6 +21,11 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         IMAGES: {"latent_dim": 4, "convolutional": True, "width": 4, "depth": None, "lr": 1e-3},
         POINTS: {"latent_dim": 4, "convolutional": False, "width": 16, "depth": 2, "lr": 1e-3},
     },
+    "big_gan": {
+        IMAGES: {"latent_dim": 7, "embedding_dim": 4, "width": 2, "attention": 8, "n_discriminator": 1}
+        | {"orthogonal_weight": 1e-4, "truncation": None, "lr": 1e-4, "discriminator_lr": 2e-4}
+        | {"beta1": 0.0, "beta2": 0.999}
+    },
     "cgan": {
         image: {"latent_dim": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
