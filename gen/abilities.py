@@ -188,6 +188,15 @@ class Phased(Protocol):
 
 
 @runtime_checkable
+class Grows(Protocol):
+    """A family whose images grow while it is trained: a run that ends before they have would be another size's."""
+
+    def steps_to_grow(self, batch_size: int) -> int:
+        """The step from which on samples have their full size."""
+        ...
+
+
+@runtime_checkable
 class Composite(Protocol):
     """A family that is made with another trained model, its part: `Model(config, data, part)`, a gen.frozen.Frozen."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from gen import export
-from gen.abilities import Latent
+from gen.abilities import Grows, Latent
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
 from gen.data.source import Classed, check_dataset
@@ -237,12 +237,21 @@ def check_built(run: Run, params: Params, where: str) -> None:
     """
     with shapes_only():
         try:
-            built(run, params, where)
+            check_grown(built(run, params, where), run, where)
         except InputError as error:
             message = str(error)
             raise InputError(message if message.startswith(where) else f"{where}: {message}") from None
         except Exception:
             return  # a mistake in the family's code, which its training answers with the place
+
+
+def check_grown(family: Family, run: Run, where: str) -> None:
+    """A family that grows has the steps for it, unless it begins with one that has grown. Raises InputError."""
+    if not isinstance(family, Grows) or run.warm_start is not None:
+        return
+    if run.steps < (needed := family.steps_to_grow(run.batch_size)):
+        remedy = "give as many, or a schedule of fewer images in its model section"
+        raise InputError(f"{where}.steps: {run.steps}; its images reach their full size at step {needed}: {remedy}")
 
 
 def built(run: Run, params: Params, where: str) -> Family:

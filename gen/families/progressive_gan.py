@@ -98,6 +98,11 @@ class Model(nn.Module):
         self.images_seen: Int[Tensor, ""]
         self.batch_size = 0
 
+    def steps_to_grow(self, batch_size: int) -> int:
+        """The step from which on the last block is faded in altogether."""
+        images = self.levels * (self.config.images_to_stabilise + self.config.images_to_fade)
+        return -(-images // (self.config.n_critic * batch_size))
+
     def stage(self) -> Stage:
         """How far the networks have grown."""
         if self.images_seen.is_meta:  # networks without numbers: before their first step

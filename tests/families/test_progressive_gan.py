@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
 from gen import export
+from gen.config.consistency import check_grown
 from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.families import load_family
@@ -55,6 +56,16 @@ def test_it_grows_by_the_images_of_each_step(datasets: dict[str, Dataset]) -> No
     assert [int(each["resolution"]) for each in losses] == [4, 4, 8, 8, 8, 8, 16, 16, 16]
     assert [round(float(each["alpha"]), 4) for each in losses] == [1, 1, 0.3333, 0.6667, 1, 1, 0.3333, 0.6667, 1]
     assert int(dict(loop.family.named_buffers())["images_seen"]) == 9 * 2 * 8
+
+
+def test_a_schedule_that_never_reaches_its_size_is_one_line(datasets: dict[str, Dataset]) -> None:
+    """Two blocks take 2 x (48 + 16) images, at 2 x 8 a step."""
+    run = run_of("progressive_gan", n_critic=2, images_to_fade=48, images_to_stabilise=16)
+    model = initial_family(run, datasets["digits"])
+    check_grown(model, run.model_copy(update={"steps": 8}), "runs.one")
+    with pytest.raises(InputError, match=r"^runs\.one\.steps: 7; its images reach their full size at step 8: give "):
+        check_grown(model, run.model_copy(update={"steps": 7}), "runs.one")
+    check_grown(model, run.model_copy(update={"steps": 7, "warm_start": "digits/grown"}), "runs.one")
 
 
 @pytest.mark.parametrize("level", [1, 2])
