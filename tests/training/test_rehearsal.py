@@ -37,7 +37,7 @@ def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_family_is_told_how_many_classes_there_are(datasets: Datasets, tmp_path: Path) -> None:
     run, digits = run_of("cgan"), datasets["digits"]
-    assert data_spec(run, digits) == DataSpec(IMAGES, classes=10)
+    assert data_spec(run, digits)._replace(extras={}) == DataSpec(IMAGES, classes=10)
     rehearse(run, digits, "runs.mine")
     family = train(run, digits)
     condition = Condition(torch.tensor([9, 9, 0]))

@@ -117,7 +117,6 @@ class Horses:
 
 
 def test_a_second_domain_comes_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gen.data.prepare.load_source", lambda *name: Horses())
     monkeypatch.setattr("gen.data.source.load_source", lambda *name: Horses())
     raw = tmp_path / "raw"
     raw.mkdir()

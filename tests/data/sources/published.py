@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "celeba": {"crop": 178, "resolution": 16, "filter": "bicubic"},
     "lsun": {"category": "tower", "images": 5, "validation": 1, "test": 1, "resolution": 16, "filter": "bicubic"},
     "images": {"folder": "mine", "csv": None, "resolution": 8, "channels": 3, "validation": 0.3, "test": 0.3},
+    "pairs": {"folder": "mine", "resolution": 8},
 }
 """Source -> its section of params.yaml, of a few rows where it chooses them."""
 
@@ -99,7 +100,8 @@ def read_files(name: str, files: Files, **changes: Any) -> dict[str, Split]:
 
 @cache
 def _published(name: str) -> Files:
-    written = {"mnist": _mnist, "cifar10": _cifar10, "svhn": _svhn, "celeba": _celeba, "lsun": _lsun, "images": _images}
+    written = {"mnist": _mnist, "cifar10": _cifar10, "svhn": _svhn, "celeba": _celeba, "lsun": _lsun}
+    written |= {"images": _images, "pairs": _pairs}
     source = load_source(name)
     if not isinstance(source, Gathers) and not source.files(check(source.Config, settings(name), name)):
         return {}
@@ -279,3 +281,9 @@ def _images() -> Files:
     members = {f"{'abc'[row % 3]}/{row}.jpg": picture(row, (20, 16)) for row in range(9)}
     listed = "path,label\n" + "".join(f"{name},{name[0]}\n" for name in members)
     return {"pictures.zip": zipped(members), "labels.csv": listed.encode()}
+
+
+def _pairs() -> Files:
+    splits = ("train", "train", "val", "test")
+    pictures = {f"{split}/{row}.jpg": picture(row, (40, 20)) for row, split in enumerate(splits)}
+    return {"pairs.zip": zipped(pictures)}
