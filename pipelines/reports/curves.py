@@ -46,5 +46,6 @@ def picture(curves: Mapping[str, Curves], floor: Mapping[str, Number]) -> bytes:
         axes.axhspan(real.mean - real.sd_draws, real.mean + real.sd_draws, color="grey", alpha=0.3, label="real data")
     axes.set(xlabel="generator steps", ylabel=f"{name.replace('_', ' ')}, validation split", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    if axes.get_legend_handles_labels()[0]:  # none where no run was scored
+        axes.legend(fontsize=8)
     return figure_png(figure, dpi=100)

@@ -89,7 +89,7 @@ def page(
     few = few_images(protocol.real_images)
     parts = [
         f"<h1>{html.escape(group)}</h1>",
-        f"<p>{len(runs)} runs, ordered by {rank.replace('_', ' ')} (smaller is better). "
+        f"<p>{len(runs)} run{'s' * (len(runs) > 1)}, ordered by {rank.replace('_', ' ')} (smaller is better). "
         f"<b>{with_code(leading.message)}</b> {html.escape(how(protocols))}</p>",
         f"<p class=warning><b>Warning</b>: {html.escape(few)}.</p>" if few else "",
         f"<div class=scroll>{html_table(among(table, tried), rows, leading.leader)}</div>",
