@@ -34,10 +34,8 @@ class Sampler(PythonModel):
         self.examples = export.conditions(folder)
         self.classes = export.describe(folder).get("classes", 0)
 
-    def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame | np.ndarray, params: Any = None
-    ) -> np.ndarray:
-        """Images of shape (n, c, h, w), float32.
+    def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> np.ndarray:
+        """Images of shape (n, c, h, w), float32, of a table or, where pictures are translated, of an array.
 
         Raises MlflowException for what is no number of rows, no seed, or no picture.
         """

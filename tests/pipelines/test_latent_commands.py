@@ -24,6 +24,7 @@ from gen.model import Model
 from pipelines.cli import cli
 from pipelines.models_cli import COMMANDS
 from tests.families.small import IMAGES, POINTS, small
+from tests.pipelines.test_sample import run as run_in_process
 from tests.training.tiny import prepared
 
 FAMILIES = ("ali", "autoencoder", "dcgan", "pixel_cnn", "vae")
@@ -77,7 +78,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callab
 
 
 def run(*words: object) -> str:
-    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False).output
+    return run_in_process(*map(str, words))
 
 
 def refused(*words: object) -> str:

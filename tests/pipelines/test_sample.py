@@ -37,7 +37,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> str:
-    return CliRunner().invoke(cli, words, catch_exceptions=False).output
+    """What a command says; not what the Ray of an earlier test says of its workers meanwhile."""
+    output = CliRunner().invoke(cli, words, catch_exceptions=False).output
+    return "".join(line for line in output.splitlines(keepends=True) if "(raylet)" not in line)
 
 
 def refused(*words: str) -> str:
