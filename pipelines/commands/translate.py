@@ -67,10 +67,10 @@ def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, out
 
 def given(model: Model, where: str) -> ImageShape:
     """The shape of what a model translates. Raises InputError for one that translates no pictures."""
-    columns = model.translated()
-    if columns is None:
+    column = model.translated()
+    if column is None:
         raise InputError(f"{where}: {model.name} translates no pictures; see gen families for those that do")
-    channels, height, width = model.data.extras[columns].shape
+    channels, height, width = model.data.extras[column].shape
     return ImageShape(channels, height, width)
 
 

@@ -14,6 +14,7 @@ from mlflow.types.schema import AnyType
 import gen
 from gen import export
 from gen.abilities import Samples
+from gen.family import Condition
 from pipelines.reports.model_folder import weights_digest
 from pipelines.tracking.notes import describe_run
 from pipelines.tracking.store import tracking_uri
@@ -101,7 +102,7 @@ def asked_of(folder: Path) -> tuple[pd.DataFrame | np.ndarray, ModelSignature]:
         pictures = Schema([TensorSpec(np.dtype("float32"), (-1, *shape))])
         seed = ParamSchema([ParamSpec("seed", DataType.long, 0)])
         return np.zeros((1, *shape), np.float32), ModelSignature(pictures, answer, seed)
-    example = {"rows": [16], "seed": [0]} | asked_class(folder)
+    example = {"rows": [16], "seed": [0]} | asked_class(model.examples)
     # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
     asked = Schema([ColSpec(AnyType(), column) for column in example])  # type: ignore[no-untyped-call]
     return pd.DataFrame(example), ModelSignature(asked, answer)
@@ -116,7 +117,6 @@ def how_to_serve(name: str, example: pd.DataFrame | np.ndarray) -> str:
     return HOW_TO_SERVE.format(name=name, asked=asked, example=json.dumps(columns))
 
 
-def asked_class(folder: Path) -> dict[str, list[int]]:
-    """The column of an example that names the class, of an exported model that is told nothing else; else none."""
-    told = export.conditions(folder)
+def asked_class(told: Condition | None) -> dict[str, list[int]]:
+    """The column of an example that names the class, of a model that is told nothing else; else none."""
     return {} if told is None or told.labels is None or told.extras else {"label": [0]}

@@ -25,13 +25,9 @@ class Sampler(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the exported folder."""
         import gen
-        from gen import export
 
-        folder = Path(context.artifacts["model"])
-        self.model = gen.load(folder)
-        self.family = self.model.family
-        self.examples = export.conditions(folder)
-        self.classes = export.describe(folder).get("classes", 0)
+        self.model = gen.load(Path(context.artifacts["model"]))
+        self.family, self.examples, self.classes = self.model.family, self.model.examples, self.model.data.classes
 
     def predict(self, context: PythonModelContext, model_input: Any, params: Any = None) -> np.ndarray:
         """Images of shape (n, c, h, w), float32, of a table or, where pictures are translated, of an array.
