@@ -27,10 +27,24 @@ class Conditional(Protocol):
     """A family whose samples have a condition: a class, a caption, another image."""
 
     conditions_on: ClassVar[Sequence[str]]
-    """The columns of a batch that are its condition: `labels`, `extras.<name>`."""
+    """The columns of a batch that are its condition: `labels`, `extras.<name>`, or `others.<stream>`, which are the
+    images of a stream that the family declares."""
 
     def sample(self, noise: Noise, condition: Condition) -> Float[Tensor, "n c h w"]:
         """`noise.rows` samples in [-1, 1], one for each row of the condition."""
+        ...
+
+
+@runtime_checkable
+class Cyclic(Protocol):
+    """A family that translates images of one domain into images of another, and back."""
+
+    def translate(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Images of the domain that it is given, as ones of the target's."""
+        ...
+
+    def translate_back(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Images of the target's domain, as ones of the domain that it is given."""
         ...
 
 
@@ -164,6 +178,11 @@ class Streams(Protocol):
     streams: Mapping[str, str]
     """The name in `Batch.others` -> the domain of the data set that those rows are of; "": the same rows, in an order
     of the stream's own."""
+
+
+def streams_of(family: object) -> Mapping[str, str]:
+    """The streams that a family sees; none of most."""
+    return family.streams if isinstance(family, Streams) else {}
 
 
 @runtime_checkable

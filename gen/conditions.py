@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gen.abilities import Conditional, Samples
+from gen.abilities import Conditional, Cyclic, Samples
 from gen.errors import InputError
-from gen.family import Batch, Condition, DataSpec, Noise
+from gen.family import Batch, Condition, DataSpec, ImageShape, Noise
 
 SHOWN = 64
 """Samples of a grid, where no classes are told."""
@@ -17,15 +17,45 @@ EACH = 8
 """Samples of each class, a row of the grid, where they are."""
 CLASSES = 16
 """Most rows of such a grid."""
+CYCLES = 16
+"""Samples of a grid in which each is translated back, too."""
 
 
 def told(family: object, batch: Batch) -> Condition | None:
     """The columns of a batch that a family conditions on, and no others; None for an unconditional family."""
     if not isinstance(family, Conditional):
         return None
-    names = [name.removeprefix("extras.") for name in family.conditions_on if name != "labels"]
     labels = batch.labels if "labels" in family.conditions_on else None
-    return Condition(labels, {name: batch.extras[name] for name in names})
+    columns = {}
+    for asked in family.conditions_on:
+        kind, _, name = asked.partition(".")
+        if kind != "labels":
+            columns[name] = batch.others[name].images if kind == "others" else batch.extras[name]
+    return Condition(labels, columns)
+
+
+class Given(NamedTuple):
+    """The pictures that a family translates."""
+
+    name: str
+    """In the extras of its condition."""
+    shape: ImageShape
+
+
+def given(family: object, data: DataSpec) -> Given | None:
+    """The pictures that a family translates; None of a family that is told anything else, or nothing.
+
+    Args:
+        family: of any kind.
+        data: what it is built for.
+    """
+    if not isinstance(family, Conditional) or len(family.conditions_on) != 1:
+        return None
+    kind, _, name = family.conditions_on[0].partition(".")
+    if kind == "others":
+        return Given(name, data.image)
+    column = data.extras.get(name)
+    return Given(name, ImageShape(*column.shape)) if column and column.image else None
 
 
 def draw(family: object, noise: Noise, condition: Condition | None = None) -> Float[Tensor, "n c h w"]:
@@ -57,15 +87,23 @@ class Shown(NamedTuple):
     rows: int
     condition: Condition | None = None
     targets: Float[Tensor, "n c h w"] | None = None
-    """Of a family that is given pictures, those that its samples should be."""
+    """Of a family that translates pictures, those that its samples should be, or should be like."""
 
-    def pictures(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w2"]:
-        """The samples; each between the pictures it was given and its target, side by side, where it was given any."""
+    def pictures(self, family: object, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w2"]:
+        """The samples; of a family that translates, each between what it was given and its target, side by side.
+
+        Of one that translates both ways: what it was given, translated, and back again; beside them the same of a
+        picture of the target's domain.
+        """
         if self.condition is None or self.targets is None:
             return samples
-        size = samples.shape[2:]
-        given = [each for each in self.condition.extras.values() if each.is_floating_point() and each.shape[2:] == size]
-        row = [each.to(samples) for each in (*given, samples, self.targets)]
+        targets = self.targets.to(samples)
+        row = [*(pictures.to(samples) for pictures in self.condition.extras.values()), samples]
+        if isinstance(family, Cyclic):
+            other = family.translate_back(targets)
+            row += [family.translate_back(samples), targets, other, family.translate(other)]
+        else:
+            row.append(targets)
         most = max(each.shape[1] for each in row)
         return torch.cat([each.expand(-1, most, -1, -1) if each.shape[1] == 1 else each for each in row], dim=3)
 
@@ -83,9 +121,9 @@ def shown(family: object, data: DataSpec, held_out: Callable[[int], Batch]) -> S
     if tuple(family.conditions_on) == ("labels",):
         classes = min(data.classes, CLASSES)
         return Shown(classes * EACH, by_class(classes, EACH))
-    batch = held_out(SHOWN)
-    pictures = any(data.extras[name].image for name in data.extras if f"extras.{name}" in family.conditions_on)
-    return Shown(SHOWN, told(family, batch), batch.images if pictures else None)
+    rows = CYCLES if isinstance(family, Cyclic) else SHOWN
+    batch = held_out(rows)
+    return Shown(rows, told(family, batch), batch.images if given(family, data) else None)
 
 
 def spread(condition: Condition | None, rows: int) -> Condition | None:

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gen import export
-from gen.abilities import Conditional
+from gen.abilities import Conditional, Cyclic
 from gen.card import write_card
-from gen.conditions import draw, spread
+from gen.conditions import draw, given, spread
 from gen.errors import InputError
-from gen.family import CHUNK, Condition, DataSpec, Family, Noise
+from gen.family import CHUNK, Condition, DataSpec, Family, ImageShape, Noise
 from gen.settings import nearest
 
 Label = int | str
@@ -63,33 +63,38 @@ class Model:
         with torch.no_grad():
             return draw(self.family, noise, condition)
 
-    def translated(self) -> str | None:
-        """The column of pictures that a family which translates is given; None for any other."""
-        conditions_on = self.family.conditions_on if isinstance(self.family, Conditional) else ()
-        names = [name.removeprefix("extras.") for name in conditions_on]
-        return (
-            names[0] if len(names) == 1 and names[0] in self.data.extras and self.data.extras[names[0]].image else None
-        )
+    @property
+    def translates(self) -> ImageShape | None:
+        """The shape of the pictures that it translates; None of a family that translates none."""
+        pictures = given(self.family, self.data)
+        return pictures and pictures.shape
 
-    def translate(self, images: Float[Tensor, "n g h w"], *, seed: int = 0) -> Float[Tensor, "n c h w"]:
+    def translate(
+        self, images: Float[Tensor, "n g h w"], *, seed: int = 0, back: bool = False
+    ) -> Float[Tensor, "n c h w"]:
         """What a family that translates makes of pictures, both in [-1, 1]; without gradients.
 
         Args:
-            images: of the shape that `model.data.extras` says.
+            images: of the shape that `model.translates` says.
             seed: of what is random about it.
+            back: whether they are of the target's domain, and translated into the other one.
 
         Raises:
-            InputError: the family translates no pictures, or not of this shape.
+            InputError: the family translates no pictures, none back, or not of this shape.
         """
-        column = self.translated()
-        if column is None:
+        pictures = given(self.family, self.data)
+        if pictures is None:
             raise InputError(f"{self.name} translates no pictures")
-        if tuple(images.shape[1:]) != (shape := self.data.extras[column].shape):
-            raise InputError(f"images of shape {tuple(images.shape[1:])}; {self.name} is given {shape}")
+        if back and not isinstance(self.family, Cyclic):
+            raise InputError(f"{self.name} translates one way only; leave back out")
+        if tuple(images.shape[1:]) != pictures.shape:
+            raise InputError(f"images of shape {tuple(images.shape[1:])}; {self.name} is given {tuple(pictures.shape)}")
         with torch.no_grad():
+            if back and isinstance(self.family, Cyclic):
+                return self.family.translate_back(images)
             rows = -(-len(images) // CHUNK) * CHUNK  # what is drawn for a picture does not depend on how many there are
             noise = Noise(seed, rows=rows, take=slice(len(images)))
-            return draw(self.family, noise, Condition(extras={column: images}))
+            return draw(self.family, noise, Condition(extras={pictures.name: images}))
 
     def asked(self, label: Label | Sequence[Label], rows: int) -> Condition:
         """The condition that asks for a class. Raises InputError."""

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from gen import export
+from gen.abilities import streams_of
 from gen.conditions import shown
 from gen.config.params import Compute, Run
 from gen.data.dataset import Dataset
@@ -125,7 +126,8 @@ def train(
     spec = data_spec(run, dataset)
 
     def held_out(rows: int) -> Batch:
-        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution)[0]
+        streams = streams_of(family)
+        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution, streams=streams)[0]
 
     return Model(
         family=family,

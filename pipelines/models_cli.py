@@ -198,12 +198,14 @@ def project(model: str, pictures: Sequence[Path], **options: Any) -> None:
     epilog=examples(
         "gen translate digits_small_pix2pix mine.png --fit --out pairs.png",
         "gen translate digits_small_pix2pix photos/ --fit --out translated/",
+        "gen translate digits_unpaired_cycle_gan eights/ --fit --back --out threes.png",
     )
 )
 @model_argument
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @seed_option
 @fit_option
+@click.option("--back", is_flag=True, help="From the target's domain into the other, by a model that has both ways.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

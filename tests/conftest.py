@@ -9,7 +9,7 @@ import torch
 
 from gen.data.dataset import Dataset
 from gen.families import family_names
-from tests.training.tiny import prepared
+from tests.training.tiny import DATASETS, prepared
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,11 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
-    """Prepared digits and ring8."""
+    """Prepared digits, two of their classes as domains, and ring8."""
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return {name: prepared(folder, name) for name in ("digits", "ring8")}
+        return {name: prepared(folder, name) for name in DATASETS}
 
 
 def pytest_configure(config: pytest.Config) -> None:

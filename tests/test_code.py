@@ -107,11 +107,9 @@ def test_where_a_definition_stands_changes_nothing(copy: Copy) -> None:
     start, end = losses.index("def least_squares"), losses.index("def probabilities")
     copy.edit("gen/losses/adversarial.py", losses[start:end], "")
     copy.add("gen/distances.py", f"from gen.losses.adversarial import Scalar, Scores\n\n\n{losses[start:end]}")
-    copy.edit(
-        "gen/families/lsgan.py",
-        "from gen.losses.adversarial import least_squares",
-        "from gen.distances import least_squares",
-    )
+    for family in ("lsgan", "cycle_gan"):
+        old, new = "from gen.losses.adversarial import least_squares", "from gen.distances import least_squares"
+        copy.edit(f"gen/families/{family}.py", old, new)
     assert copy.stale() == set()
 
 
@@ -220,5 +218,6 @@ def test_what_a_training_runs_is_counted(family: str, image: ImageShape, dataset
         ("gen.conditions", "shown"),
         ("gen.conditions", "Shown"),
         ("gen.conditions", "by_class"),
+        ("gen.conditions", "given"),
     }  # pictures
     assert uncounted(ran, *weights_code(family), SCORING) <= around

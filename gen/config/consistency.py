@@ -283,5 +283,6 @@ def data_of(run: Run, params: Params, where: str) -> DataSpec:
             )
         image = ImageShape(image.channels, run.resolution, run.resolution)
     columns = {name: column.padded(image.height, image.width) for name, column in described.columns.items()}
-    classes = UNKNOWN if isinstance(entry.source, Classed) else len(described.classes)
+    named_in_files = isinstance(entry.source, Classed) and entry.domains is None
+    classes = UNKNOWN if named_in_files else len(described.classes)
     return DataSpec(image, classes, columns)

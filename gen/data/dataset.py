@@ -136,6 +136,10 @@ class Dataset:
         """How many rows each split has."""
         return {split: sum(shard.rows for shard in parts) for split, parts in self.parsed.splits.items()}
 
+    def in_all_domains(self, split: str) -> list[str]:
+        """The split, and the splits of further domains that stand beside it."""
+        return [split, *(name for name in self.rows if name.startswith(f"{split}."))]
+
     def shards(self, split: str) -> tuple[Shard, ...]:
         """The shards of a split, in order.
 

@@ -48,7 +48,7 @@ def fetch(
     Raises:
         InputError: a file cannot be had, or is not what it was verified against.
     """
-    kind, config, _ = entry = check_dataset(section, where)
+    kind, config, *_ = entry = check_dataset(section, where)
     source = entry.source
     with lock(out), whole(out) as partial:
         origins = _origins(kind, source.files(config), mirror, downloads)

@@ -1,6 +1,8 @@
 """Batches of a prepared data set, each a function of (seed, index) alone."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import psutil
@@ -12,12 +14,13 @@ from gen.data.dataset import Dataset
 from gen.data.order import Order
 from gen.data.sections import Layout, Resident, Store, Streamed
 from gen.errors import InputError
-from gen.family import Batch, ImageShape
+from gen.family import Batch, DataSpec, ImageShape, seed_of
 
 RESIDENT_SHARE = 0.25
 """A split is resident if it takes no more than this share of the device's free memory."""
 
 
+NO_STREAMS: Mapping[str, str] = MappingProxyType({})
 PIXELS = (127.5, 1.0)
 """Raw pixels are divided by the first, and the second is taken away."""
 
@@ -42,6 +45,8 @@ class Loader:
         channels_last: whether the images lie in memory with their channels last.
         resident: whether the split lies on the device as a whole, raw; otherwise two windows of 256 MiB lie in main
             memory. None: if it takes no more than RESIDENT_SHARE of the free memory. The batches are the same.
+        streams: what is to stand in `Batch.others`, as a family declares it (`streams_of` of gen/abilities.py): a name,
+            and the domain whose rows these are. Each has an order of its own.
 
     Raises:
         InputError: no such split, an empty one, a resolution smaller than the images, or a batch that workers cannot
@@ -62,6 +67,7 @@ class Loader:
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         resident: bool | None = None,
+        streams: Mapping[str, str] = NO_STREAMS,
     ) -> None:
         if batch_size < 1 or batch_size % world_size:
             raise InputError(
@@ -91,6 +97,21 @@ class Loader:
         else:  # batches are made in main memory
             layout = Layout(self.shape, raw, torch.device("cpu"), channels_last, dataset.columns)
             self._source = Streamed(dataset, split, order, layout)
+        self._others = {
+            name: Loader(
+                dataset,
+                f"{split}.{domain}" if domain else split,
+                batch_size=batch_size,
+                seed=seed_of(seed, "stream", name),
+                resolution=resolution,
+                device=device,
+                rank=rank,
+                world_size=world_size,
+                dtype=dtype,
+                channels_last=channels_last,
+            )
+            for name, domain in streams.items()
+        }
 
     def __getitem__(self, index: int) -> Batch:
         """This rank's rows of the index-th global batch.
@@ -115,7 +136,8 @@ class Loader:
             name: self._floats(values, *PIXELS) if name in self._images else self._put(values)
             for name, values in raw.extras.items()
         }
-        return Batch(self._floats(raw.images, *self._range), self._put(raw.labels), extras)
+        others = {name: other[index] for name, other in self._others.items()}
+        return Batch(self._floats(raw.images, *self._range), self._put(raw.labels), extras, others)
 
     def _floats(self, raw: Shaped[Tensor, "n c h w"], divisor: float, offset: float) -> Float[Tensor, "n c h w"]:
         """Pixels of 0..255 become -1..1; points are divided by their scale. On the CPU in one thread, as rows are."""
@@ -150,6 +172,17 @@ def padded(dataset: Dataset, resolution: int | None) -> ImageShape:
             f"give {max(shape[1:])} or more"
         )
     return ImageShape(shape.channels, resolution, resolution)
+
+
+def spec_of(dataset: Dataset, resolution: int | None) -> DataSpec:
+    """What a family is told of a data set whose images are padded to `resolution` (None: their own).
+
+    Raises:
+        InputError: as `padded` does.
+    """
+    image = padded(dataset, resolution)
+    columns = {name: column.padded(image.height, image.width) for name, column in dataset.columns.items()}
+    return DataSpec(image, len(dataset.classes), columns)
 
 
 def free_bytes(device: torch.device, world_size: int) -> int:

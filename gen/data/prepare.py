@@ -15,7 +15,7 @@ from gen.data.fetch import verify
 from gen.data.folder import lock, whole
 from gen.data.progress import progress
 from gen.data.shards import Rows
-from gen.data.source import Chunk, Description, check_chunk, check_dataset, class_names
+from gen.data.source import Chunk, Description, check_chunk, check_dataset
 
 WRITERS = 2
 """Threads that write, and shards that may wait for them: few, since each holds 16 MiB."""
@@ -40,7 +40,7 @@ def prepare(name: str, section: Mapping[str, Any], where: str, raw: Path, out: P
     description = entry.describe()
     with lock(out), whole(out) as partial:
         fetched = verify(raw, name)
-        classes = class_names(entry.source, raw, entry.config)
+        classes = entry.classes(raw)
         chunks = _checked(entry.read(raw), description, len(classes), name)
         splits = write_shards(_watched(chunks, name), description, partial)
         manifest = {

@@ -24,6 +24,7 @@ from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from gen.data.derived import INPUT, Derivation
+from gen.data.domains import INPUT_DOMAIN, Domains
 from gen.errors import InputError
 from gen.family import Column
 from gen.settings import Settings, check, nearest
@@ -174,11 +175,6 @@ class Classed(Protocol):
         ...
 
 
-def class_names(source: Source, raw: Path, config: Settings) -> tuple[str, ...]:
-    """Names of the labels, in their order: those that the files in `raw` say, or those of the format."""
-    return source.classes(raw, config) if isinstance(source, Classed) else source.describe(config).classes
-
-
 def source_names() -> list[str]:
     """Every source there is: the files of gen/data/sources."""
     return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("gen.data.sources").__path__))
@@ -196,11 +192,14 @@ def load_source(name: str, where: str = "source") -> Source:
 
 
 class Entry(NamedTuple):
-    """A data set of params.yaml: its source, the source's own section, and what pairs are made of its pictures."""
+    """A data set of params.yaml: its source, the source's own section, and what is made of its pictures."""
 
     kind: str
     config: Settings
-    derivation: Derivation | None
+    derivation: Derivation | None = None
+    """What pairs."""
+    domains: Domains | None = None
+    """Which two domains."""
 
     @property
     def source(self) -> Source:
@@ -210,18 +209,58 @@ class Entry(NamedTuple):
     def describe(self) -> Description:
         """What all samples have in common."""
         described = self.source.describe(self.config)
-        if self.derivation is None:
-            return described
-        column = self.derivation.column(described.shape, described.dtype)
-        return described._replace(columns={**described.columns, INPUT: column})
+        if self.derivation:
+            column = self.derivation.column(described.shape, described.dtype)
+            return described._replace(columns={**described.columns, INPUT: column})
+        if self.domains:
+            return described._replace(classes=self.domains.names, domains=(INPUT_DOMAIN,))
+        return described
+
+    def classes(self, raw: Path) -> tuple[str, ...]:
+        """Names of the labels, in their order."""
+        return self.domains.names if self.domains else self._published(raw)
+
+    def _published(self, raw: Path) -> tuple[str, ...]:
+        """Those that the files in `raw` say, or those of the format."""
+        source = self.source
+        return source.classes(raw, self.config) if isinstance(source, Classed) else source.describe(self.config).classes
 
     def read(self, raw: Path) -> Iterator[Chunk]:
         """Rows of the files in `raw`. Raises InputError on anything that is not as published."""
-        for chunk in self.source.read(raw, self.config):
-            if self.derivation is None:
-                yield chunk
-            else:
+        chunks = self.source.read(raw, self.config)
+        if self.derivation:
+            for chunk in chunks:
                 yield chunk._replace(extras={**chunk.extras, INPUT: self.derivation.of(chunk.images)})
+        elif self.domains:
+            yield from self._split(chunks, raw, self.domains)
+        else:
+            yield from chunks
+
+    def _split(self, chunks: Iterator[Chunk], raw: Path, domains: Domains) -> Iterator[Chunk]:
+        """The rows of each domain. Raises InputError where one has none to train on, or is not known."""
+        classes = self._published(raw)
+        try:
+            domains.check(classes, flags(self.source.describe(self.config)))
+        except ValueError as error:
+            raise InputError(f"{raw.name}: {error}") from None
+        trained_on = dict.fromkeys(domains.names, 0)
+        for chunk in chunks:
+            for label, (name, split) in enumerate(
+                zip(domains.names, (f"{chunk.split}.{INPUT_DOMAIN}", chunk.split), strict=True)
+            ):
+                at = np.flatnonzero(domains.rows(name, chunk.labels, chunk.extras, classes))
+                trained_on[name] += len(at) * (chunk.split == SPLITS[0])
+                extras = {key: values[at] for key, values in chunk.extras.items()}
+                ids = [chunk.ids[row] for row in at.tolist()]
+                yield Chunk(split, chunk.images[at], np.full(len(at), label, np.int64), ids, extras)
+        if lacking := [name for name, rows in trained_on.items() if not rows]:
+            raise InputError(f"{raw.name}: domains: no image to train on is {lacking[0]!r}; choose another domain")
+
+
+def flags(description: Description) -> list[str]:
+    """The columns that are true or false of each image."""
+    columns = description.columns.items()
+    return [name for name, column in columns if (column.dtype, column.shape) == ("bool", ())]
 
 
 def check_dataset(values: Mapping[str, Any], where: str) -> Entry:
@@ -233,15 +272,26 @@ def check_dataset(values: Mapping[str, Any], where: str) -> Entry:
     rest = dict(values)
     if not isinstance(name := rest.pop("source", None), str):
         raise InputError(f"{where}.source: missing; one of {', '.join(source_names())}")
-    made = rest.pop(INPUT, None)
-    config = check(load_source(name, f"{where}.source").Config, rest, where)
-    if made is None:
-        return Entry(name, config, None)
-    entry = Entry(name, config, check(Derivation, made, f"{where}.{INPUT}"))
-    if INPUT in entry.source.describe(config).columns:
-        raise InputError(f"{where}.{INPUT}: {name} has pairs already; leave it out")
+    made, parted = rest.pop(INPUT, None), rest.pop("domains", None)
+    source = load_source(name, f"{where}.source")
+    config = check(source.Config, rest, where)
+    if made is None and parted is None:
+        return Entry(name, config)
+    described = source.describe(config)
+    if made is not None and parted is not None:
+        raise InputError(f"{where}: input makes pairs, domains have none; leave one of them out")
+    if INPUT in described.columns or described.domains:
+        raise InputError(f"{where}.{INPUT if parted is None else 'domains'}: {name} has them already; leave it out")
+    entry = Entry(
+        name,
+        config,
+        None if made is None else check(Derivation, made, f"{where}.{INPUT}"),
+        None if parted is None else check(Domains, parted, f"{where}.domains"),
+    )
     try:
         entry.describe()
+        if entry.domains and not isinstance(source, Classed):
+            entry.domains.check(described.classes, flags(described))
     except ValueError as error:
         raise InputError(f"{where}.{error}") from None
     return entry

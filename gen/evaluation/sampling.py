@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gen.abilities import Conditional
-from gen.conditions import draw, told
+from gen.abilities import Conditional, streams_of
+from gen.conditions import draw, given, told
 from gen.data.dataset import Dataset
-from gen.data.loader import Loader
+from gen.data.loader import Loader, spec_of
 from gen.errors import InputError
 from gen.evaluation.reference import Reference
 from gen.extractors import AT_ONCE, ClassifierExtractor, InceptionExtractor
@@ -68,9 +68,18 @@ class Sampler:
     ) -> None:
         """`dataset` and `resolution` are those that the model was trained with."""
         self.family, self.device = family, device
+        self.given = given(family, spec_of(dataset, resolution))
         self.held_out: Loader | None = None
         if isinstance(family, Conditional):
-            self.held_out = Loader(dataset, SPLIT, batch_size=AT_ONCE, seed=0, resolution=resolution, device=device)
+            self.held_out = Loader(
+                dataset,
+                SPLIT,
+                batch_size=AT_ONCE,
+                seed=0,
+                resolution=resolution,
+                device=device,
+                streams=streams_of(family),
+            )
 
     @torch.inference_mode()
     def draw(self, seed: int, rows: slice, samples: int) -> Float[Tensor, "n c h w"]:

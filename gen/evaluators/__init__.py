@@ -7,8 +7,9 @@ A file exports NUMBERS, what each of its numbers means, in the order in which pe
                                         images stand for samples, too: that is the floor of such a number.
     of_model(subject, seed)             numbers of the model itself; none where it lacks the ability. Its file may also
                                         export of_data(dataset, references, samples), their floor.
+    of_weights(subject)                 the same, where nothing is drawn: it is asked once, and not for each seed.
 
-All return numbers by name, and raise InputError where they cannot. A name is one of NUMBERS, of_model and of_data may
+All return numbers by name, and raise InputError where they cannot. A name is one of NUMBERS; but for of_samples it may
 have an extractor's name behind it. evaluate@, the tables, the page and MLflow read all of this from here.
 """
 
@@ -118,6 +119,16 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
     for one in evaluators():
         if hasattr(one, "of_model"):
             found |= explained(one, one.of_model(subject, seed))
+    return found
+
+
+@torch.inference_mode()
+def of_weights(subject: Subject) -> dict[str, float]:
+    """Every number of the model itself in which nothing is drawn. Raises InputError where one cannot be had."""
+    found: dict[str, float] = {}
+    for one in evaluators():
+        if hasattr(one, "of_weights"):
+            found |= explained(one, one.of_weights(subject))
     return found
 
 

@@ -19,7 +19,7 @@ NUMBERS = {
 }
 
 
-def of_model(subject: Subject, seed: int) -> dict[str, float]:
+def of_weights(subject: Subject) -> dict[str, float]:
     """Nothing of a model without an encoder, or without a prior that its encodings could collapse to."""
     family, images = subject.family, subject.held_out.images
     if not isinstance(family, Inference) or not isinstance(family, Latent) or len(images) < 2:

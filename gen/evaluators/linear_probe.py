@@ -26,7 +26,7 @@ NUMBERS = {
 }
 
 
-def of_model(subject: Subject, seed: int) -> dict[str, float]:
+def of_weights(subject: Subject) -> dict[str, float]:
     """Nothing of a model without features, or of data without two classes."""
     family, dataset = subject.family, subject.dataset
     if not isinstance(family, Features) or len(dataset.classes) < 2:

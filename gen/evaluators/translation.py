@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gen.abilities import Conditional
 from gen.evaluation.sampling import chunks
 from gen.evaluators import Number, Subject
 from gen.extractors import AT_ONCE
@@ -31,11 +30,8 @@ SIDE = 11
 
 def of_model(subject: Subject, seed: int) -> dict[str, float]:
     """Of each test image that is told a picture: once as many as there are, or as the samples of a number."""
-    family, loader = subject.family, subject.sampler.held_out
-    if loader is None or not isinstance(family, Conditional):
-        return {}
-    names = [name.removeprefix("extras.") for name in family.conditions_on]
-    if not any(name in subject.dataset.columns and subject.dataset.columns[name].image for name in names):
+    pictures, loader = subject.sampler.given, subject.sampler.held_out
+    if loader is None or pictures is None or pictures.name not in subject.dataset.columns:
         return {}
     rows = min(subject.samples, loader.rows)
     pairs = [
@@ -45,7 +41,7 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
     found = {
         f"target_{name}": value for name, value in distances([(made, batch.images) for made, batch in pairs]).items()
     }
-    given = [(batch.extras[name], batch.images) for _, batch in pairs for name in names if name in batch.extras]
+    given = [(batch.extras[pictures.name], batch.images) for _, batch in pairs]
     if all(one.shape == image.shape for one, image in given):
         found |= {f"input_{name}": value for name, value in distances(given).items()}
     return found

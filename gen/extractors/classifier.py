@@ -13,6 +13,7 @@ from gen.data.dataset import Dataset
 from gen.data.loader import Loader
 from gen.data.progress import progress
 from gen.family import ImageShape, seed_of
+from gen.metrics.neighbours import spans
 
 BATCH = 128
 PEAK_LR = 2e-3
@@ -50,7 +51,8 @@ class Classifier(nn.Module):
 def train_classifier(dataset: Dataset, resolution: int | None, steps: int, seed: int = 0) -> Classifier:
     """A classifier of the train split, its images padded to `resolution`: Adam, one cycle of the learning rate.
 
-    A function of its arguments on the CPU with the same number of threads.
+    Of a data set of several domains each batch has equally many images of each. A function of its arguments on the CPU
+    with the same number of threads.
     """
     height, width = (resolution, resolution) if resolution else dataset.shape[1:]
     with torch.random.fork_rng(devices=[]):
@@ -58,12 +60,17 @@ def train_classifier(dataset: Dataset, resolution: int | None, steps: int, seed:
         model = Classifier(ImageShape(dataset.shape.channels, height, width), len(dataset.classes))
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=steps)
-        loader = Loader(dataset, "train", batch_size=BATCH, seed=seed, resolution=resolution)
+        splits = dataset.in_all_domains("train")
+        rows = BATCH // len(splits)
+        loaders = [Loader(dataset, split, batch_size=rows, seed=seed, resolution=resolution) for split in splits]
         with progress(f"{dataset.name}: training the classifier", "steps", steps) as move:
             for step in range(steps):
-                batch = loader[step]
+                batches = [loader[step] for loader in loaders]
+                images, labels = (
+                    torch.cat([getattr(batch, name) for batch in batches]) for name in ("images", "labels")
+                )
                 optimizer.zero_grad()
-                loss = functional.cross_entropy(model(batch.images), batch.labels)
+                loss = functional.cross_entropy(model(images), labels)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 cycle.step()
@@ -73,13 +80,13 @@ def train_classifier(dataset: Dataset, resolution: int | None, steps: int, seed:
 
 @torch.no_grad()
 def accuracy(model: Classifier, dataset: Dataset, resolution: int | None, split: str = "test") -> float:
-    """Share of the split's images that are put in their own class."""
-    total = dataset.rows[split]
-    at_once = min(1000, total)
-    loader = Loader(dataset, split, batch_size=at_once, seed=0, resolution=resolution)  # an epoch holds each row once
-    right = 0
-    for index in range(-(-total // at_once)):
-        batch = loader[index]
-        fresh = slice(0, total - index * at_once)
-        right += int((model(batch.images[fresh]).argmax(1) == batch.labels[fresh]).sum())
+    """Share of the split's images, those of all domains, that are put in their own class."""
+    right = total = 0
+    for one in dataset.in_all_domains(split):
+        rows = dataset.rows[one]
+        loader = Loader(dataset, one, batch_size=min(1000, rows), seed=0, resolution=resolution)
+        for index, part in enumerate(spans(rows, min(1000, rows))):  # an epoch holds each row once
+            batch = loader[index].rows(slice(part.stop - part.start))
+            right += int((model(batch.images).argmax(1) == batch.labels).sum())
+        total += rows
     return right / total

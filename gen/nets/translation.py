@@ -72,8 +72,11 @@ class UNet(nn.Module):
 class PatchDiscriminator(nn.Module):
     """One number for each of many patches of an image, which overlap: the same convolutions everywhere."""
 
-    def __init__(self, channels: int, width: int, patch: Patch, image: ImageShape) -> None:
-        """Raises InputError for images that are too small for a patch, or do not halve."""
+    def __init__(self, channels: int, width: int, patch: Patch, image: ImageShape, affine: bool = True) -> None:
+        """`affine`: whether norms have a scale and a shift, as in pix2pix; in CycleGAN they have none.
+
+        Raises InputError for images that are too small for a patch, or do not halve.
+        """
         super().__init__()
         halved = halvings(image)
         if patch in HALVINGS and image.height < (least := 2 ** (HALVINGS[patch] + 2)):
@@ -85,7 +88,7 @@ class PatchDiscriminator(nn.Module):
                 nn.Conv2d(channels, width, 1),
                 nn.LeakyReLU(0.2),
                 nn.Conv2d(width, 2 * width, 1, bias=False),
-                norm(2 * width),
+                norm(2 * width, affine),
                 nn.LeakyReLU(0.2),
                 nn.Conv2d(2 * width, 1, 1),
             )
@@ -95,7 +98,7 @@ class PatchDiscriminator(nn.Module):
             maps = [width * min(2**stage, 8) for stage in range(len(strides))]
             layers: list[nn.Module] = []
             for stage, ((before, after), stride) in enumerate(zip(pairwise([channels, *maps]), strides, strict=True)):
-                normed = [norm(after)] if stage else []
+                normed = [norm(after, affine)] if stage else []
                 convolution = nn.Conv2d(before, after, 4, stride, padding=1, bias=not normed)
                 layers += [convolution, *normed, nn.LeakyReLU(0.2)]
             inner = maps[-1] if maps else channels
@@ -107,9 +110,9 @@ class PatchDiscriminator(nn.Module):
         return at_least_float32(self.layers(images).flatten(1))
 
 
-def norm(maps: int) -> nn.Module:
-    """Instance norm (Ulyanov et al. 2016) with a scale and a shift for each map."""
-    return nn.InstanceNorm2d(maps, affine=True)
+def norm(maps: int, affine: bool = True) -> nn.Module:
+    """Instance norm (Ulyanov et al. 2016), perhaps with a scale and a shift for each map."""
+    return nn.InstanceNorm2d(maps, affine=affine)
 
 
 def halvings(image: ImageShape) -> int:

@@ -199,7 +199,9 @@ class Journal:
             return
         if isinstance(loop.family, Samples):
             some = shown(loop.family, loop.data, self.held_out)
-            self.log_images("samples", some.pictures(loop.sample("grid", rows=some.rows, condition=some.condition)))
+            samples = loop.sample("grid", rows=some.rows, condition=some.condition)
+            with loop.evaluating():
+                self.log_images("samples", some.pictures(loop.family, samples))
         if isinstance(loop.family, Inference) and loop.dataset.rows.get(SPLIT):
             held_out_batches = self.held_out(min(PAIRS, loop.dataset.rows[SPLIT])).images
             with loop.evaluating():

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gen import export
-from gen.abilities import Phased, Streams
+from gen.abilities import Phased, streams_of
 from gen.conditions import draw
 from gen.data.dataset import Dataset
-from gen.data.loader import Loader
+from gen.data.loader import Loader, spec_of
 from gen.errors import InputError
 from gen.families import load_family
-from gen.family import Batch, Condition, DataSpec, Family, ImageShape, Losses, Noise, Update, seed_of
+from gen.family import Batch, Condition, DataSpec, Family, Losses, Noise, Update, seed_of
 from gen.memory import memories
 from gen.metrics.neighbours import spans
 from gen.training.ema import moving_average
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
 
 def data_spec(run: "Run", dataset: Dataset) -> DataSpec:
     """What the run's family is told of the data set: its shape, padded as the run's is, its classes, its extras."""
-    shape = dataset.shape
-    image = shape if run.resolution is None else ImageShape(shape.channels, run.resolution, run.resolution)
-    columns = {name: column.padded(image.height, image.width) for name, column in dataset.columns.items()}
-    return DataSpec(image, len(dataset.classes), columns)
+    return spec_of(dataset, run.resolution)
 
 
 def initial_family(run: "Run", dataset: Dataset) -> Family:
@@ -68,7 +65,6 @@ class Loop:
         self.data = data_spec(run, dataset)
         self.device = next(param for _, param in family.named_parameters()).device
         self.loader = self.batches("train", run.batch_size)
-        self.others = self.streams("train", run.batch_size)
         empty = torch.empty(0, *self.loader.shape, device=self.device, dtype=dtype)
         self.nothing = Batch(empty, torch.empty(0, dtype=torch.int64, device=self.device))
         """What a loss gets that does not look at the batch."""
@@ -93,31 +89,21 @@ class Loop:
         self.batches_used = 0
         self.norms: dict[str, Tensor] = {}
 
-    def batches(self, split: str, batch_size: int, alone: bool = False, stream: str = "") -> Loader:
-        """This worker's rows of the global batches of a split; all of them when it loads `alone`.
-
-        A `stream` has an order of its own.
-        """
+    def batches(self, split: str, batch_size: int, alone: bool = False) -> Loader:
+        """This worker's rows of the global batches of a split; all of them when it loads `alone`."""
         return Loader(
             self.dataset,
             split,
             batch_size=batch_size,
-            seed=seed_of(self.run.seed, "stream", stream) if stream else self.run.seed,
+            seed=self.run.seed,
             resolution=self.run.resolution,
             device=self.device,
             rank=0 if alone else self.workers.rank,
             world_size=1 if alone else self.workers.world_size,
             dtype=self.dtype,
             channels_last=self.run.compute.channels_last,
+            streams=streams_of(self.family),
         )
-
-    def streams(self, split: str, batch_size: int, alone: bool = False) -> dict[str, Loader]:
-        """The other rows that the family sees beside the global batches of a split, by the name of their stream."""
-        domains = self.family.streams if isinstance(self.family, Streams) else {}
-        return {
-            name: self.batches(f"{split}.{domain}" if domain else split, batch_size, alone, stream=name)
-            for name, domain in domains.items()
-        }
 
     def step(self, measure: bool = False) -> Losses:
         """Every update once, as often as it repeats; `measure` keeps the norms of the gradients.
@@ -137,7 +123,7 @@ class Loop:
 
     def run_update(self, update: Update, repetition: int, measure: bool) -> Losses:
         """One update: one forward, all gradients taken, then every move made."""
-        batch = batch_of(self.loader, self.others, self.batches_used) if update.uses_batch else self.nothing
+        batch = self.loader[self.batches_used] if update.uses_batch else self.nothing
         self.batches_used += update.uses_batch
         losses, gradients = self.gradients(update, batch, repetition)
         found = [gradient for each in gradients.values() for gradient in each if gradient is not None]
@@ -203,9 +189,9 @@ class Loop:
 
     def held_out_parts(self, split: str, rows: int, at_once: int) -> Iterator[Batch]:
         """The rows of `held_out`, so many at once: of large images memory has no room for all."""
-        loader, others = self.batches(split, at_once, alone=True), self.streams(split, at_once, alone=True)
+        loader = self.batches(split, at_once, alone=True)
         for index, part in enumerate(spans(rows, at_once)):
-            yield batch_of(loader, others, index).rows(slice(part.stop - part.start))
+            yield loader[index].rows(slice(part.stop - part.start))
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -256,12 +242,6 @@ class Loop:
             memory.values.copy_(values)
         for optimizer, saved in zip(self.optimizers.values(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-
-
-def batch_of(loader: Loader, others: Mapping[str, Loader], index: int) -> Batch:
-    """One batch, with the rows of other streams beside it."""
-    batch = loader[index]
-    return batch._replace(others={name: other[index] for name, other in others.items()}) if others else batch
 
 
 def seed_torch(seed: int, device: torch.device) -> None:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from gen import export
-from gen.abilities import HeldOutLoss, Phased, Samples, Streams
+from gen.abilities import HeldOutLoss, Phased, Samples, streams_of
 from gen.blame import blame
 from gen.conditions import draw, told
 from gen.config.params import Run
 from gen.data.dataset import Dataset
+from gen.data.source import SPLITS
 from gen.errors import InputError
 from gen.families import family_file, load_family
 from gen.family import Batch, DataSpec, Family, Noise
@@ -98,11 +99,13 @@ def check_start(run: Run, spec: DataSpec) -> None:
 
 
 def check_streams(run: Run, spec: DataSpec, dataset: Dataset) -> None:
-    """The data set has the domains that the family sees. Raises InputError."""
+    """The data set has the domains that the family sees, in each of its splits. Raises InputError."""
     with shapes_only():
         family = built(run, spec)
-    for domain in family.streams.values() if isinstance(family, Streams) else ():
-        dataset.shards(f"train.{domain}" if domain else "train")
+    for domain in filter(None, streams_of(family).values()):
+        for split in SPLITS:
+            if split == "train" or split in dataset.rows:
+                dataset.shards(f"{split}.{domain}")
 
 
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:
@@ -111,8 +114,7 @@ def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, dev
     with torch.random.fork_rng(devices=[]), place:
         family = built(run, spec).train()
         batch = Batch(torch.zeros(rows, *spec.image), torch.zeros(rows, dtype=torch.int64), extras)
-        if isinstance(family, Streams):
-            batch = batch._replace(others=dict.fromkeys(family.streams, batch))
+        batch = batch._replace(others=dict.fromkeys(streams_of(family), batch))
         if isinstance(family, Phased):
             family.begin(0)
         for memory in memories(family):

@@ -74,7 +74,7 @@ def commands(where: str, model: Model) -> Iterator[str]:
     """The commands that show something of the model."""
     if isinstance(model.family, Samples | Conditional):
         yield f"gen sample {where}"
-    if model.translated():
+    if model.translates:
         yield f"gen translate {where} PICTURE..."
     if model.data.image.height == 1:
         return

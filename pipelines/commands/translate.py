@@ -9,9 +9,7 @@ from gen.data.formats.listing import SUFFIXES
 from gen.data.progress import progress
 from gen.errors import InputError
 from gen.extractors import AT_ONCE
-from gen.family import ImageShape
 from gen.figures.grid import alternating, grid, png
-from gen.model import Model
 from pipelines.commands.models import model_at, read_pictures
 from pipelines.commands.output import check_out, write
 
@@ -19,13 +17,14 @@ PAIRS = 4
 """Pairs of given and made in a row of a sheet."""
 
 
-def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, out: Path) -> str:
+def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, back: bool, out: Path) -> str:
     """Translate pictures, or those of folders: into a folder, one file each of its name, or as one sheet or file.
 
     Args:
         where: the model.
         pictures: files, or folders of them.
         seed: of what is random about the translation.
+        back: whether they are of the target's domain, and translated into the other one.
         fit: whether the centre square of each is resized to what the model is given; otherwise they have that size.
         out: a folder, if its name has no ending; else a picture of pairs of given and made, or numbers.
 
@@ -37,7 +36,9 @@ def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, out
             or one cannot be read.
     """
     model = model_at(where)
-    column = given(model, where)
+    shape = model.translates
+    if shape is None:
+        raise InputError(f"{where}: {model.name} translates no pictures; see gen families for those that do")
     into_folder = not out.suffix
     if not into_folder:
         check_out(out)
@@ -47,11 +48,11 @@ def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, out
     names = [f"{file.stem}.png" for file in files]
     if into_folder and (twice := sorted({name for name in names if names.count(name) > 1})):
         raise InputError(f"{twice[0]}: {names.count(twice[0])} of the pictures would become this file; name them apart")
-    images = read_pictures(files, column, fit)
+    images = read_pictures(files, shape, fit)
     made = []
     with progress("translate", "pictures", len(files)) as move:
         for part in torch.split(images, AT_ONCE):
-            made.append(model.translate(part, seed=seed))
+            made.append(model.translate(part, seed=seed, back=back))
             move(len(made[-1]))
     results = torch.cat(made)
     if not into_folder:
@@ -63,15 +64,6 @@ def translate(where: str, pictures: Sequence[Path], *, seed: int, fit: bool, out
     for name, result in zip(names, results, strict=True):
         (out / name).write_bytes(png(grid(result[None], columns=1, scale=1)))
     return f"{out}: {len(files):,} pictures of {'x'.join(map(str, results.shape[1:]))}"
-
-
-def given(model: Model, where: str) -> ImageShape:
-    """The shape of what a model translates. Raises InputError for one that translates no pictures."""
-    column = model.translated()
-    if column is None:
-        raise InputError(f"{where}: {model.name} translates no pictures; see gen families for those that do")
-    channels, height, width = model.data.extras[column].shape
-    return ImageShape(channels, height, width)
 
 
 def found(pictures: Sequence[Path]) -> list[Path]:

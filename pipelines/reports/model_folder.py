@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 
 from gen import export as exporting
-from gen.abilities import Inference, Samples
+from gen.abilities import Inference, Samples, streams_of
 from gen.conditions import SHOWN, draw, shown
 from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
@@ -156,13 +156,14 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
     condition = None
 
     def held_out(rows: int) -> Batch:
-        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution)[0]
+        streams = streams_of(family)
+        return Loader(dataset, SPLIT, batch_size=rows, seed=run.seed, resolution=run.resolution, streams=streams)[0]
 
     with torch.inference_mode():
         if isinstance(family, Samples):
             some = shown(family, spec, held_out)
             condition = some.condition
-            images = some.pictures(draw(family, Noise(run.seed, "grid", rows=some.rows), condition))
+            images = some.pictures(family, draw(family, Noise(run.seed, "grid", rows=some.rows), condition))
         elif isinstance(family, Inference):
             held = held_out(PAIRS).images
             images = alternating(held, family.decode(family.encode(held)))

@@ -27,6 +27,7 @@ from gen.training.storage import LASTING, Unreadable, Unwritable
 from gen.training.train import train
 from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime.mailbox import Ended, Grid, Metrics
+from pipelines.runtime.memory import keep_freed_memory
 
 GIVEN_UP = ("refused", "diverged", "broken")
 """How a run ends that is not tried again."""
@@ -83,6 +84,7 @@ def work_alone(job: Job) -> None:
 def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
     """Do the job, as one of its workers, and say how it went. A trial of a sweep is the same job in another process."""
     torch.set_num_threads(job.run.compute.threads)
+    keep_freed_memory()
     checkpoints = Checkpoints(job.storage, job.name, job.identity)
     try:
         train(

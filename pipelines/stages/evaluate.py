@@ -37,6 +37,7 @@ from pipelines.reports.model_folder import Trained, read_model_json, trained, tr
 from pipelines.reports.results import Evaluation, few_images, results
 from pipelines.reports.tables import with_spreads
 from pipelines.runtime.extraction import extract
+from pipelines.runtime.memory import keep_freed_memory
 
 HOME = Path("evaluations")
 PANEL = 12
@@ -62,6 +63,7 @@ def evaluate(params: Params, name: str, out: Path) -> tuple[dict[str, Summary], 
     """
     run = params.run(name)
     section = params.reference[run.dataset]
+    keep_freed_memory()
     torch.set_num_threads(1)  # several change last bits, and wait for each other beside other stages
     models = trainings(trained(run.group, name)[0])
     if len(models) != run.seeds:
@@ -167,7 +169,8 @@ def of_the_model(
         held_out=Batch(held_out, labels),
         samples=section.samples,
     )
-    return evaluation.over_seeds([evaluators.of_model(subject, seed) for seed in range(section.seeds)])
+    drawn = evaluation.over_seeds([evaluators.of_model(subject, seed) for seed in range(section.seeds)])
+    return drawn | evaluation.over_seeds([evaluators.of_weights(subject)])
 
 
 def draw_pictures(

@@ -28,6 +28,7 @@ from gen.settings import nearest
 from pipelines.reports.latent_pictures import draw
 from pipelines.reports.model_folder import trained, weights_digest
 from pipelines.reports.tables import with_spreads
+from pipelines.runtime.memory import keep_freed_memory
 
 HOME = Path("evaluations")
 
@@ -91,6 +92,7 @@ def main(name: str, path: Path) -> None:
     params = load_params(path)
     if name not in params.explore:
         raise InputError(f"{path}: explore.{name}: no such entry; {nearest(name, params.explore)}")
+    keep_freed_memory()
     torch.set_num_threads(1)
     group = params.run(name).group
     out = HOME / group / "latent" / name

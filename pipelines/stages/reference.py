@@ -27,6 +27,7 @@ from gen.settings import nearest
 from gen.training.scores import SPLIT
 from pipelines.runtime.extraction import extract_real
 from pipelines.runtime.jobs import SCORING
+from pipelines.runtime.memory import keep_freed_memory
 
 HOME = Path("data/reference")
 INCEPTION = Published(WEIGHTS_URL.rpartition("/")[2], WEIGHTS_URL, f"sha256:{WEIGHTS_SHA256}")
@@ -53,6 +54,7 @@ def make_extractor(name: str, section: Reference, dataset: Dataset, folder: Path
             )
             raise InputError(f"{where}.extractors: {name}: {error}; {remedy}") from None
         return {"resizer": name.removeprefix("inception_")}
+    keep_freed_memory()
     torch.set_num_threads(1)  # with another number the weights differ in their last bits
     model = train_classifier(dataset, section.resolution, section.classifier_steps)
     safetensors.torch.save_file(model.state_dict(), folder / "classifier.safetensors")

@@ -11,7 +11,7 @@ from math import isfinite
 
 import torch
 
-from gen.abilities import Conditional, HeldOutLoss, Samples, Streams
+from gen.abilities import Conditional, HeldOutLoss, Samples, streams_of
 from gen.conditions import draw, told
 from gen.config.consistency import trial_run
 from gen.config.extractors import ROUNDED
@@ -58,8 +58,8 @@ def floor_of(plan: Plan, reference: Reference) -> Floor | None:
 def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     """The sweep's metric of a trial's best checkpoint against the test split; its noise has drawn nothing before.
 
-    None of a loss in training, of a family that does not sample, or has a loss on held-out images that needs others
-    beside them, and where the test split has no images, the checkpoint is gone or what it makes is not finite.
+    None of a loss in training, of a family that does not sample, and where the test split has no images, the checkpoint
+    is gone or what it makes is not finite.
     """
     checkpoints, dataset, name = plan.checkpoints(one), plan.inputs[0], score_name(plan.sweep.metric)
     run = trial_run(plan.params, plan.name, one.values, one.seed)
@@ -69,10 +69,16 @@ def scored_anew(plan: Plan, reference: Reference, one: Trial) -> float | None:
     state = checkpoints.at(last["best"][0]) if last["best"] else None
     device = torch.device(plan.device if plan.device != "cuda" or torch.cuda.is_available() else "cpu")
     family = finished_family(run, dataset, state or last).to(device)
-    loader = partial(Loader, dataset, SPLIT, seed=run.seed, resolution=run.resolution, device=device)
+    loader = partial(
+        Loader,
+        dataset,
+        SPLIT,
+        seed=run.seed,
+        resolution=run.resolution,
+        device=device,
+        streams=streams_of(family),
+    )
     if isinstance(family, HeldOutLoss):
-        if isinstance(family, Streams):
-            return None
         count = min(plan.score_samples, dataset.rows[SPLIT])
         batch = loader(batch_size=count)[0]
         parts = (batch.rows(some) for some in spans(count, AT_ONCE))

@@ -13,7 +13,7 @@ from mlflow.types.schema import AnyType
 
 import gen
 from gen import export
-from gen.abilities import Samples
+from gen.abilities import Cyclic, Samples
 from gen.family import Condition
 from pipelines.reports.model_folder import weights_digest
 from pipelines.tracking.notes import describe_run
@@ -97,11 +97,11 @@ def asked_of(folder: Path) -> tuple[pd.DataFrame | np.ndarray, ModelSignature]:
     """An example of what an exported model is asked, and what it takes and answers."""
     model = gen.load(folder)
     answer = Schema([TensorSpec(np.dtype("float32"), (-1, *model.data.image))])
-    if (column := model.translated()) is not None:
-        shape = model.data.extras[column].shape
+    if (shape := model.translates) is not None:
         pictures = Schema([TensorSpec(np.dtype("float32"), (-1, *shape))])
-        seed = ParamSchema([ParamSpec("seed", DataType.long, 0)])
-        return np.zeros((1, *shape), np.float32), ModelSignature(pictures, answer, seed)
+        back = [ParamSpec("back", DataType.boolean, False)] if isinstance(model.family, Cyclic) else []
+        params = ParamSchema([ParamSpec("seed", DataType.long, 0), *back])
+        return np.zeros((1, *shape), np.float32), ModelSignature(pictures, answer, params)
     example = {"rows": [16], "seed": [0]} | asked_class(model.examples)
     # Of whole numbers MLflow's server would make 2 of 2.5 before the model sees it, which checks them itself.
     asked = Schema([ColSpec(AnyType(), column) for column in example])  # type: ignore[no-untyped-call]

@@ -19,7 +19,7 @@ class Sampler(PythonModel):
 
     A family that is told the class has a column `label` besides, the number of the class; one that is told something
     else is told its examples. One that translates pictures takes those instead, an array of shape (n, c, h, w) in
-    [-1, 1], with a parameter `seed` of what is random about the answer.
+    [-1, 1], with a parameter `seed` of what is random about the answer, and `back` where it translates both ways.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -37,7 +37,10 @@ class Sampler(PythonModel):
         import torch
 
         if isinstance(model_input, np.ndarray):
-            return self._translated(model_input, _whole((params or {}).get("seed", 0), "seed", 0))
+            options = params or {}
+            return self._translated(
+                model_input, _whole(options.get("seed", 0), "seed", 0), bool(options.get("back", False))
+            )
 
         from gen.conditions import draw
         from gen.family import Noise
@@ -63,7 +66,7 @@ class Sampler(PythonModel):
             ]
         return torch.cat(drawn).numpy()
 
-    def _translated(self, given: np.ndarray, seed: int) -> np.ndarray:
+    def _translated(self, given: np.ndarray, seed: int, back: bool) -> np.ndarray:
         """What becomes of pictures. Raises MlflowException for numbers outside of [-1, 1], and for too many."""
         import torch
 
@@ -71,7 +74,7 @@ class Sampler(PythonModel):
             raise _refused(f"{len(given):,} pictures; use from 1 to {MOST_ROWS:,} for one call")
         if not (abs(given) <= 1).all():
             raise _refused("pictures have values in [-1, 1]: divide those of 0 to 255 by 127.5 and take 1 away")
-        return self.model.translate(torch.from_numpy(given.astype(np.float32)), seed=seed).numpy()
+        return self.model.translate(torch.from_numpy(given.astype(np.float32)), seed=seed, back=back).numpy()
 
     def _condition(self, line: Mapping[Any, Any], number: int, rows: int) -> Any:
         """What the samples of a line are told. Raises MlflowException for what is no class."""

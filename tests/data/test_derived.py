@@ -65,7 +65,7 @@ def test_points_and_pairs_have_no_input_derived() -> None:
     ring = {"source": "points", "shape": "ring8", "rows": 5, "validation": 1, "test": 1, "seed": 0}
     with pytest.raises(InputError, match=r"^d\.input: is made of pictures, and these are points; leave it out$"):
         check_dataset({**ring, "input": {"kind": "grey"}}, "d")
-    with pytest.raises(InputError, match=r"^d\.input: pairs has pairs already; leave it out$"):
+    with pytest.raises(InputError, match=r"^d\.input: pairs has them already; leave it out$"):
         check_dataset({"source": "pairs", "folder": "x", "resolution": 8, "input": {"kind": "grey"}}, "d")
 
 

@@ -174,8 +174,8 @@ class Encoding(Plain):
 def test_a_dimension_is_active_when_images_move_it(datasets: dict[str, Dataset]) -> None:
     images = Noise("images", rows=400).normal(1, 1, 1).expand(-1, 1, 16, 16)
     held_out = Batch(images, torch.zeros(400, dtype=torch.int64))
-    assert active_units.of_model(subject(Encoding(), datasets["digits"], held_out=held_out), 0) == {"active_units": 1}
-    assert active_units.of_model(subject(Plain(), datasets["digits"]), 0) == {}
+    assert active_units.of_weights(subject(Encoding(), datasets["digits"], held_out=held_out)) == {"active_units": 1}
+    assert active_units.of_weights(subject(Plain(), datasets["digits"])) == {}
 
 
 class Dithered(Certain):
@@ -261,11 +261,11 @@ def test_a_linear_probe_of_pixels_is_as_good_as_scikit_learns(datasets: dict[str
 
     test, labels = rows("test")
     held_out = Batch(test, labels)
-    found = linear_probe.of_model(subject(Seeing(blind=False), digits, held_out=held_out), 0)["linear_probe_accuracy"]
+    found = linear_probe.of_weights(subject(Seeing(blind=False), digits, held_out=held_out))["linear_probe_accuracy"]
     train, known = rows("train")
     theirs = make_pipeline(StandardScaler(), LinearSVC(C=1e-3)).fit(train.flatten(1), known)
     assert found == pytest.approx(theirs.score(test.flatten(1), labels), abs=0.03)
     assert found > 0.85
-    blind = linear_probe.of_model(subject(Seeing(blind=True), digits, held_out=held_out), 0)["linear_probe_accuracy"]
+    blind = linear_probe.of_weights(subject(Seeing(blind=True), digits, held_out=held_out))["linear_probe_accuracy"]
     assert blind < 0.25
-    assert linear_probe.of_model(subject(Plain(), digits, held_out=held_out), 0) == {}
+    assert linear_probe.of_weights(subject(Plain(), digits, held_out=held_out)) == {}

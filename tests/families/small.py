@@ -30,6 +30,10 @@ SMALL: Mapping[str, Mapping[ImageShape, Mapping[str, Any]]] = {
         image: {"latent_dim": 4, "width": 16, "depth": 2, "dropout": 0.5, "lr": 2e-4, "beta1": 0.5}
         for image in (IMAGES, POINTS)
     },
+    "cycle_gan": {
+        IMAGES: {"width": 2, "blocks": 1, "patch": 16, "cycle_weight": 10.0, "identity_weight": 0.5, "pool": 2}
+        | {"jitter": 2, "mirror": True, "lr": 2e-4, "decay_steps": 20, "beta1": 0.5}
+    },
     "pixel_cnn": {
         IMAGES: {"gated": False, "base_channels": 4, "depth": 2, "kernel": 3, "first_kernel": 3, "head_channels": 4}
         | {"levels": 2, "binarisation": "stochastic", "lr": 1e-3, "max_norm": 1.0}
@@ -131,7 +135,8 @@ def data_of(image: ImageShape) -> DataSpec:
 def some(image: ImageShape, rows: int, dtype: torch.dtype = torch.float32) -> Batch:
     """The classes in turn, and noise for pictures."""
     images, given = torch.rand(2, rows, *image, generator=torch.Generator().manual_seed(0)).to(dtype) * 2 - 1
-    return Batch(images, torch.arange(rows) % CLASSES, dict.fromkeys(data_of(image).extras, given))
+    labels = torch.arange(rows) % CLASSES
+    return Batch(images, labels, dict.fromkeys(data_of(image).extras, given), {"input": Batch(given, labels)})
 
 
 def draw_some(family: Family, image: ImageShape, noise: Noise) -> Tensor:

@@ -12,6 +12,7 @@ from gen.abilities import (
     Completes,
     Conditional,
     ConditionalLatent,
+    Cyclic,
     Density,
     Discrete,
     HeldOutLoss,
@@ -55,7 +56,7 @@ def test_samples(name: str, image: ImageShape, dtype: torch.dtype) -> None:
     if image.height > 1:
         assert samples.abs().max() <= 1
     assert torch.equal(samples, again)
-    if dtype == torch.float64:  # weights may start so small that float32 sees no difference
+    if dtype == torch.float64 and not isinstance(family, Cyclic):  # weights may start so small that float32 sees none
         assert not torch.equal(samples, others)
 
 

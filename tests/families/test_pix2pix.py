@@ -125,7 +125,7 @@ def test_pictures_stand_between_what_was_given_and_the_target() -> None:
     family = build("pix2pix")
     some_shown = shown(family, data_of(IMAGES), held_out)
     samples = torch.zeros(some_shown.rows, *IMAGES)
-    pictures = some_shown.pictures(samples)
+    pictures = some_shown.pictures(family, samples)
     batch = held_out(some_shown.rows)
     given, made, target = pictures.split(16, dim=3)
     assert torch.equal(given, batch.extras["input"])

@@ -17,7 +17,7 @@ from gen.export import save
 from gen.family import Noise
 from gen.settings import Settings
 from gen.training.checkpoint import Checkpoints
-from gen.training.loop import Loop, batch_of, data_spec, initial_family
+from gen.training.loop import Loop, data_spec, initial_family
 from gen.training.rehearsal import rehearse
 from gen.training.train import train
 from tests.training.test_loop import Watcher, same
@@ -89,7 +89,7 @@ def test_a_stream_has_the_same_rows_in_an_order_of_its_own(datasets: Datasets) -
     loop = Loop(run, initial_family(run, digits), digits)
     rows: dict[str, list[tuple[float, ...]]] = {"images": [], "mismatched": []}
     for index in range(steps):
-        batch = batch_of(loop.loader, loop.others, index)
+        batch = loop.loader[index]
         for name, images in (("images", batch.images), ("mismatched", batch.others["mismatched"].images)):
             rows[name] += [tuple(image.tolist()) for image in images.flatten(1)]
     assert sorted(rows["images"]) == sorted(rows["mismatched"])
@@ -128,7 +128,7 @@ def test_a_second_domain_comes_beside_the_first(tmp_path: Path, monkeypatch: pyt
     run = matching(steps=4).model_copy(update={"model": {"domain": "zebras"}})
     rehearse(run, animals, "runs.mine")
     loop = Loop(run, initial_family(run, animals), animals)
-    for batch in (batch_of(loop.loader, loop.others, 7), loop.held_out("validation", 20)):
+    for batch in (loop.loader[7], loop.held_out("validation", 20)):
         assert (batch.images < -0.9).all()
         assert (batch.others["mismatched"].images > 0.9).all()
         assert len(batch.others["mismatched"].images) == len(batch.images)

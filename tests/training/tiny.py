@@ -23,15 +23,18 @@ COMPUTE = Compute(
     grad_accum_steps=1,
 )
 DIGITS = {"source": "digits", "resolution": 16, "validation": 200, "test": 297, "input": {"kind": "inverse"}}
+UNPAIRED = {**DIGITS, "domains": {"input": "3", "target": "8"}}
+del UNPAIRED["input"]
 RING = {"source": "points", "shape": "ring8", "rows": 500, "validation": 100, "test": 100, "seed": 0}
+DATASETS: dict[str, dict[str, Any]] = {"digits": DIGITS, "digits_unpaired": UNPAIRED, "ring8": RING}
 
 
 def prepared(folder: Path, name: str = "digits") -> Dataset:
-    """The data set `digits` or `ring8`, below `folder`; the current folder must be a scratch one."""
+    """One of DATASETS, below `folder`; the current folder must be a scratch one."""
     raw = folder / "raw" / name
     raw.mkdir(parents=True, exist_ok=True)
     (raw / "PROVENANCE.json").write_text('{"files": []}')
-    return prepare(name, DIGITS if name == "digits" else RING, name, raw, folder / "prepared" / name)
+    return prepare(name, DATASETS[name], name, raw, folder / "prepared" / name)
 
 
 def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
@@ -39,9 +42,10 @@ def run_of(family: str, image: ImageShape | None = None, **changes: Any) -> Run:
     settings, shape = small(family, image)
     compute = {key: changes.pop(key) for key in list(changes) if key in Compute.model_fields}
     model = {key: changes.pop(key) for key in list(changes) if key in settings}
+    images = "digits_unpaired" if hasattr(gen.families.family_module(family).Model, "streams") else "digits"
     values: dict[str, Any] = {
         "family": family,
-        "dataset": "ring8" if shape == POINTS else "digits",
+        "dataset": "ring8" if shape == POINTS else images,
         "group": "test",
         "resolution": None,
         "seed": 3,

@@ -6,7 +6,6 @@ shares are drawn by a hash of the bytes. Each picture is turned upright, cut to 
 with antialiasing; fetching packs all of them into one zip.
 """
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -19,24 +18,19 @@ from pydantic import Field, model_validator
 
 from gen.data.derived import INPUT
 from gen.data.formats.archives import Zip
-from gen.data.formats.listing import Listed, from_folder
+from gen.data.formats.listing import from_folder
+from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, pack
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
 from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
-from gen.data.progress import progress
 from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
 from gen.family import Column
 from gen.settings import Settings
 
 PICTURES = "pairs.zip"
-LARGEST = 256 * 2**20
-"""Bytes of one encoded picture."""
-MOST = 10_000_000
 ROWS = 1024
 """Rows of a chunk."""
-SPLIT_OF = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-"""Name of a sub-folder -> the split of what is in it."""
 SIDES = ("inputs", "targets")
 
 
@@ -87,24 +81,16 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: there is no such folder, it holds something else, or a picture of one folder is not in the other.
     """
-    given = {"": config.folder} if config.folder else {"inputs/": config.inputs, "targets/": config.targets}
-    listed: dict[str, list[Listed]] = {}
-    for prefix, folder in given.items():
-        listed[prefix] = from_folder(Path(folder or ""))[1]
+    folders = {"": config.folder or ""}
+    if not config.folder:
+        folders = {"inputs/": config.inputs or "", "targets/": config.targets or ""}
+    listed = {name: from_folder(Path(folder))[1] for name, folder in folders.items()}
     one, *_, other = ({entry.path for entry in entries} for entries in (*listed.values(), *listed.values()))
     if alone := sorted(one ^ other):
         here = config.inputs if alone[0] in one else config.targets
         remedy = f"({len(alone)} are in one alone); give both the same names"
         raise InputError(f"{here}: {alone[0]!r} is not in the other folder {remedy}")
-    with (
-        zipfile.ZipFile(raw / PICTURES, "w", zipfile.ZIP_STORED) as archive,
-        progress("copy pairs", "pictures", sum(map(len, listed.values()))) as add,
-    ):
-        for prefix, entries in listed.items():
-            for entry in entries:
-                content = (Path(given[prefix] or "") / entry.path).read_bytes()
-                archive.writestr(zipfile.ZipInfo(prefix + entry.path), content)
-                add(1)
+    pack(raw / PICTURES, listed, folders)
     yield PICTURES, str(config.folder or config.inputs)
 
 

@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "lsun": {"category": "tower", "images": 5, "validation": 1, "test": 1, "resolution": 16, "filter": "bicubic"},
     "images": {"folder": "mine", "csv": None, "resolution": 8, "channels": 3, "validation": 0.3, "test": 0.3},
     "pairs": {"folder": "mine", "resolution": 8},
+    "domains": {"folder": "mine", "resolution": 8, "validation": 0.3},
 }
 """Source -> its section of params.yaml, of a few rows where it chooses them."""
 
@@ -101,7 +102,7 @@ def read_files(name: str, files: Files, **changes: Any) -> dict[str, Split]:
 @cache
 def _published(name: str) -> Files:
     written = {"mnist": _mnist, "cifar10": _cifar10, "svhn": _svhn, "celeba": _celeba, "lsun": _lsun}
-    written |= {"images": _images, "pairs": _pairs}
+    written |= {"images": _images, "pairs": _pairs, "domains": _domains}
     source = load_source(name)
     if not isinstance(source, Gathers) and not source.files(check(source.Config, settings(name), name)):
         return {}
@@ -287,3 +288,9 @@ def _pairs() -> Files:
     splits = ("train", "train", "val", "test")
     pictures = {f"{split}/{row}.jpg": picture(row, (40, 20)) for row, split in enumerate(splits)}
     return {"pairs.zip": zipped(pictures)}
+
+
+def _domains() -> Files:
+    folders = ("trainA", "trainA", "trainA", "trainB", "trainB", "trainB", "testA", "testB")
+    pictures = {f"{folder}/{row}.jpg": picture(row, (24, 20)) for row, folder in enumerate(folders)}
+    return {"domains.zip": zipped(pictures)}

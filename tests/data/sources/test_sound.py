@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gen.data.source import Chunk, Gathers, check_chunk, class_names, load_source, source_names
+from gen.data.source import Chunk, Entry, Gathers, check_chunk, load_source, source_names
 from gen.data.sources import celeba, cifar10, lsun, mnist, svhn
 from gen.errors import InputError
 from gen.settings import check
@@ -34,7 +34,7 @@ NAMES = source_names()
 def test_every_row_is_as_described(name: str, tmp_path: Path) -> None:
     source, raw = load_source(name), write(published(name), tmp_path / name)
     config = check(source.Config, settings(name), name)
-    description, classes = source.describe(config), class_names(source, raw, config)
+    description, classes = source.describe(config), Entry(name, config).classes(raw)
     for split, rows in read(name, raw).items():
         check_chunk(Chunk(split, *rows), description, max(1, len(classes)), name)
         assert rows.labels.dtype == np.int64
