@@ -75,6 +75,19 @@ class ConditionalLatent(Protocol):
 
 
 @runtime_checkable
+class Truncates(Protocol):
+    """A family whose latent vectors can be drawn nearer to the middle of the prior, and are decoded given a class."""
+
+    def truncated_prior(self, noise: Noise, threshold: float | None) -> Float[Tensor, "n d"]:
+        """Latent vectors no entry of which is larger than the threshold; None: the prior's own."""
+        ...
+
+    def decode_given(self, z: Float[Tensor, "n d"], condition: Condition) -> Float[Tensor, "n c h w"]:
+        """Images in [-1, 1] of latent vectors, one for each row of the condition."""
+        ...
+
+
+@runtime_checkable
 class Inference(Protocol):
     """A family that finds the latent vector of an image, and decodes it again."""
 

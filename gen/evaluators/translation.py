@@ -1,12 +1,16 @@
 """How near a family that translates pictures comes to their targets, on the test split."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gen.evaluation.sampling import chunks
+from gen.data.dataset import Dataset
+from gen.evaluation.reference import Reference
+from gen.evaluation.sampling import Measured, chunks
 from gen.evaluators import Number, Subject
-from gen.extractors import AT_ONCE
+from gen.extractors import AT_ONCE, ClassifierExtractor
 
 NUMBERS = {
     "target_l1": Number(
@@ -15,6 +19,14 @@ NUMBERS = {
     "target_psnr": Number("larger", "Peak signal-to-noise ratio of test images and their targets, in dB."),
     "target_ssim": Number(
         "larger", "Structural similarity of test images and their targets (Wang et al. 2004); 1 where they are equal."
+    ),
+    "translated_class": Number(
+        "larger",
+        "Share of translated images which the classifier takes for the class of their targets; of the targets "
+        "themselves, its accuracy.",
+    ),
+    "input_class": Number(
+        "larger", "The same of what is given, without any model: nothing is won below it.", shown=False
     ),
     "input_l1": Number(
         "smaller", "The same of what is given, without any model: nothing is won above it.", shown=False
@@ -41,10 +53,24 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
     found = {
         f"target_{name}": value for name, value in distances([(made, batch.images) for made, batch in pairs]).items()
     }
-    given = [(batch.extras[pictures.name], batch.images) for _, batch in pairs]
-    if all(one.shape == image.shape for one, image in given):
-        found |= {f"input_{name}": value for name, value in distances(given).items()}
+    given = [(batch.extras[pictures.name].expand_as(batch.images), batch.images) for _, batch in pairs]
+    found |= {f"input_{name}": value for name, value in distances(given).items()}
+    for reference in subject.references:
+        if isinstance(reference.extract, ClassifierExtractor):
+            labels = torch.cat([batch.labels for _, batch in pairs])
+            for name, images in (("translated", [made for made, _ in pairs]), ("input", [one for one, _ in given])):
+                taken = torch.cat([reference.extract(some).logits.argmax(dim=1) for some in images])
+                found[f"{name}_class_{reference.name}"] = float((taken == labels).float().mean())
     return found
+
+
+def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> dict[str, Measured]:
+    """The share of test images that each classifier is right about."""
+    return {
+        f"translated_class_{reference.name}": Measured(reference.described["test_accuracy"], 0.0)
+        for reference in references
+        if isinstance(reference.extract, ClassifierExtractor)
+    }
 
 
 Images = Float[Tensor, "n c h w"]

@@ -133,9 +133,13 @@ class Model(nn.Module):
 
     def prior(self, noise: Noise) -> Float[Tensor, "n d"]:
         """Standard normal, truncated where samples are to be."""
-        if self.config.truncation is None:
+        return self.truncated_prior(noise, self.config.truncation)
+
+    def truncated_prior(self, noise: Noise, threshold: float | None) -> Float[Tensor, "n d"]:
+        """Standard normal numbers, none larger than the threshold."""
+        if threshold is None:
             return noise.normal(self.config.latent_dim)
-        return truncated_normal(noise, self.config.latent_dim, self.config.truncation)
+        return truncated_normal(noise, self.config.latent_dim, threshold)
 
     def decode_given(self, z: Float[Tensor, "n d"], condition: Condition) -> Float[Tensor, "n c h w"]:
         """G(z, y), in [-1, 1]."""

@@ -19,17 +19,18 @@ def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[ndarray, "n h w c"]:
     return scaled.permute(0, 2, 3, 1).numpy()
 
 
-def grid(images: Float[Tensor, "n c h w"], columns: int = 8, scale: int | None = None) -> Image.Image:
+def grid(images: Float[Tensor, "n c h w"], columns: int | None = None, scale: int | None = None) -> Image.Image:
     """One picture of all images, row by row, small ones enlarged; points as a scatter plot over [-1, 1]^2.
 
     Args:
         images: samples in [-1, 1] on the CPU; (2, 1, 1) each for points.
-        columns: images in a row.
+        columns: images in a row; by default 8, of wide ones fewer.
         scale: whole factor of enlargement; by default it brings an image to at least 32 pixels.
     """
     if images.shape[1:] == (2, 1, 1):
         return scatter(images.flatten(1))
     n, _, height, width = images.shape
+    columns = columns or min(8, max(1, 16 * height // width))
     rows = math.ceil(n / columns)
     scale = scale or max(1, 32 // height)
     pixels = to_uint8(images)

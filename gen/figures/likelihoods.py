@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from gen.figures.panels import figure_png
@@ -19,6 +18,8 @@ def likelihoods(log_p: Mapping[str, Float[Tensor, " n"]], kind: str) -> bytes:
         log_p: of each image in nats, by what the images are.
         kind: of the numbers: exact, bound, estimate.
     """
+    from matplotlib.figure import Figure  # most of a second, which other evaluations would pay
+
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
     every = torch.cat(list(log_p.values()))

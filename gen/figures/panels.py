@@ -1,10 +1,10 @@
 """Pictures of a model beside its data: reconstructions, completions, nearest training images, and points."""
 
 import io
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -57,6 +57,8 @@ def point_panels(
     samples and the draws of the prior that they come from, that of the mode nearest to the sample (Dumoulin et al.
     2016, figure 7).
     """
+    from matplotlib.figure import Figure  # most of a second, which evaluations of images would pay
+
     points, labels = points[:POINTS], labels[:POINTS]
     noise = Noise("panels", rows=POINTS)
     z = family.prior(noise) if isinstance(family, Latent) else None
@@ -83,8 +85,8 @@ def point_panels(
     return figure_png(figure, dpi=80)
 
 
-def figure_png(figure: Figure, dpi: int) -> bytes:
-    """The figure as a PNG file's bytes."""
+def figure_png(figure: Any, dpi: int) -> bytes:
+    """A figure of matplotlib as a PNG file's bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")  # else a long label may be cut
     return buffer.getvalue()

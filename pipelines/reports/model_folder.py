@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from pydantic import Field
 
 from gen import export as exporting
@@ -21,6 +22,7 @@ from gen.data.folder import room_for
 from gen.data.loader import Loader
 from gen.errors import InputError
 from gen.family import Batch, Noise
+from gen.figures.film import gif
 from gen.figures.grid import alternating, grid, png
 from gen.settings import Settings, check
 from gen.training.checkpoint import GRIDS, Checkpoints
@@ -32,6 +34,8 @@ SPEEDS = {"steps_per_second", "images_per_second", "seconds", "scoring_share_of_
 """What a run records of the machine rather than of the model: in MLflow, but no metrics of DVC."""
 SEEDS = "seeds"
 """Folder inside a run's, of the models of its further seeds."""
+FILM, FRAMES, FILM_FPS = "training.gif", 100, 4
+"""The film of a training, the most pictures in it, and how many of them are shown in a second."""
 
 
 class Origin(Settings, extra="ignore"):
@@ -108,7 +112,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
     """Write the models of the best checkpoint and, in `last`, of the last one.
 
     The folder holds weights.safetensors, conditions.safetensors, model.json, grid.png and README.md; the same in
-    `last`; metrics.json, curves/<loss>.csv, and grids/<name>-<step>.webp.
+    `last`; metrics.json, curves/<loss>.csv, grids/<name>-<step>.webp, and training.gif, a film of those of the samples.
 
     Args:
         folder: to write to; it is returned.
@@ -139,7 +143,7 @@ def export(folder: Path, run: Run, dataset: Dataset, checkpoints: Checkpoints, a
         (folder / "model.json").unlink(missing_ok=True)  # until it is there again, the folder is no model
         write_curves(folder / "curves", last["history"])
         (folder / "metrics.json").write_text(json.dumps(summary(name, last), indent=2) + "\n", encoding="utf-8")
-        write_grids(folder / GRIDS, checkpoints)
+        write_grids(folder, checkpoints)
         write_model(folder / "last", run, dataset, last, notes)
         write_model(folder, run, dataset, best or last, notes)
     return folder
@@ -187,11 +191,16 @@ def write_model(folder: Path, run: Run, dataset: Dataset, state: Mapping[str, An
 
 
 def write_grids(folder: Path, checkpoints: Checkpoints) -> None:
-    """The pictures that were drawn in training: <name>-<step>.webp."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """The pictures that were drawn in training, grids/<name>-<step>.webp, and a film of those of the samples."""
+    (folder / FILM).unlink(missing_ok=True)
+    shutil.rmtree(folder / GRIDS, ignore_errors=True)
+    (folder / GRIDS).mkdir(parents=True)
     for name, content in checkpoints.grids():
-        (folder / name).write_bytes(content)
+        (folder / GRIDS / name).write_bytes(content)
+    samples = sorted((folder / GRIDS).glob("samples-*.webp"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    if len(samples) > 1:
+        pictures = [Image.open(path).convert("RGB") for path in samples[:: -(-len(samples) // FRAMES)]]
+        (folder / FILM).write_bytes(gif(pictures, fps=FILM_FPS))
 
 
 def write_curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -22,6 +22,7 @@ from gen.evaluation import sampling as evaluation
 from gen.evaluation.real_images import images
 from gen.evaluation.reference import Reference, open_reference
 from gen.evaluation.sampling import SPLIT, Measured, Sampler, Summary
+from gen.evaluation.truncation import trades
 from gen.evaluators import Subject
 from gen.evaluators.likelihood import of_several_kinds
 from gen.families import family_module
@@ -30,6 +31,7 @@ from gen.figures.grid import grid, png
 from gen.figures.latent import codes, latent_space
 from gen.figures.likelihoods import likelihoods
 from gen.figures.panels import beside_neighbours, completions, pairs, point_panels
+from gen.figures.truncation import truncation
 from gen.metrics.neighbours import closest
 from pipelines.reports.floors import metric_floors, score_floors
 from pipelines.reports.model_card import evaluated_card
@@ -201,6 +203,8 @@ def draw_pictures(
     if isinstance(family, Density):
         held = torch.cat(list(first_images(dataset, section.resolution, LIKELY)))
         (pictures / "likelihoods.png").write_bytes(likelihoods(of_several_kinds(family, held), family.density))
+    if traded := list(trades(Sampler(family, dataset, run.resolution), reference, section.samples)):
+        (pictures / "truncation.png").write_bytes(truncation(traded, reference.name))
     if isinstance(family, Filters):
         (pictures / "filters.png").write_bytes(png(grid(family.filters()[:SHOWN])))
 
