@@ -75,6 +75,7 @@ def test_what_is_built_is_not_built_again(checkout: Checkout) -> None:
             "grids",
             "last",
             "seeds",
+            "training.gif",
         }
         assert [run.info.status for run in checkout.tracked(name)] == ["FINISHED"]
 

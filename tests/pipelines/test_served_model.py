@@ -96,6 +96,24 @@ def test_a_family_that_translates_takes_pictures(tmp_path: Path, monkeypatch: py
     assert np.array(json.loads(answer.response)["predictions"]).shape == (2, 1, 16, 16)
 
 
+def test_a_family_that_translates_both_ways_takes_pictures_of_both_domains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, data = small("cycle_gan")[0], data_of(IMAGES)
+    export.save(tmp_path / "model", load_family("cycle_gan", settings, data).train(False), "cycle_gan", settings, data)
+    for name in ("grid.png", "metrics.json"):
+        (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri := f"sqlite:///{tmp_path}/mlflow.db")
+    store = MlflowClient(uri)
+    run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
+    register(store, run, "unpaired", tmp_path / "model", change="", experiment="")
+    served, model = mlflow.pyfunc.load_model("models:/unpaired@best"), gen.load(tmp_path / "model")
+    pictures = np.zeros((2, *IMAGES), np.float32)
+    for back in (False, True):
+        expected = model.translate(torch.from_numpy(pictures), back=back).numpy()
+        assert np.array_equal(served.predict(pictures, params={"back": back}), expected)
+
+
 WRONG: list[tuple[list[Any], str]] = [
     ([-1], "line 0: rows: -1; "),
     ([2.5], r"line 0: rows: 2\.5; use a whole number"),

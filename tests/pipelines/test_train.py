@@ -32,8 +32,15 @@ def test_from_data_to_a_tracked_model(workplace: Workplace) -> None:
     exported = {"weights.safetensors", "conditions.safetensors", "model.json", "grid.png", "README.md"}
     grids = {f"grids/samples-{step:08d}.webp" for step in (0, 400)}
     assert (
-        left == exported | {f"last/{name}" for name in exported} | {"metrics.json", "seeds/seeds.json"} | curves | grids
+        left
+        == exported
+        | {f"last/{name}" for name in exported}
+        | {"metrics.json", "seeds/seeds.json", "training.gif"}
+        | curves
+        | grids
     )
+    with Image.open(model / "training.gif") as film:
+        assert getattr(film, "n_frames", 0) == len(grids)
     described = json.loads((model / "model.json").read_text())
     assert (described["hyperparameters"]["batch_size"], described["hyperparameters"]["compute.workers"]) == (32, 2)
     assert 0 < described["seconds"] < 300

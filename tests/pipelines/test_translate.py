@@ -16,9 +16,9 @@ from tests.pipelines.test_sample import refused, run
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with two models below models/tiny, and pictures."""
+    """A current folder with models below models/tiny, and pictures."""
     monkeypatch.chdir(tmp_path)
-    for family in ("gan", "pix2pix"):
+    for family in ("gan", "pix2pix", "cycle_gan"):
         torch.manual_seed(0)
         settings = small(family, IMAGES)[0]
         model = load_family(family, settings, data_of(IMAGES)).train(False)
@@ -51,7 +51,19 @@ def test_a_file_becomes_a_sheet_or_numbers(checkout: Path) -> None:
     assert "gen translate tiny_pix2pix" in run("info", "tiny_pix2pix")
 
 
+def test_both_ways(checkout: Path) -> None:
+    given = torch.from_numpy(np.asarray(Image.open("own/0.png"), np.float32))[None, None] / 127.5 - 1
+    model = gen.load("models/tiny/tiny_cycle_gan")
+    for flags, back in (([], False), (["--back"], True)):
+        run("translate", "tiny_cycle_gan", "own/0.png", *flags, "--out", "z.npz")
+        with np.load("z.npz") as arrays:
+            np.testing.assert_allclose(arrays["images"], model.translate(given, back=back).numpy(), atol=1e-6)
+
+
 def test_what_cannot_be_translated_is_one_line(checkout: Path) -> None:
+    assert refused("translate", "tiny_pix2pix", "own/0.png", "--back") == (
+        "pix2pix translates one way only; leave back out"
+    )
     assert refused("translate", "tiny_gan", "own") == (
         "tiny_gan: gan translates no pictures; see gen families for those that do"
     )
