@@ -11,6 +11,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,8 +34,10 @@ def measure(name: str, keep: bool) -> dict[str, float]:
     if keep:
         keep_freed_memory()
     run = load_params(Path("params.yaml")).run(name)
-    dataset = gen.dataset_of(np.random.default_rng(0).integers(0, 256, (300, 1, 16, 16), dtype=np.uint8))
-    loop = Loop(run, initial_family(run, dataset), dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        pixels = np.random.default_rng(0).integers(0, 256, (300, 16, 16), dtype=np.uint8)
+        dataset = gen.dataset_of(pixels, folder=Path(folder) / "noise")
+        loop = Loop(run, initial_family(run, dataset), dataset)
     for _ in range(3):
         loop.step()
     faults, start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
