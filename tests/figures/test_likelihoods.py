@@ -21,11 +21,12 @@ def test_all_kinds_of_images_share_one_axis_and_none_is_left_out(monkeypatch: py
         return found
 
     monkeypatch.setattr(Axes, "hist", counted)
-    log_p = {"test images": -50 + torch.arange(100.0).double() / 5, "inverted": torch.full((30,), -400.0).double()}
+    inverted = torch.tensor([-200.0] * 28 + [-1e24, -400])
+    log_p = {"test images": -50 + torch.arange(100.0).double() / 5, "inverted": inverted.double()}
     picture = np.asarray(Image.open(io.BytesIO(likelihoods(log_p, "bound"))).convert("L"))
     assert [count for count, _, _ in drawn] == [100, 30], "the largest value, too"
-    assert drawn[0][1] == drawn[1][1] == (pytest.approx(-400), pytest.approx(-30.2, abs=1e-3))
-    assert [label for _, _, label in drawn] == ["test images, mean -40.1", "inverted, mean -400.0"]
+    assert drawn[0][1] == drawn[1][1] == (pytest.approx(-50 - 10 * 20.8), pytest.approx(-30.2, abs=1e-3))
+    assert [label for _, _, label in drawn] == ["test images, median -40.2", "inverted, median -200, 2 below"]
     assert picture.std() > 1
 
 
