@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from gen import export
-from gen.abilities import Grows, Latent
+from gen.abilities import Grows, Latent, streams_of
 from gen.config.params import Params, Run
 from gen.config.sweep import SHARED, Sweep, Value, apply_overrides, label, validation_scores
+from gen.data.domains import no_domain
 from gen.data.source import Classed, check_dataset
 from gen.errors import InputError
 from gen.export import model_folder
@@ -237,7 +238,12 @@ def check_built(run: Run, params: Params, where: str) -> None:
     """
     with shapes_only():
         try:
-            check_grown(built(run, params, where), run, where)
+            family = built(run, params, where)
+            check_grown(family, run, where)
+            domains = check_dataset(params.datasets[run.dataset], where).describe().domains
+            for domain in filter(None, streams_of(family).values()):
+                if domain not in domains:
+                    raise InputError(no_domain(run.family, domain, f"data set {run.dataset}"))
         except InputError as error:
             message = str(error)
             raise InputError(message if message.startswith(where) else f"{where}: {message}") from None

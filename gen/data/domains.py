@@ -59,3 +59,9 @@ class Domains(Settings):
         bare = name.removeprefix(NOT)
         of = labels == classes.index(bare) if bare in classes else extras[bare]
         return np.logical_not(of) if bare != name else np.asarray(of, bool)
+
+
+def no_domain(family: str, domain: str, where: str) -> str:
+    """What is said of data that have no rows of a domain that the family sees."""
+    remedy = "give the data set a section domains, or use source: domains"
+    return f"{family} sees images of a second domain, {domain!r}, and the {where} has none; {remedy}"

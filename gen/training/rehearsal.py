@@ -17,6 +17,7 @@ from gen.blame import blame
 from gen.conditions import draw, told
 from gen.config.params import Run
 from gen.data.dataset import Dataset
+from gen.data.domains import no_domain
 from gen.data.source import SPLITS
 from gen.errors import InputError
 from gen.families import family_file, load_family
@@ -104,8 +105,8 @@ def check_streams(run: Run, spec: DataSpec, dataset: Dataset) -> None:
         family = built(run, spec)
     for domain in filter(None, streams_of(family).values()):
         for split in SPLITS:
-            if split == "train" or split in dataset.rows:
-                dataset.shards(f"{split}.{domain}")
+            if (split == "train" or split in dataset.rows) and not dataset.rows.get(f"{split}.{domain}"):
+                raise InputError(no_domain(run.family, domain, f"{split} split of {dataset.name}"))
 
 
 def _step(run: Run, spec: DataSpec, extras: Mapping[str, Tensor], rows: int, device: str) -> None:

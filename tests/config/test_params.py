@@ -82,6 +82,10 @@ RUN = "digits_dcgan"
             ),
             "runs.digits_ali.resolution: 8 is smaller than the 16x16 images of digits; give 16 or more",
         ),
+        (
+            lambda p: p["runs"]["digits_unpaired_cycle_gan"].update(dataset="digits"),
+            "runs.digits_unpaired_cycle_gan: cycle_gan sees images of a second domain, 'input', and the data set ",
+        ),
         (lambda p: p["runs"][RUN].update(stpes=3), f"runs.{RUN}.stpes: unknown; did you mean steps?"),
         (lambda p: p["runs"][RUN].pop("steps"), f"runs.{RUN}.steps: missing; Steps of the last network to move"),
         (
