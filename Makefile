@@ -46,7 +46,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	@touch $@
 
-demo: $(SETUP) ## train the families on real digits (under ten minutes on two cores) and show the runs
+demo: $(SETUP) ## train the families on real digits (about ten minutes on two cores) and show the runs
 	@$(RUN) gen demo
 
 ui: $(SETUP) ## look at the runs in MLflow on localhost (make ui PORT=5001: on another port)
