@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gen.abilities import Conditional, Inference, Latent, Samples
+from gen.abilities import Conditional, Cyclic, Inference, Latent, Samples
 from gen.config.params import flat
 from gen.data.dataset import Dataset
 from gen.errors import InputError
@@ -76,6 +76,8 @@ def commands(where: str, model: Model) -> Iterator[str]:
         yield f"gen sample {where}"
     if model.translates:
         yield f"gen translate {where} PICTURE..."
+    if isinstance(model.family, Cyclic):
+        yield f"gen translate {where} --back PICTURE..."
     if model.data.image.height == 1:
         return
     if isinstance(model.family, Latent):

@@ -58,6 +58,7 @@ def test_both_ways(checkout: Path) -> None:
         run("translate", "tiny_cycle_gan", "own/0.png", *flags, "--out", "z.npz")
         with np.load("z.npz") as arrays:
             np.testing.assert_allclose(arrays["images"], model.translate(given, back=back).numpy(), atol=1e-6)
+    assert "gen translate tiny_cycle_gan --back" in run("info", "tiny_cycle_gan")
 
 
 def test_what_cannot_be_translated_is_one_line(checkout: Path) -> None:
