@@ -40,7 +40,7 @@ def test_what_is_logged_in_an_outage_arrives_after_it(
     for step in [*range(3000), *range(2990, 3000)]:  # a worker that was replaced tells the last again
         tracker.metrics(step, {"loss/generator": float(step), "loss/discriminator": 0.5})
     tracker.grid(0, "samples", png(grid(_images(digits))))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     with server(tmp_path, port):
         tracker.end("FINISHED")
         tracker.close()
