@@ -24,7 +24,7 @@ def cli() -> None:
 
     \b
     examples:
-      gen demo                          train thirteen families on digits and compare them
+      gen demo                          train eleven families on digits and compare them
       dvc repro evaluate@digits_wgan    build all that this needs
       gen train digits_wgan             one stage alone, without DVC
       gen show digits_wgan              a run with all its settings
