@@ -73,7 +73,7 @@ def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> 
     }
 
 
-Images = Float[Tensor, "n c h w"]
+Images = Float[Tensor, "_ c h w"]
 
 
 def distances(pairs: list[tuple[Images, Images]]) -> dict[str, float]:

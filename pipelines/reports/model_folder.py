@@ -199,7 +199,8 @@ def write_grids(folder: Path, checkpoints: Checkpoints) -> None:
         (folder / GRIDS / name).write_bytes(content)
     samples = sorted((folder / GRIDS).glob("samples-*.webp"), key=lambda path: int(path.stem.rpartition("-")[2]))
     if len(samples) > 1:
-        pictures = [Image.open(path).convert("RGB") for path in samples[:: -(-len(samples) // FRAMES)]]
+        # The last is always among them.
+        pictures = [Image.open(path).convert("RGB") for path in samples[:: -len(samples) // FRAMES][::-1]]
         (folder / FILM).write_bytes(gif(pictures, fps=FILM_FPS))
 
 
