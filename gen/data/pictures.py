@@ -8,12 +8,13 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
+from pydantic import Field
 
 from gen.data.metadata import bare, orientation
 from gen.errors import InputError
@@ -37,7 +38,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings a picture of each orientation upright."""
-Colour = tuple[int, int, int]
+Level = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Level, Level, Level]
 """Red, green and blue, 0 to 255."""
 
 GROUP = 16

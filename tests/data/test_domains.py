@@ -140,3 +140,20 @@ def test_two_folders_of_unequal_numbers(tmp_path: Path, monkeypatch: pytest.Monk
     assert found["test"] == [200 + number for number in range(10)]
     with pytest.raises(InputError, match="no input picture is left to train on; "):
         prepared(tmp_path, **mine, validation=0.5, test=0.49)
+
+
+def test_pictures_of_any_kind_lie_over_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        filled(tmp_path / "own" / folder / "grey.png", 7)
+        Image.new("RGB", (20, 12), (7, 7, 7)).save(tmp_path / "own" / folder / "wide.png")
+    Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(tmp_path / "own" / "trainA" / "clear.png")
+    own = {"source": "domains", "folder": "own", "resolution": 8, "validation": 0.0}
+    with pytest.raises(
+        InputError, match=r"trainA/clear\.png: not opaque, .*; give the data set's section a background "
+    ):
+        prepared(tmp_path, **own)
+    found = prepared(tmp_path, **own, background=[7, 7, 7])
+    assert values_of(found) == {"train": [7, 7], "test": [7, 7], "train.input": [7, 7, 7], "test.input": [7, 7]}
+    with pytest.raises(InputError, match=r"^d: inputs and targets: both are own; give two folders"):
+        check_dataset({"source": "domains", "inputs": "own", "targets": "own", "resolution": 8}, "d")

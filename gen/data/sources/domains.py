@@ -22,7 +22,7 @@ from gen.data.formats.listing import from_folder
 from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, pack
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError, refuse
 from gen.settings import Settings
@@ -49,6 +49,8 @@ class Config(Settings):
     """Pixels of height and width."""
     channels: Literal[1, 3] = 3
     """1: grey (ITU-R 601 luma); 3: RGB."""
+    background: Colour | None = None
+    """Red, green and blue, 0 to 255, that pictures are laid over; None: one that is not opaque is refused."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the pictures, where none are in a folder of their own."""
     test: float = Field(default=0.1, ge=0, lt=1)
@@ -60,6 +62,8 @@ class Config(Settings):
             raise ValueError("give either folder, or inputs and targets")
         if self.validation + self.test >= 1:
             raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
+        if self.inputs is not None and self.inputs == self.targets:
+            raise ValueError(f"inputs and targets: both are {self.inputs}; give two folders")
         return self
 
 
@@ -103,7 +107,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
 
     def pixels(name: str) -> UInt8[ndarray, "c h w"] | None:
         try:
-            picture = decode(archive.read(name), f"{where}: {name}")
+            picture = decode(archive.read(name), f"{where}: {name}", config.background)
             return fit(picture if config.channels == 3 else picture.convert("L"), None, config.resolution, name)
         except InputError as error:
             problems.append(str(error))
@@ -130,6 +134,7 @@ def describe(config: Config) -> Description:
         "filter": "bicubic, antialiased",
         "depth": DEPTH,
         "orientation": UPRIGHT,
+        "background": config.background,
     }
     shape = (config.channels, config.resolution, config.resolution)
     return Description(shape, "uint8", LABELS, settings=settings, domains=(INPUT_DOMAIN,))

@@ -9,7 +9,7 @@ import csv
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +20,7 @@ from gen.data.formats.archives import Zip
 from gen.data.formats.listing import Listed, from_csv, from_folder, rows
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
 from gen.data.progress import progress
 from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
@@ -32,8 +32,6 @@ LARGEST = 256 * 2**20
 MOST = 10_000_000
 ROWS = 1024
 """Rows of a chunk."""
-
-Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Config(Settings):
@@ -47,7 +45,7 @@ class Config(Settings):
     """Pixels of height and width. Runs of the same `resolution` add no border; larger ones pad with black."""
     channels: Literal[1, 3]
     """1: grey (ITU-R 601 luma); 3: RGB."""
-    background: tuple[Level, Level, Level] | None = None
+    background: Colour | None = None
     """Red, green and blue, 0 to 255, that pictures are laid over; null: one that is not opaque is refused."""
     validation: float = Field(ge=0, lt=1)
     """Share of the pictures, chosen by a hash of their bytes: equal files are all in one split."""

@@ -22,7 +22,7 @@ from gen.data.formats.listing import from_folder
 from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, pack
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
 from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
 from gen.family import Column
@@ -49,6 +49,8 @@ class Config(Settings):
     """Pixels of height and width of each of a pair."""
     channels: Literal[1, 3] = 3
     """1: grey (ITU-R 601 luma); 3: RGB."""
+    background: Colour | None = None
+    """Red, green and blue, 0 to 255, that pictures are laid over; None: one that is not opaque is refused."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the pairs, where no sub-folders are splits."""
     test: float = Field(default=0.1, ge=0, lt=1)
@@ -60,6 +62,8 @@ class Config(Settings):
             raise ValueError("give either folder, or inputs and targets")
         if self.validation + self.test >= 1:
             raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
+        if self.inputs is not None and self.inputs == self.targets:
+            raise ValueError(f"inputs and targets: both are {self.inputs}; give two folders")
         return self
 
 
@@ -106,7 +110,9 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     def pixels(pair: Pair) -> list[UInt8[ndarray, "c h w"]]:
         place = f"{where}: {pair.name}"
         try:
-            pictures = [decode(archive.read(member), f"{where}: {member}") for member in pair.members]
+            pictures = [
+                decode(archive.read(member), f"{where}: {member}", config.background) for member in pair.members
+            ]
             both = halves(pictures[0], place) if len(pictures) == 1 else pictures
             if both[0].size != both[1].size:
                 (w1, h1), (w2, h2) = both[0].size, both[1].size
@@ -142,6 +148,7 @@ def describe(config: Config) -> Description:
         "filter": "bicubic, antialiased",
         "depth": DEPTH,
         "orientation": UPRIGHT,
+        "background": config.background,
     }
     columns = {INPUT: Column(dtype="uint8", shape=shape, image=True)}
     return Description(shape, "uint8", (), columns=columns, settings=settings)
