@@ -6,7 +6,7 @@ import itertools
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
@@ -42,6 +42,8 @@ Level = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Level, Level, Level]
 """Red, green and blue, 0 to 255."""
 
+PART = 1024
+"""Pictures of a chunk of rows."""
 GROUP = 16
 """Pictures that one thread takes at a time: large enough that handing them over costs nothing."""
 AHEAD = 8
@@ -170,6 +172,14 @@ def parallel(function: Callable[[T], R], items: Iterable[T], workers: int | None
             yield from pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def in_parts(function: Callable[[T], R | None], items: Sequence[T]) -> Iterator[tuple[Sequence[T], list[R]]]:
+    """PART items at a time, and `function` of each, by `parallel`; of those where it is None, nothing."""
+    made = parallel(function, items)
+    for start in range(0, len(items), PART):
+        part = items[start : start + PART]
+        yield part, [one for _ in part if (one := next(made)) is not None]
 
 
 def _batched(items: Iterable[T]) -> Iterator[tuple[T, ...]]:

@@ -27,7 +27,7 @@ from gen.data.dataset import Dataset
 from gen.errors import InputError
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Measured, Sampler
-from gen.extractors import Extracted
+from gen.extractors import ClassifierExtractor, Extracted
 from gen.family import Batch, Family, Noise
 
 FIRST = (
@@ -130,6 +130,15 @@ def of_weights(subject: Subject) -> dict[str, float]:
         if hasattr(one, "of_weights"):
             found |= explained(one, one.of_weights(subject))
     return found
+
+
+def accuracies(name: str, references: Sequence[Reference]) -> dict[str, Measured]:
+    """The floor of a number that is a share of images which a classifier is right about: its own on test images."""
+    return {
+        f"{name}_{reference.name}": Measured(reference.described["test_accuracy"], 0.0)
+        for reference in references
+        if isinstance(reference.extract, ClassifierExtractor)
+    }
 
 
 def explained(evaluator: ModuleType, found: Mapping[str, float]) -> Mapping[str, float]:

@@ -6,7 +6,7 @@ from gen.abilities import Conditional
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import Measured, chunks
-from gen.evaluators import Number, Subject
+from gen.evaluators import Number, Subject, accuracies
 from gen.extractors import ClassifierExtractor
 
 NUMBERS = {
@@ -39,8 +39,4 @@ def of_model(subject: Subject, seed: int) -> dict[str, float]:
 
 def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> dict[str, Measured]:
     """The share of test images that each classifier is right about."""
-    return {
-        f"asked_class_{reference.name}": Measured(reference.described["test_accuracy"], 0.0)
-        for reference in references
-        if isinstance(reference.extract, ClassifierExtractor)
-    }
+    return accuracies("asked_class", references)

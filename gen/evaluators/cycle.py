@@ -1,10 +1,12 @@
 """Whether a family that translates without pairs keeps what it was given, and reaches the other domain."""
 
+from collections.abc import Sequence
+
 from gen.abilities import Cyclic
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import Reference
 from gen.evaluation.sampling import SPLIT, Measured, chunks
-from gen.evaluators import Number, Subject
+from gen.evaluators import Number, Subject, accuracies
 from gen.extractors import ClassifierExtractor
 
 NUMBERS = {
@@ -46,12 +48,8 @@ def of_weights(subject: Subject) -> dict[str, float]:
     return errors | taken
 
 
-def of_data(dataset: Dataset, references: list[Reference], samples: int) -> dict[str, Measured]:
+def of_data(dataset: Dataset, references: Sequence[Reference], samples: int) -> dict[str, Measured]:
     """The share of test images that each classifier is right about, where there are two domains."""
     if len(dataset.in_all_domains(SPLIT)) < 2:
         return {}
-    return {
-        f"taken_for_target_{reference.name}": Measured(reference.described["test_accuracy"], 0.0)
-        for reference in references
-        if isinstance(reference.extract, ClassifierExtractor)
-    }
+    return accuracies("taken_for_target", references)

@@ -1,4 +1,4 @@
-"""FID against Inception score as the prior is truncated (Brock, Donahue & Simonyan 2019, figure 17)."""
+"""FID against Inception score as the prior is truncated (Brock, Donahue & Simonyan 2019, section 3.1)."""
 
 from collections.abc import Sequence
 

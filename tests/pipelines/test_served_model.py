@@ -68,18 +68,22 @@ def test_the_lines_of_its_description_draw_images(family: str, tmp_path: Path, m
     assert known["images"].shape == (64, 2, 1, 1)
 
 
-def test_a_family_that_translates_takes_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, data = small("pix2pix")[0], data_of(IMAGES)
-    export.save(tmp_path / "model", load_family("pix2pix", settings, data).train(False), "pix2pix", settings, data)
+def registered(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A small model of images, registered as `small` from the folder `model`. Returns its description."""
+    settings, data = small(family)[0], data_of(IMAGES)
+    export.save(tmp_path / "model", load_family(family, settings, data).train(False), family, settings, data)
     for name in ("grid.png", "metrics.json"):
         (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri := f"sqlite:///{tmp_path}/mlflow.db")
     store = MlflowClient(uri)
     run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
     register(store, run, "small", tmp_path / "model", change="", experiment="")
-    lines = [
-        line.strip() for line in store.get_registered_model("small").description.splitlines() if line[:4] == "    "
-    ]
+    return str(store.get_registered_model("small").description)
+
+
+def test_a_family_that_translates_takes_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = registered("pix2pix", tmp_path, monkeypatch)
+    lines = [line.strip() for line in description.splitlines() if line[:4] == "    "]
     known: dict[str, Any] = {"mlflow": mlflow, "numpy": np}
     exec("\n".join(lines), known)
     assert known["images"].shape == (4, 1, 16, 16)
@@ -99,15 +103,8 @@ def test_a_family_that_translates_takes_pictures(tmp_path: Path, monkeypatch: py
 def test_a_family_that_translates_both_ways_takes_pictures_of_both_domains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, data = small("cycle_gan")[0], data_of(IMAGES)
-    export.save(tmp_path / "model", load_family("cycle_gan", settings, data).train(False), "cycle_gan", settings, data)
-    for name in ("grid.png", "metrics.json"):
-        (tmp_path / "model" / name).write_text("{}", encoding="utf-8")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri := f"sqlite:///{tmp_path}/mlflow.db")
-    store = MlflowClient(uri)
-    run = store.create_run(store.create_experiment("toys", (tmp_path / "artifacts").as_uri())).info.run_id
-    register(store, run, "unpaired", tmp_path / "model", change="", experiment="")
-    served, model = mlflow.pyfunc.load_model("models:/unpaired@best"), gen.load(tmp_path / "model")
+    registered("cycle_gan", tmp_path, monkeypatch)
+    served, model = mlflow.pyfunc.load_model("models:/small@best"), gen.load(tmp_path / "model")
     pictures = np.zeros((2, *IMAGES), np.float32)
     for back in (False, True):
         expected = model.translate(torch.from_numpy(pictures), back=back).numpy()

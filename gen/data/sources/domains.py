@@ -14,57 +14,26 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from pydantic import Field, model_validator
 
 from gen.data.domains import INPUT_DOMAIN
 from gen.data.formats.archives import Zip
 from gen.data.formats.listing import from_folder
-from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, pack
+from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, Folders, pack
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, in_parts
 from gen.data.source import SPLITS, Chunk, Description, Published
 from gen.errors import InputError, refuse
-from gen.settings import Settings
 
 PICTURES = "domains.zip"
-ROWS = 1024
-"""Rows of a chunk."""
 LABELS = ("input", "target")
 
 
-class Config(Settings):
+class Config(Folders):
     """The data set's section of params.yaml."""
 
-    folder: str | None = None
-    """Folder with `trainA`, `trainB` and, as published, `testA`, `testB`. Left out when `inputs` and `targets` are
-    given."""
-    inputs: str | None = None
-    """Folder of what is translated; with `targets`."""
-    targets: str | None = None
-    """Folder of what it is translated into."""
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     """Of `folder`: from which kind to which."""
-    resolution: int = Field(ge=1, le=1024)
-    """Pixels of height and width."""
-    channels: Literal[1, 3] = 3
-    """1: grey (ITU-R 601 luma); 3: RGB."""
-    background: Colour | None = None
-    """Red, green and blue, 0 to 255, that pictures are laid over; None: one that is not opaque is refused."""
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the pictures, where none are in a folder of their own."""
-    test: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the pictures, likewise."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        if (self.folder is None) == (self.inputs is None) or (self.inputs is None) != (self.targets is None):
-            raise ValueError("give either folder, or inputs and targets")
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
-        if self.inputs is not None and self.inputs == self.targets:
-            raise ValueError(f"inputs and targets: both are {self.inputs}; give two folders")
-        return self
 
 
 class Place(NamedTuple):
@@ -86,14 +55,11 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: there is no such folder, or it holds something else.
     """
-    folders = {"": config.folder or ""}
-    if not config.folder:
-        folders = {"inputs/": config.inputs or "", "targets/": config.targets or ""}
-    listed = {name: from_folder(Path(folder))[1] for name, folder in folders.items()}
+    listed = {name: from_folder(Path(folder))[1] for name, folder in config.given.items()}
     for picture in listed.get("", ()):
         place(picture.path, config)
-    pack(raw / PICTURES, listed, folders)
-    yield PICTURES, str(config.folder or config.inputs)
+    pack(raw / PICTURES, listed, config.given)
+    yield PICTURES, next(iter(config.given.values()))
 
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
@@ -113,13 +79,10 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
             problems.append(str(error))
             return None
 
-    first = f"mend or remove it in {config.folder or f'{config.inputs} and {config.targets}'}, then"
+    first = f"mend or remove it in {' and '.join(config.given.values())}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
         for (domain, split), names in _places(archive, config, where).items():
-            made = parallel(pixels, names)
-            for start in range(0, len(names), ROWS):
-                part = names[start : start + ROWS]
-                images = [image for _ in part if (image := next(made)) is not None]
+            for part, images in in_parts(pixels, names):
                 if not problems:
                     labels = np.full(len(part), LABELS.index(domain), np.int64)
                     name = f"{split}.{INPUT_DOMAIN}" if domain == LABELS[0] else split

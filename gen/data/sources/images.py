@@ -20,7 +20,7 @@ from gen.data.formats.archives import Zip
 from gen.data.formats.listing import Listed, from_csv, from_folder, rows
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, in_parts
 from gen.data.progress import progress
 from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
@@ -30,8 +30,6 @@ PICTURES, LABELS = "pictures.zip", "labels.csv"
 LARGEST = 256 * 2**20
 """Bytes of one encoded picture."""
 MOST = 10_000_000
-ROWS = 1024
-"""Rows of a chunk."""
 
 
 class Config(Settings):
@@ -107,10 +105,10 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     where = raw / PICTURES
     problems: list[str] = []
 
-    def pixels(path: str) -> UInt8[ndarray, "c h w"] | None:
-        place = f"{where}: {path}"
+    def pixels(entry: Listed) -> UInt8[ndarray, "c h w"] | None:
+        place = f"{where}: {entry.path}"
         try:
-            picture = decode(archive.read(path), place, config.background)
+            picture = decode(archive.read(entry.path), place, config.background)
         except InputError as error:
             problems.append(str(error))
             return None
@@ -124,11 +122,8 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
             given = f"validation {config.validation} and test {config.test}"
             raise InputError(f"{where}: {given} leave none of {len(listed)} pictures to train on; give smaller shares")
         for split, entries in splits.items():
-            images = parallel(pixels, (entry.path for entry in entries))
-            for start in range(0, len(entries), ROWS):
-                part = entries[start : start + ROWS]
+            for part, made in in_parts(pixels, entries):
                 labels = np.array([numbers[entry.label] for entry in part], np.int64)
-                made = [image for _ in part if (image := next(images)) is not None]
                 if not problems:
                     yield Chunk(split, np.stack(made), labels, [entry.path for entry in part])
         refuse(sorted(problems))

@@ -14,57 +14,27 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
-from pydantic import Field, model_validator
 
 from gen.data.derived import INPUT
 from gen.data.formats.archives import Zip
 from gen.data.formats.listing import from_folder
-from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, pack
+from gen.data.formats.packing import LARGEST, MOST, SPLIT_OF, Folders, pack
 from gen.data.formats.remedy import fetch_again
 from gen.data.formats.shares import shares
-from gen.data.pictures import DEPTH, UPRIGHT, Colour, decode, fit, parallel
+from gen.data.pictures import DEPTH, UPRIGHT, decode, fit, in_parts
 from gen.data.source import Chunk, Description, Published
 from gen.errors import InputError, refuse
 from gen.family import Column
-from gen.settings import Settings
 
 PICTURES = "pairs.zip"
-ROWS = 1024
-"""Rows of a chunk."""
 SIDES = ("inputs", "targets")
 
 
-class Config(Settings):
+class Config(Folders):
     """The data set's section of params.yaml."""
 
-    folder: str | None = None
-    """Folder of pictures that hold both, side by side. Left out when `inputs` and `targets` are given."""
-    inputs: str | None = None
-    """Folder of what is translated; with `targets`."""
-    targets: str | None = None
-    """Folder of what it is translated into, under the same names."""
     direction: Literal["left_to_right", "right_to_left"] = "left_to_right"
     """Of pictures that hold both: from which half to which (the published AtoB and BtoA)."""
-    resolution: int = Field(ge=1, le=1024)
-    """Pixels of height and width of each of a pair."""
-    channels: Literal[1, 3] = 3
-    """1: grey (ITU-R 601 luma); 3: RGB."""
-    background: Colour | None = None
-    """Red, green and blue, 0 to 255, that pictures are laid over; None: one that is not opaque is refused."""
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the pairs, where no sub-folders are splits."""
-    test: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the pairs, likewise."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        if (self.folder is None) == (self.inputs is None) or (self.inputs is None) != (self.targets is None):
-            raise ValueError("give either folder, or inputs and targets")
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test leave nothing to train on; give shares that sum to less than 1")
-        if self.inputs is not None and self.inputs == self.targets:
-            raise ValueError(f"inputs and targets: both are {self.inputs}; give two folders")
-        return self
 
 
 class Pair(NamedTuple):
@@ -85,17 +55,14 @@ def gather(raw: Path, config: Config) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: there is no such folder, it holds something else, or a picture of one folder is not in the other.
     """
-    folders = {"": config.folder or ""}
-    if not config.folder:
-        folders = {"inputs/": config.inputs or "", "targets/": config.targets or ""}
-    listed = {name: from_folder(Path(folder))[1] for name, folder in folders.items()}
+    listed = {name: from_folder(Path(folder))[1] for name, folder in config.given.items()}
     one, *_, other = ({entry.path for entry in entries} for entries in (*listed.values(), *listed.values()))
     if alone := sorted(one ^ other):
         here = config.inputs if alone[0] in one else config.targets
         remedy = f"({len(alone)} are in one alone); give both the same names"
         raise InputError(f"{here}: {alone[0]!r} is not in the other folder {remedy}")
-    pack(raw / PICTURES, listed, folders)
-    yield PICTURES, str(config.folder or config.inputs)
+    pack(raw / PICTURES, listed, config.given)
+    yield PICTURES, next(iter(config.given.values()))
 
 
 def read(raw: Path, config: Config) -> Iterator[Chunk]:
@@ -107,7 +74,7 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
     where = raw / PICTURES
     problems: list[str] = []
 
-    def pixels(pair: Pair) -> list[UInt8[ndarray, "c h w"]]:
+    def pixels(pair: Pair) -> list[UInt8[ndarray, "c h w"]] | None:
         place = f"{where}: {pair.name}"
         try:
             pictures = [
@@ -124,15 +91,12 @@ def read(raw: Path, config: Config) -> Iterator[Chunk]:
             ]
         except InputError as error:
             problems.append(str(error))
-            return []
+            return None
 
-    first = f"mend or remove it in {config.folder or f'{config.inputs} and {config.targets}'}, then"
+    first = f"mend or remove it in {' and '.join(config.given.values())}, then"
     with fetch_again(raw, first), Zip(where, LARGEST, MOST) as archive:
         for split, pairs in _splits(_pairs([*archive.members], config), archive, config, where).items():
-            made = parallel(pixels, pairs)
-            for start in range(0, len(pairs), ROWS):
-                part = pairs[start : start + ROWS]
-                both = [two for _ in part if (two := next(made))]
+            for part, both in in_parts(pixels, pairs):
                 if not problems:
                     inputs, images = np.stack(both).swapaxes(0, 1)
                     names = [pair.name for pair in part]
