@@ -10,8 +10,8 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, up to its highest use, for what it allocates next.
 
     Each step of a training on the CPU frees and allocates the same tensors. By default glibc gives large ones back to
-    the system and gets them again page by page, thousands of pages a step: 5 to 25% of the time
-    (benchmarks/allocation.py). With another C library nothing happens.
+    the system and gets them again page by page, thousands of pages a step; the median step took 6 to 20% longer
+    (benchmarks/results/allocation.json). With another C library nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
