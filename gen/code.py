@@ -30,7 +30,10 @@ DECIDES_NOTHING = frozenset(
         "gen.training": ("checkpoint", "identity", "journal", "profiling", "storage"),
         # They tell people.
         "pipelines.sweeps": ("progress",),
-        "pipelines.tracking": ("moved", "names", "notes", "provenance", "store", "stored", "tracker"),
+        "pipelines.tracking": (
+            *("added", "changes", "facts", "interrupted", "moved", "names", "notes", "provenance", "recorder"),
+            *("registry", "results", "store", "stored", "tracker", "unsent"),
+        ),
         # They start, watch and end processes.
         "pipelines": ("cli",),
         "pipelines.runtime": (
@@ -46,6 +49,7 @@ DECIDES_NOTHING = frozenset(
                 "patience",
                 "progress",
                 "stage",
+                "travel",
                 "warm",
                 "worker",
             ),

@@ -145,6 +145,17 @@ def ui(port: int) -> None:
     main(port)
 
 
+@cli.command(epilog="example: MLFLOW_TRACKING_URI=http://mlflow:5000 gen sync")
+def sync() -> None:
+    """Send MLflow what it could not be told in an outage, and mark runs whose process was killed as interrupted.
+
+    The next stage that tracks something sends it, too.
+    """
+    from pipelines.commands.sync import main
+
+    main()
+
+
 @cli.command(epilog="example: gen init photos/ --name cats --resolution 32")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the data set; by default the folder's.")

@@ -13,7 +13,7 @@ from gen.data.fetch import PROVENANCE, fetch
 from gen.errors import InputError
 from gen.secrets import masked
 from gen.training.checkpoint import Checkpoints
-from pipelines.tracking import store
+from pipelines.tracking import added
 
 MNIST = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -72,7 +72,9 @@ def test_storages_and_trackings_passwords_are_in_no_line(
         Checkpoints("foo://ann:s3cret@x", "run", "ab" * 32)
     assert "s3cret" not in str(raised.value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://ann:s3cret@x")
-    store.add_to_run("group", "run", "attempt", {}, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "found").mkdir()
+    added.add_to_run("group", "run", "attempt", {}, Path("found"))
     message = capsys.readouterr().out
     assert "warning: MLflow at foo://***@x lacks" in message
     assert "s3cret" not in message

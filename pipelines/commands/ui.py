@@ -20,6 +20,8 @@ from gen.config.extractors import ROUNDED
 from gen.errors import InputError
 from gen.secrets import masked
 from pipelines.reports.lead import ranked_by
+from pipelines.runtime.above import home
+from pipelines.tracking.interrupted import end_interrupted
 from pipelines.tracking.names import BESIDE, LOSS, VALIDATION, now, of_test
 from pipelines.tracking.store import connect, embedded, tracking_uri
 from pipelines.tracking.stored import Group, colour_runs, groups, share_view, sweep_trials
@@ -61,6 +63,7 @@ def show(base: str) -> None:
 def pages() -> dict[str, str]:
     """By its name, the page of a group's or a sweep's runs, and the one that compares the newest of them."""
     store = connect()
+    end_interrupted(store, home())
     found: dict[str, str] = {}
     for group in groups(store):
         address = RUNS.format(group.experiment)

@@ -29,20 +29,23 @@ class Background:
         self.problem = ""
         self.outage = ""
         self.closing = threading.Event()
+        self.given_up = False
+        """Set once nobody waits any more: what is left is not done, unless it is just being done."""
         self.progressed = time.monotonic()
         self.allowed = RECORD_SECONDS
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
-    def put(self, work: Callable[[], None], allowed: float = RECORD_SECONDS, keep: bool = False) -> None:
-        """Have `work` done, in so many seconds at most once everything ends.
+    def put(self, work: Callable[[], None], allowed: float = RECORD_SECONDS, keep: bool = False) -> bool:
+        """Have `work` done, in so many seconds at most once everything ends. Returns whether it will be.
 
         When thousands are waiting it is dropped, and `close` says so, unless it is to be kept.
         """
         if keep or self.waiting.qsize() < CAPACITY:
             self.waiting.put((work, allowed))
-        else:
-            self.problem = f"more than {CAPACITY} records were waiting"
+            return True
+        self.problem = f"more than {CAPACITY} records were waiting"
+        return False
 
     def close(self, patience_seconds: float, peer: str) -> str:
         """Wait for what is left, but no longer than that in an outage of `peer`; returns what went wrong, if so."""
@@ -54,6 +57,7 @@ class Background:
             patience = patience_seconds if self.outage else self.allowed
             now = time.monotonic()
             if now > self.progressed + patience:
+                self.given_up = True
                 break
             if not told and now > started + NOTICE_SECONDS:
                 told = True
@@ -67,7 +71,7 @@ class Background:
     def _work(self) -> None:
         while (given := self.waiting.get()) is not None:
             work, self.allowed = given
-            while not self._done(work):
+            while not self.given_up and not self._done(work):
                 time.sleep(1.0 if self.closing.is_set() else RETRY_SECONDS)
 
     def _done(self, work: Callable[[], None]) -> bool:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from gen.config.params import Cluster, Logging, Run
 from gen.data.dataset import Dataset, open_dataset
 from gen.errors import InputError
 from gen.evaluation.reference import Reference, open_reference
 from gen.export import model_folder
 from pipelines.runtime import above
-from pipelines.runtime.worker import Job
+from pipelines.runtime.worker import MODELS, Job, code_of
 
 SCORING = "scoring"
 """Folder of what training needs of a data set's first extractor (of an Inception the rounded one): another extractor
@@ -51,8 +53,7 @@ def job_of(
     dataset, judge = inputs
     pinned = {
         "compute": run.compute.model_copy(update={"device": device}),
-        "warm_start": run.warm_start and str(model_folder(run.warm_start).absolute()),
-        "part": run.part and str(model_folder(run.part).absolute()),
+        **{name: str(model_folder(model).absolute()) for name in MODELS if (model := getattr(run, name))},
     }
     return Job(
         run=run.model_copy(update=pinned),
@@ -65,4 +66,6 @@ def job_of(
         storage=storage,
         identity=identity,
         mailbox=mailbox,
+        node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
+        code=code_of(run.family),
     )

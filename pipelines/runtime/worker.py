@@ -1,6 +1,7 @@
 """What runs on each worker of train@<run>. Imports no MLflow: workers only talk to the driver."""
 
 import dataclasses
+import platform
 import socket
 import traceback
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from ray.exceptions import RayError
 from torch import Tensor
 
 from gen.blame import blame, raised_in
+from gen.code import code_digest
 from gen.config.params import Logging, Run
 from gen.data.dataset import open_dataset
 from gen.errors import InputError
@@ -21,6 +23,7 @@ from gen.evaluation.reference import open_reference
 from gen.families import family_file, family_module
 from gen.figures.grid import grid, png
 from gen.training.checkpoint import Checkpoints
+from gen.training.identity import weights_code
 from gen.training.journal import Callback, Diverged
 from gen.training.scores import Score, score_of
 from gen.training.storage import LASTING, Unreadable, Unwritable
@@ -28,9 +31,12 @@ from gen.training.train import train
 from gen.training.workers import SINGLE_PROCESS, Workers
 from pipelines.runtime.mailbox import Ended, Grid, Metrics
 from pipelines.runtime.memory import keep_freed_memory
+from pipelines.runtime.travel import here
 
 GIVEN_UP = ("refused", "diverged", "broken")
 """How a run ends that is not tried again."""
+MODELS = ("warm_start", "part")
+"""Fields of a run that name another model."""
 TRACEBACK = "traceback.txt"
 LESS_MEMORY = "lower batch_size or the width of the networks, or raise compute.grad_accum_steps"
 
@@ -50,6 +56,10 @@ class Job:
     storage: str
     identity: str
     mailbox: Any
+    node: str = ""
+    """Of Ray, that the stage runs on: what a worker's machine lacks comes from there. None in a process without Ray."""
+    code: str = ""
+    """Digest of the code that decides weights, and the versions of Python and torch, of the stage's machine."""
     host: str = dataclasses.field(default_factory=socket.gethostname)
     """Where the stage runs; a worker elsewhere names its own host in what it finds wrong."""
 
@@ -87,6 +97,7 @@ def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
     keep_freed_memory()
     checkpoints = Checkpoints(job.storage, job.name, job.identity)
     try:
+        job = at_hand(job)
         train(
             job.run,
             open_dataset(job.data),
@@ -107,6 +118,23 @@ def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
             return Ended("refused", f"{error}{elsewhere(job)}")
         return broken(job, error, checkpoints)
     return Ended("finished" if job.run.steps in checkpoints.steps() else "stopped")
+
+
+def at_hand(job: Job) -> Job:
+    """The job, with folders of this machine. Raises InputError when this machine would compute something else."""
+    if job.node in ("", ray.get_runtime_context().get_node_id()):
+        return job
+    if (code := code_of(job.run.family)) != job.code:
+        raise InputError(f"{code} here, {job.code} where the stage runs; install the same on both")
+    models = {name: str(here(Path(model), job.node)) for name in MODELS if (model := getattr(job.run, name))}
+    run = job.run.model_copy(update=models)
+    return dataclasses.replace(job, run=run, data=here(job.data, job.node), reference=here(job.reference, job.node))
+
+
+def code_of(family: str) -> str:
+    """In words, what of this machine decides weights."""
+    digest = code_digest(*weights_code(family))
+    return f"Python {platform.python_version()}, torch {torch.__version__}, gen's code {digest[:12]}"
 
 
 def elsewhere(job: Job) -> str:

@@ -232,7 +232,7 @@ def main(group: str, path: Path) -> None:
     out = HOME / group
     with lock(out), whole(out) as partial:
         shown = compare(group, names, partial)
-    from pipelines.tracking.store import add_comparison
+    from pipelines.tracking.added import add_comparison
 
     add_comparison(group, out)
     print(beginning(markdown(shown)))

@@ -281,8 +281,8 @@ def tell_mlflow(
     run: Run, name: str, measured: Mapping[str, Summary], found: Sequence[Mapping[str, Measured]], out: Path
 ) -> None:
     """Each training's numbers and their floor to its own MLflow run; to that of the first the run's spread."""
+    from pipelines.tracking.added import add_to_run
     from pipelines.tracking.names import VALIDATION_FLOOR, of_test
-    from pipelines.tracking.store import add_to_run
 
     models = trainings(trained(run.group, name)[0])
     _, protocol = results(out, f"evaluate@{name}", Evaluation, models)

@@ -98,8 +98,8 @@ def main(name: str, path: Path) -> None:
     out = HOME / group / "latent" / name
     with lock(out), whole(out) as partial:
         found = explore(params, name, partial)
+    from pipelines.tracking.added import add_to_run
     from pipelines.tracking.names import of_test
-    from pipelines.tracking.store import add_to_run
 
     numbers = {of_test(f"latent_{metric}"): one.mean for metric, one in found.items()}
     add_to_run(group, name, trained(group, name)[1].attempt, numbers, out)

@@ -132,8 +132,8 @@ def main(name: str, path: Path) -> None:
     out = Path("evaluations") / group / "svm" / name
     with lock(out), whole(out) as partial:
         metrics = classify(params, name, partial)
+    from pipelines.tracking.added import add_to_run
     from pipelines.tracking.names import of_test
-    from pipelines.tracking.store import add_to_run
 
     _, model = trained(group, name)
     numbers = {of_test(metric): one["mean"] for metric, one in metrics.items()}

@@ -11,12 +11,13 @@ from gen.config.params import Logging, Params
 from gen.config.sweep import label
 from gen.data.dataset import Dataset
 from gen.evaluation.reference import Reference
+from gen.secrets import masked
 from gen.training.checkpoint import Checkpoints
 from gen.training.identity import identity
 from pipelines.runtime.jobs import job_of, storage_of
 from pipelines.sweeps.search import Point, Trial
 from pipelines.sweeps.trial import FAILURE
-from pipelines.tracking.facts import Facts, facts_of, where_from
+from pipelines.tracking.facts import Data, Facts, facts_of, where_from
 
 CODE = (
     "gen.training.scores",
@@ -96,9 +97,9 @@ class Plan:
             experiment=f"sweep-{self.name}",
             params={**self.sweep.model_dump(exclude={"space", "changes"}), "space": self.space()},
             tags={"sweep": self.name, **where_from(dataset, self.identity, self.device)},
-            dataset=dataset,
+            dataset=Data.of(dataset),
             attempt=self.attempt,
-            storage=self.storage,
+            storage=masked(self.storage),
         )
 
     def space(self) -> dict[str, str]:

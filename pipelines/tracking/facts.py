@@ -2,16 +2,41 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
-from gen.config.params import Run
+from gen.config.params import Run, flat
 from gen.data.dataset import Dataset
+from gen.secrets import masked
 from pipelines.tracking.notes import RUN
 from pipelines.tracking.provenance import provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is tracked of a data set."""
+
+    name: str
+    digest: str
+    folder: str
+    rows: Mapping[str, int]
+    shape: list[int]
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Data":
+        """Those of a prepared data set."""
+        return cls(
+            name=dataset.name,
+            digest=dataset.digest,
+            folder=str(dataset.folder),
+            rows=dict(dataset.rows),
+            shape=list(dataset.shape),
+            manifest=dataset.manifest,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +49,20 @@ class Facts:
     """Nested; MLflow gets them flat."""
     tags: Mapping[str, str]
     """What to find it by, and where it comes from."""
-    dataset: Dataset
+    dataset: Data
     attempt: str
     storage: str
+    """Where its checkpoints are, without a secret."""
+    checkout: str = field(default_factory=lambda: str(Path.cwd()))
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON has it, with the settings in the words that MLflow shows."""
+        return asdict(self) | {"params": {path: str(value) for path, value in flat(self.params).items()}}
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> "Facts":
+        """What `as_json` gave."""
+        return cls(**{**told, "dataset": Data(**told["dataset"])})
 
 
 def facts_of(
@@ -48,9 +84,9 @@ def facts_of(
         experiment=run.group,
         params=run.model_dump(),
         tags=tags,
-        dataset=dataset,
+        dataset=Data.of(dataset),
         attempt=attempt,
-        storage=storage,
+        storage=masked(storage),
     )
 
 

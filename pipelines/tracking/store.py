@@ -7,26 +7,19 @@ import logging
 import os
 import re
 import sys
-import time
 import uuid
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from gen.secrets import masked
-from pipelines.reports.tables import beginning
 from pipelines.runtime.above import home
-from pipelines.runtime.background import UPLOAD_SECONDS
-from pipelines.runtime.patience import within, within_a_minute
 from pipelines.tracking.changes import experiment
 from pipelines.tracking.moved import follow
-from pipelines.tracking.names import renamed
-from pipelines.tracking.notes import GROUP, describe_group, describe_run
+from pipelines.tracking.notes import GROUP
 
 logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # a traceback for each call that fails; `warn` has the reason
 HOME = Path("tracking")
@@ -148,59 +141,3 @@ def experiment_id(store: MlflowClient, name: str) -> str:
     if MLFLOW_RUN_NOTE not in found.tags:  # one that somebody wrote in MLflow's pages stays
         store.set_experiment_tag(found.experiment_id, MLFLOW_RUN_NOTE, experiment_note(name))
     return str(found.experiment_id)
-
-
-def add_to_run(group: str, name: str, attempt: str, metrics: Mapping[str, float], folder: Path) -> None:
-    """Add what was found out later to the run that trained a model: metrics, and the files of a folder.
-
-    The files are kept by the folder's path without group and run: those of evaluations/<group>/svm/<run> are in
-    evaluations/svm.
-    Says so in one line when MLflow does not answer or has no such run; nothing else depends on it.
-    """
-    now = int(time.time() * 1000)
-
-    def begin() -> tuple[MlflowClient, Sequence[Run]]:
-        store = connect()
-        which = f"tags.run = '{name}' and tags.attempt = '{attempt}'"
-        return store, store.search_runs([experiment_id(store, group)], which)
-
-    def add() -> None:
-        store.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
-        store.log_artifacts(run_id, str(folder), str(Path(folder.parts[0], *folder.parts[2:-1])))
-        describe_run(store, run_id, {**renamed(found[0].data.metrics), **metrics})
-
-    try:
-        store, found = within_a_minute(peer(), begin)
-        if not found:
-            warn(f"has no run {name} of group {group} that trained this model")
-            return
-        run_id = found[0].info.run_id
-        within(UPLOAD_SECONDS, peer(), add)
-    except Exception as error:  # MLflow's, the network's or the database's: the evaluation stands without it
-        warn(f"lacks {folder}: {in_short(error)}; {later()}")
-
-
-def add_comparison(group: str, folder: Path) -> None:
-    """Keep the comparison of a group as the files of a run, of which there is one, and describe the group by it."""
-
-    def add() -> None:
-        for earlier in store.search_runs([group_id], f"tags.{COMPARISON} = 'true'"):  # an older version's
-            store.delete_run(earlier.info.run_id)
-        comparisons = experiment_id(store, COMPARISONS)
-        found = store.search_runs([comparisons], f"tags.{COMPARISON} = '{group}'")
-        tags = {COMPARISON: group, MLFLOW_RUN_NOTE: COMPARE_NOTE}
-        run = found[0] if found else store.create_run(comparisons, run_name=group, tags=tags)
-        store.log_artifacts(run.info.run_id, str(folder))
-        store.set_terminated(run.info.run_id, "FINISHED")
-        table = (folder / "table.md").read_text(encoding="utf-8")
-        describe_group(store, group_id, experiment_note(group), run.info.run_id, beginning(table))
-
-    def begin() -> tuple[MlflowClient, str]:
-        store = connect()
-        return store, experiment_id(store, group)
-
-    try:
-        store, group_id = within_a_minute(peer(), begin)
-        within(UPLOAD_SECONDS, peer(), add)
-    except Exception as error:
-        warn(f"lacks {folder}: {in_short(error)}; {later()}")

@@ -1,105 +1,77 @@
 """Every run in MLflow, written in the background: an outage or a slow server neither stops nor slows training."""
 
-import io
-import json
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import requests
-from mlflow.entities import Dataset as TrackedDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, ViewType
-from mlflow.entities import Run as TrackedRun
-from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
-from PIL import Image
-
-from gen.config.params import flat
 from gen.secrets import masked
 from pipelines.runtime.background import RECORD_SECONDS, UPLOAD_SECONDS, Background, Temporary
-from pipelines.tracking.facts import Facts, note, shown_name
-from pipelines.tracking.registry import register
-from pipelines.tracking.store import connect, experiment_id, in_short, later, tracking_uri, warn
+from pipelines.tracking import unsent
+from pipelines.tracking.facts import Facts
+from pipelines.tracking.recorder import Record, Recorder
+from pipelines.tracking.store import in_short, later, tracking_uri, warn
 
-BATCH = 900
 MOST_MEASURED = 100_000
 """Metrics that wait through an outage; later ones are dropped, and said to be."""
 PATIENCE_SECONDS = 30.0
 BYTES_PER_SECOND = 1e6
 """At which a slow store takes files."""
-WHY_ENDED = {"outcome", "diverged"}
-"""Tags of an ended run that say why it ended; it loses them when it goes on."""
 
 
 class Tracker:
-    """One MLflow run, found again by its attempt. Every method but `close` returns at once.
+    """One MLflow run. Every method but `close` returns at once.
 
     Trackers that share a background are written one after the other, so many at once never wait for a lock.
     """
 
     def __init__(self, facts: Facts, background: Background | None = None, parent: "Tracker | None" = None) -> None:
         self.facts = facts
-        self.tags = {**facts.tags, "run": facts.name, "attempt": facts.attempt, "storage": masked(facts.storage)}
-        self.tags[MLFLOW_RUN_NOTE] = note(facts)
-        self.tags["checkout"] = str(Path.cwd())
-        self.parent = parent
-        self.run_id = ""
-        self.logged: set[tuple[str, int]] = set()
-        """Names and steps of the metrics and grids that the run has."""
+        self.recorder: Recorder = Recorder(facts, milliseconds(), parent.recorder if parent else None)
+        self.trials: list[Tracker] = []
+        """Of a sweep's: those that have it as their parent."""
+        if parent is not None:
+            parent.trials.append(self)
         self.status = ""
         """How it was told that it ended."""
-        self.ended_at: int | None = None
-        """When the run ended, in milliseconds, if it had ended before and nothing new has been measured since."""
-        self.measured: list[Metric] = []
+        self.measured: list[tuple[str, float, int, int]] = []
+        self.unsent: list[Record] = []
+        """All else that MLflow does not have yet, in order."""
         self.flush_waits = False
-        self.monitor: SystemMetricsMonitor | None = None
         self.background = background or Background()
         self._later(lambda: None)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Values by name at a step, once: a process or worker that replaces a killed one tells them again."""
-        now = int(time.time() * 1000)
+        now = milliseconds()
         if len(self.measured) > MOST_MEASURED:
             self.background.problem = f"more than {MOST_MEASURED} metrics were waiting"
             return
-        self.measured += [Metric(name, value, now, step) for name, value in values.items()]
+        self.measured += [(name, value, now, step) for name, value in values.items()]
         if not self.flush_waits:
             self.flush_waits = True
             self._later(self._flush, RECORD_SECONDS)
 
     def grid(self, step: int, name: str, picture: bytes) -> None:
         """A PNG, one of the steps of the image `name`."""
-
-        def log() -> None:
-            if (name, step) not in self.logged:
-                image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
-                self.store.log_image(self.run_id, image, key=name, step=step, synchronous=True)
-                self.logged.add((name, step))
-
-        self._later(log)
+        self._record(Record("grid", {"step": step, "name": name}, picture))
 
     def model(self, folder: Path) -> None:
         """An exported model, which is registered under the run's name if it samples."""
-        change, experiment = (self.tags.get(tag, "") for tag in ("change", "dvc_experiment"))
-        told = {"change": change, "experiment": experiment}
-        self._later(lambda: register(self.store, self.run_id, self.facts.name, folder, **told), upload_seconds(folder))
+        self._record(Record("model", {}, folder), upload_seconds(folder))
 
     def text(self, name: str, content: str) -> None:
         """One file that is not on disk."""
-        self._later(lambda: self.store.log_text(self.run_id, content, name), RECORD_SECONDS)
+        self._record(Record("text", {"name": name}, content.encode()), RECORD_SECONDS)
 
     def files(self, folder: Path) -> None:
         """All files of a folder."""
-        self._later(lambda: self.store.log_artifacts(self.run_id, str(folder)), upload_seconds(folder))
+        self._record(Record("files", {}, folder), upload_seconds(folder))
 
     def end(self, status: str, **tags: str) -> None:
         """Give the run an MLflow status, and tags that say why."""
         self.status = status
-        self._later(lambda: self._end(status, tags), RECORD_SECONDS)
+        self._record(Record("end", {"status": status, "tags": tags, "at": milliseconds()}), RECORD_SECONDS)
 
     @contextmanager
     def ended_whatever_happens(self) -> Iterator[None]:
@@ -115,125 +87,74 @@ class Tracker:
             raise
 
     def close(self) -> None:
-        """Wait for what is left, in an outage for half a minute at most, and say what is missing and how it gets there.
+        """Wait for what is left, in an outage for half a minute at most; then keep it on disk, and say so.
 
-        A run that finished tells all of it again when it is started once more, from its checkpoints.
+        Where that cannot be, on a full disk, a run that finished tells all of it again when it is started once more,
+        from its checkpoints.
         """
         problem = self.background.close(PATIENCE_SECONDS, f"MLflow at {masked(tracking_uri())}")
-        if problem:
-            remedy = f"; {later()}, and trains nothing" if self.status == "FINISHED" else ""
-            warn(f"lacks part of run {self.facts.name}: {problem}{remedy}")
+        if not problem:
+            return
+        remedy = f"{later()}, and trains nothing" if self.status == "FINISHED" else ""
+        lacking = [(one.recorder, one.lacks()) for one in (self, *self.trials)]
+        if any(records for _, records in lacking):
+            remedy = unsent.kept_or(remedy, lambda: unsent.keep_runs(lacking))
+        warn(f"lacks part of run {self.facts.name}: {'; '.join(filter(None, (problem, remedy)))}")
 
-    def _later(self, work: Callable[[], object], allowed: float | None = None) -> None:
-        """Have it done; what has a time of its own is kept though thousands are waiting."""
+    def lacks(self) -> list[Record]:
+        """All that MLflow does not have yet."""
+        measured = [Record("metrics", {"values": self.measured.copy()})] if self.measured else []
+        return [*measured, *self.unsent]
+
+    def _record(self, record: Record, allowed: float | None = None) -> None:
+        """Have it sent."""
+
+        def send() -> None:
+            try:
+                self.recorder.send(record)
+            except Exception as error:
+                if not unsent.of_outage(error):  # MLflow will never take it
+                    self.unsent.remove(record)
+                raise
+            self.unsent.remove(record)
+
+        self.unsent.append(record)
+        if not self._later(send, allowed):
+            self.unsent.remove(record)
+
+    def _later(self, work: Callable[[], object], allowed: float | None = None) -> bool:
+        """Have it done; what has a time of its own is kept though thousands are waiting. Returns whether it will be."""
 
         def attempt() -> None:
+            if not self.recorder.run_id:
+                self._first_contact()
             try:
-                if not self.run_id:
-                    self._first_contact()
                 work()
-            except requests.RequestException as error:
-                raise Temporary(f"it does not answer ({type(error).__name__})") from None
-            except MlflowException as error:
-                if error.get_http_status_code() >= 500:  # type: ignore[no-untyped-call]
+            except Exception as error:
+                if unsent.of_outage(error):
                     raise Temporary(in_short(error)) from None
                 raise
 
-        self.background.put(attempt, allowed or RECORD_SECONDS, keep=allowed is not None)
+        return self.background.put(attempt, allowed or RECORD_SECONDS, keep=allowed is not None)
 
     def _first_contact(self) -> None:
         """Begin, or try again later whatever went wrong: nothing can be recorded before."""
         try:
-            self._begin()
+            unsent.send_waiting()
+            self.recorder.begin()
         except Exception as error:
             raise Temporary(in_short(error)) from None
 
-    def _begin(self) -> None:
-        self.store = connect()
-        experiment = experiment_id(self.store, self.facts.experiment)
-        storage = self.tags["storage"]
-        quote = '"' if "'" in storage else "'"
-        mine = f"tags.run = '{self.facts.name}' and tags.storage = {quote}{storage}{quote}"
-        earlier = self.store.search_runs([experiment], mine, ViewType.ACTIVE_ONLY, max_results=100)
-        same = [run for run in earlier if run.data.tags["attempt"] == self.tags["attempt"]]
-        for run in earlier:
-            here = run.data.tags.get("checkout") in (None, self.tags["checkout"])  # an experiment may run elsewhere
-            if run.info.status == "RUNNING" and here and run not in same:
-                self.store.set_terminated(run.info.run_id, "KILLED")
-                trials = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
-                for trial in self.store.search_runs([experiment], trials):
-                    self.store.set_terminated(trial.info.run_id, "KILLED")
-        if same:
-            run = same[0]
-            self.store.update_run(run.info.run_id, status="RUNNING")
-            for tag in WHY_ENDED & run.data.tags.keys():
-                self.store.delete_tag(run.info.run_id, tag)
-            if run.data.tags.get("change") not in (None, self.tags.get("change")):  # an experiment's
-                self._rename(run)
-            self.logged = self._logged_before(run)
-            self.ended_at = run.info.end_time
-        else:
-            tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
-            run = self.store.create_run(experiment, run_name=shown_name(self.facts), tags=tags)
-        if not (run.inputs and run.inputs.dataset_inputs):  # described last: an outage may have left out some of it
-            self._describe(run)
-        if self.parent is None:  # one of them watches the machine
-            self.monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-                run.info.run_id, resume_logging=bool(same), tracking_uri=tracking_uri()
-            )
-            self.monitor.start()  # type: ignore[no-untyped-call]
-        self.run_id = run.info.run_id
-
-    def _rename(self, run: TrackedRun) -> None:
-        """Name the run by what it changes now, and tag it so."""
-        self.store.update_run(run.info.run_id, name=shown_name(self.facts))
-        for tag in ("change", "dvc_experiment"):
-            if tag in self.tags:
-                self.store.set_tag(run.info.run_id, tag, self.tags[tag])
-            elif tag in run.data.tags:
-                self.store.delete_tag(run.info.run_id, tag)
-
-    def _logged_before(self, run: TrackedRun) -> set[tuple[str, int]]:
-        """Names and steps of the metrics and grids that the run has."""
-        mine = [name for name in run.data.metrics if not name.startswith("system/")]
-        histories = [self.store.get_metric_history(run.info.run_id, name) for name in mine]
-        pictures = [file.path for file in self.store.list_artifacts(run.info.run_id, "images")]
-        steps = [re.match(r"images/(\w+)\+step\+(\d+)\+", path) for path in pictures]
-        found = {(metric.key, metric.step) for history in histories for metric in history}
-        return found | {(step[1], int(step[2])) for step in steps if step}
-
-    def _describe(self, run: TrackedRun) -> None:
-        """Tell what it was made with and of; again, as far as it is lacking."""
-        told = flat(self.facts.params).items()
-        params = [Param(key, str(value)) for key, value in told if key not in run.data.params]
-        self.store.log_batch(run.info.run_id, params=params)
-        self.store.log_dict(run.info.run_id, dict(self.facts.dataset.manifest), "dataset/MANIFEST.json")
-        used = TrackedDataset(
-            name=self.facts.dataset.name,
-            digest=self.facts.dataset.digest[:36],
-            source_type="parquet",
-            source=json.dumps({"uri": str(self.facts.dataset.folder)}),
-            profile=json.dumps({"rows": self.facts.dataset.rows, "shape": list(self.facts.dataset.shape)}),
-        )
-        self.store.log_inputs(run.info.run_id, [DatasetInput(used, [InputTag("mlflow.data.context", "training")])])
-
     def _flush(self) -> None:
         self.flush_waits = False  # before looking: what is measured from now on asks for another
-        while self.measured:
-            some = self.measured[:BATCH]
-            new = {(m.key, m.step): m for m in some if (m.key, m.step) not in self.logged}
-            if new:
-                self.store.log_batch(self.run_id, metrics=list(new.values()), synchronous=True)
-                self.logged |= new.keys()
-                self.ended_at = None
+        while some := self.measured[:MOST_MEASURED]:
+            self.recorder.metrics(some)
             del self.measured[: len(some)]
 
-    def _end(self, status: str, tags: Mapping[str, str]) -> None:
-        for key, value in tags.items():
-            self.store.set_tag(self.run_id, key, value)
-        if self.monitor is not None:
-            self.monitor.finish()  # type: ignore[no-untyped-call]
-        self.store.set_terminated(self.run_id, status, self.ended_at)
+
+def milliseconds() -> int:
+    """The time, as MLflow has it."""
+    return int(time.time() * 1000)
 
 
 def upload_seconds(folder: Path) -> float:

@@ -42,12 +42,11 @@ def test_too_much_is_dropped_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -
     worker = Background()
     start = time.monotonic()
     for _ in range(10):
-        worker.put(hold.wait, 0.2)  # type: ignore[arg-type]
+        worker.put(hold.wait, 5)  # type: ignore[arg-type]
     worker.put(lambda: done.append(1), keep=True)
-    assert worker.close(0.1, "MLflow") == "more than 3 records were waiting"
     assert time.monotonic() - start < 2
-    hold.set()
-    worker.thread.join(5)
+    threading.Timer(0.2, hold.set).start()
+    assert worker.close(5, "MLflow") == "more than 3 records were waiting"
     assert done == [1], "what is to be kept is never dropped"
 
 
@@ -57,9 +56,14 @@ def test_an_outage_is_waited_for_less_long_than_an_upload(monkeypatch: pytest.Mo
     def never() -> None:
         raise Temporary("it does not answer")
 
+    done: list[int] = []
     slow, out = Background(), Background()
     slow.put(lambda: time.sleep(0.6))
     out.put(never)
+    out.put(lambda: done.append(1))
     time.sleep(0.1)
     assert slow.close(0.2, "MLflow") == ""
     assert out.close(0.2, "MLflow") == "it does not answer"
+    out.thread.join(5)
+    assert not out.thread.is_alive()
+    assert done == [], "what nobody waits for any more is somebody else's"

@@ -18,7 +18,7 @@ from gen.config.params import Cluster
 from gen.extractors import Extracted
 from gen.family import DataSpec
 from pipelines.runtime import extraction
-from pipelines.tracking import store
+from pipelines.tracking import added, results
 from tests.families.small import IMAGES, small
 from tests.pipelines.conftest import PARAMS, Workplace
 from tests.pipelines.evaluating import (
@@ -143,10 +143,11 @@ def test_in_mlflow_few_labels_have_a_folder_beside_the_evaluation(monkeypatch: p
         log_batch=lambda run_id, metrics: None,
         log_artifacts=lambda run_id, folder, path: logged.append(path),
     )
-    monkeypatch.setattr(store, "connect", lambda: found)
-    monkeypatch.setattr(store, "experiment_id", lambda found, name: "1")
+    for module in (added, results):
+        monkeypatch.setattr(module, "connect", lambda: found)
+        monkeypatch.setattr(module, "experiment_id", lambda found, name: "1")
     for folder in ("evaluations/tiny/ali", "evaluations/tiny/svm/ali"):
-        store.add_to_run("tiny", "ali", "none", {}, Path(folder))
+        added.add_to_run("tiny", "ali", "none", {}, Path(folder))
     assert logged == ["evaluations", "evaluations/svm"]
 
 

@@ -6,8 +6,9 @@ import pytest
 from mlflow import MlflowClient
 
 from pipelines.commands.ui import pages
+from pipelines.tracking.added import add_comparison, add_to_run
 from pipelines.tracking.names import renamed
-from pipelines.tracking.store import COMPARISONS, add_comparison, add_to_run, experiment_id
+from pipelines.tracking.store import COMPARISONS, experiment_id
 from pipelines.tracking.tracked import tracked
 from tests.pipelines.test_ui import measured_run
 

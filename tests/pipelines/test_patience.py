@@ -17,7 +17,7 @@ from gen.training.checkpoint import Checkpoints
 from pipelines.runtime import command, fit, patience, waiting
 from pipelines.runtime.mailbox import Mailbox
 from pipelines.runtime.patience import within_a_minute
-from pipelines.tracking.store import add_to_run
+from pipelines.tracking.added import add_to_run
 
 
 def test_a_disk_that_hangs_is_named_and_given_up(
@@ -81,10 +81,13 @@ def test_a_tracking_server_that_does_not_answer_an_evaluation_is_named_and_given
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        add_to_run("digits", "digits_gan", "1", {"test/fid": 1.0}, tmp_path)
+        monkeypatch.chdir(tmp_path)
+        folder = Path("evaluations/digits/digits_gan")
+        folder.mkdir(parents=True)
+        add_to_run("digits", "digits_gan", "1", {"test/fid": 1.0}, folder)
     message = capsys.readouterr().out.splitlines()
     assert message[0] == f"waiting for MLflow at {uri}, for 60 s at most"
-    assert message[1].startswith(f"warning: MLflow at {uri} lacks {tmp_path}: ")
+    assert message[1].startswith(f"warning: MLflow at {uri} lacks {folder}: ")
 
 
 def fail() -> None:

@@ -86,7 +86,7 @@ def test_a_run_is_described_whole_though_an_outage_came_between(
     store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (run,) = store.search_runs(["1"])
     assert run.info.status == "FINISHED"
-    assert tracker.tags.items() <= run.data.tags.items()
+    assert tracker.recorder.tags.items() <= run.data.tags.items()
     assert run.data.params == {key: str(value) for key, value in flat(message.params).items()}
     assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits"]
     assert [file.path for file in store.list_artifacts(run.info.run_id, "dataset")] == ["dataset/MANIFEST.json"]
