@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from gen.data.folder import lock, whole
 from gen.errors import InputError
 
-CACHE = Path.home() / ".cache" / "gen" / "files"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen" / "files"
 PART = 64 * 2**20
 """Bytes that travel at once."""
 SPARE = 0.1
