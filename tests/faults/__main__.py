@@ -1,6 +1,7 @@
 """The fault matrix: `make faults`, or some of it by `python -m tests.faults --only 'kill -9'`."""
 
 import argparse
+import importlib
 import os
 import re
 import sys
@@ -11,15 +12,20 @@ from pathlib import Path
 
 import torch
 
-from tests.faults import checkpoints, disks, drivers, dvc, workers  # noqa: F401  (each lists its faults)
 from tests.faults.matrix import FAULTS, Ground, tried
 from tests.faults.place import STEPS
 from tests.faults.report import HEAD, row, write
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ROOT, lay_out, one_ray, ring_run
+from tests.services import KEYS
+
+AREAS = ("workers", "drivers", "checkpoints", "disks", "dvc", "storage", "nodes", "links", "mlflow")
+"""Files of this folder that list faults, in the order of the table."""
 
 
 def main() -> int:
+    for area in AREAS:
+        importlib.import_module(f"tests.faults.{area}")
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--only", default="", help="a pattern that the fault's name or file is to have")
     parser.add_argument("--trials", type=int, help="how often each is tried")
@@ -38,7 +44,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)))
         inside = f"{Path(__file__).parent / 'inside'}:{ROOT}"
-        address = stack.enter_context(one_ray(PYTHONPATH=inside))
+        address = stack.enter_context(one_ray(PYTHONPATH=inside, **KEYS))
         ground = Ground(folder, address, template(folder / "template"), lambda: repository(folder, address))
         for number, fault in enumerate(chosen, 1):
             start = time.monotonic()

@@ -2,8 +2,10 @@
 
 import signal
 
+import psutil
+
 from tests.faults.matrix import fault
-from tests.faults.place import Failed, Place
+from tests.faults.place import PATIENCE_SECONDS, Failed, Place
 
 
 class TwoWorkers(Place):
@@ -96,6 +98,20 @@ def stopped_for_good(place: Place) -> str:
 @fault("the worker hangs and holds the interpreter's lock, then SIGTERM of the driver", trials=2)
 def hung_with_the_lock(place: Place) -> str:
     return hung(place, signal.SIGUSR1)
+
+
+@fault("memory limit of the worker reached")
+def out_of_memory(place: Place) -> str:
+    process = place.train()
+    worker = place.worker(process)
+    place.moment(process)
+    place.hurt()
+    room = worker.memory_info().vms
+    worker.rlimit(psutil.RLIMIT_AS, (room, room))
+    process.wait(timeout=PATIENCE_SECONDS)
+    if process.returncode == 0:
+        return place.goes_on(process)
+    return place.again(process, 1)
 
 
 def signalled(place: Place, number: int) -> str:
