@@ -14,7 +14,7 @@ import torch
 
 from tests.faults.matrix import FAULTS, Ground, tried
 from tests.faults.place import STEPS
-from tests.faults.report import HEAD, row, write
+from tests.faults.report import HEAD, PAGE, row, write
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ROOT, lay_out, one_ray, ring_run
 from tests.services import KEYS
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a pattern that the fault's name or file is to have")
     parser.add_argument("--trials", type=int, help="how often each is tried")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page that has the table")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     asked = parser.parse_args()
     chosen = [one for one in FAULTS if re.search(asked.only, f"{one.inject.__module__} {one.name}", re.IGNORECASE)]
@@ -51,12 +52,10 @@ def main() -> int:
             result = tried(fault, ground, asked.trials or fault.trials, asked.seed)
             results.append(result)
             print(f"{number}/{len(chosen)} ({time.monotonic() - start:.0f} s) {row(result.cells())}", flush=True)
-            write(results, [one.name for one in FAULTS], command)
+            write(asked.page, results, [one.name for one in FAULTS], command)
     print(f"\n{row(HEAD)}")
     print(*(row(result.cells()) for result in results), sep="\n")
-    print(
-        f"\n{len(results)} faults in {(time.monotonic() - began) / 60:.0f} minutes; they stand in docs/reliability.md"
-    )
+    print(f"\n{len(results)} faults in {(time.monotonic() - began) / 60:.0f} minutes; they stand in {asked.page}")
     return int(any(result.lost for result in results))
 
 

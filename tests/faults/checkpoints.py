@@ -27,7 +27,7 @@ def damaged(place: Place, damage: Callable[[Path], object]) -> str:
 
 @fault("newest checkpoint truncated")
 def truncated(place: Place) -> str:
-    return damaged(place, lambda newest: os.truncate(newest / "state.pt", place.chance.randrange(1, 10_000)))
+    return damaged(place, lambda newest: cut(newest / "state.pt", place))
 
 
 @fault("newest checkpoint emptied")
@@ -47,7 +47,7 @@ def flipped(place: Place) -> str:
 
 @fault("newest checkpoint's manifest truncated")
 def manifest_truncated(place: Place) -> str:
-    return damaged(place, lambda newest: os.truncate(newest / "manifest.json", place.chance.randrange(100)))
+    return damaged(place, lambda newest: cut(newest / "manifest.json", place))
 
 
 @fault("run.json emptied, as a power cut leaves it")
@@ -65,6 +65,10 @@ def from_the_future(place: Place) -> str:
 
     damaged(place, date)
     return "goes on from the newest checkpoint"
+
+
+def cut(path: Path, place: Place) -> None:
+    os.truncate(path, place.chance.randrange(1, path.stat().st_size))
 
 
 def flip(path: Path, place: Place) -> None:

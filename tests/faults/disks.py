@@ -89,7 +89,7 @@ def shared_memory(place: Place) -> str:
 @fault("read-only folder")
 def read_only(place: Place) -> str:
     place.write()
-    place.apart("mount --bind . . && mount -o remount,bind,ro .")
+    place.apart(f"mount --bind {place.folder} {place.folder} && mount -o remount,bind,ro {place.folder}")
     place.hurt()
     process = place.start("train", "ring")
     text = place.ends(process, 1)

@@ -1,12 +1,11 @@
 """Damage of what DVC keeps."""
 
 import json
-import os
 from pathlib import Path
 
 import yaml
 
-from tests.faults.checkpoints import flip
+from tests.faults.checkpoints import cut, flip
 from tests.faults.matrix import fault
 from tests.faults.place import Failed, Place, Repository
 
@@ -35,7 +34,7 @@ def rwlock(place: Repository) -> str:
 @fault("dvc.lock truncated", Repository)
 def lock(place: Repository) -> str:
     place.hurt()
-    os.truncate(place.folder / "dvc.lock", place.chance.randrange(40, 400))
+    cut(place.folder / "dvc.lock", place)
     return mended(place, "git", "checkout", "dvc.lock")
 
 
@@ -71,7 +70,7 @@ def cached(place: Repository) -> str:
     (digest,) = [entry["md5"] for entry in entries if entry["relpath"] == path.name]
     kept = object_of(place, digest)
     kept.chmod(0o644)
-    os.truncate(kept, place.chance.randrange(100, 1000))
+    cut(kept, place)
     kept.chmod(0o444)
     for one in path.parent.iterdir():
         one.unlink()

@@ -36,8 +36,8 @@ class Result:
     def cells(self) -> list[str]:
         """A row of the table."""
         several = len(self.happened) > 1
-        happened = "; ".join(f"{count} times: {what}" if several else what for what, count in self.happened.items())
-        lost = "; ".join(f"{count} times {what}" for what, count in self.lost.items()) or "nothing"
+        happened = "; ".join(f"{count}x {what}" if several else what for what, count in self.happened.items())
+        lost = "; ".join(f"{count}x {what}" for what, count in self.lost.items()) or "nothing"
         median, most = (f"{f(self.seconds):.1f}" if self.seconds else "-" for f in (statistics.median, max))
         return [self.fault, str(self.trials), happened, lost if self.trials else "-", median, most]
 

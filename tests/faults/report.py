@@ -1,13 +1,12 @@
 """The table in docs/reliability.md."""
 
+import os
 import platform
 import re
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from tests.faults.matrix import Result
 
@@ -20,35 +19,28 @@ def row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def known() -> dict[str, str]:
+def known(page: Path) -> dict[str, str]:
     """The rows that stand in the page, by their faults."""
-    lines = _inside().splitlines()
+    lines = _inside(page).splitlines()
     return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
 
 
-def write(results: Sequence[Result], names: Sequence[str], command: str) -> None:
+def write(page: Path, results: Sequence[Result], names: Sequence[str], command: str) -> None:
     """Put new rows among those of the page; the order is that of `names`."""
-    rows = known() | {result.fault: row(result.cells()) for result in results}
+    rows = known(page) | {result.fault: row(result.cells()) for result in results}
     table = [row(HEAD), "|---|--:|---|---|--:|--:|", *(rows[name] for name in names if name in rows)]
-    text = PAGE.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     made = "\n".join([BEGIN, "", f"{setting()} `{command}`, {date.today()}.", "", *table, "", END])
-    PAGE.write_text(text.replace(f"{BEGIN}{_inside()}{END}", made), encoding="utf-8")
+    page.write_text(text.replace(f"{BEGIN}{_inside(page)}{END}", made), encoding="utf-8")
 
 
 def setting() -> str:
     """What the faults were tried with."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "mlflow", "dvc"))
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_cores()} CPU cores"
-    return f"Python {platform.python_version()}, {packages}; {device}."
+    return f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPU cores."
 
 
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
-
-
-def _inside() -> str:
-    found = re.search(f"{re.escape(BEGIN)}(.*){re.escape(END)}", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None, f"{PAGE} has no place for the table"
+def _inside(page: Path) -> str:
+    found = re.search(f"{re.escape(BEGIN)}(.*){re.escape(END)}", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None, f"{page} has no place for the table"
     return found[1]
