@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import torch
 
+from pipelines.tracking import store
 from tests.faults.matrix import FAULTS, Ground, tried
-from tests.faults.place import STEPS
+from tests.faults.place import LOGGING, STEPS
 from tests.faults.report import HEAD, PAGE, row, write
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ROOT, lay_out, one_ray, ring_run
@@ -64,6 +66,7 @@ def template(folder: Path) -> Path:
     folder.mkdir()
     with chdir(folder):
         lay_out(folder)
+        store.connect()
     return folder
 
 
@@ -73,9 +76,11 @@ def repository(folder: Path, address: str) -> Path:
     if not made.exists():
         made.mkdir()
         checkout = Checkout(made, address)
+        checkout.changes |= LOGGING
         checkout.write(ring=ring_run(steps=STEPS))
         checkout.commit()
         checkout.repro("reference@ring8")
+        shutil.copytree(folder / "template" / "tracking", made / "tracking")
         checkout.commit()
     return made
 

@@ -18,8 +18,9 @@ from mlflow import MlflowClient
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import Workplace, cmdline, ring_run, training_workers
 
-STEPS = 4000
-"""Of a run: some seconds."""
+STEPS, EVERY = 400, 20
+"""Of a run, and between its checkpoints: some seconds in all."""
+LOGGING = {"logging": {"checkpoint_every": EVERY, "metrics_every": EVERY}}
 MARK = "GEN_FAULT_TRIAL"
 """In the environment of every process of a trial: its folder."""
 ORPHAN_SECONDS = 30.0
@@ -40,11 +41,14 @@ class Place(Workplace):
     workers = 1
     words = ("train", "ring")
     """What trains."""
+    saved = "storage/ring-*/step_*/manifest.json"
+    """Where checkpoints are."""
 
     def __init__(self, folder: Path, template: Path, cluster: str, chance: random.Random) -> None:
         shutil.copytree(template, folder, symlinks=True)
         super().__init__(folder, cluster)
         self.environment[MARK] = str(folder)
+        self.changes |= LOGGING
         self.chance = chance
         self.hurt_at = 0.0
         self.seconds: float | None = None
@@ -59,12 +63,12 @@ class Place(Workplace):
 
     def reached(self) -> int:
         """The step of the newest checkpoint."""
-        found = [int(path.parent.name[5:]) for path in self.view.glob("storage/**/step_*/manifest.json")]
+        found = [int(path.parent.name[5:]) for path in self.view.glob(self.saved)]
         return max(found, default=0)
 
     def moment(self, process: "subprocess.Popen[Any]", least: int = 1) -> None:
         """Wait for a random moment of the training, after its first checkpoints."""
-        self.wait(lambda: self.reached() >= 200 * self.chance.randint(least, 8), process)
+        self.wait(lambda: self.reached() >= EVERY * self.chance.randint(least, 12), process)
         self.pause(0.0, 0.2)
 
     def pause(self, least: float, most: float) -> None:
@@ -77,14 +81,14 @@ class Place(Workplace):
                 raise Failed(f"the run ended with status {process.returncode} before the fault: {self.said(process)}")
             if time.monotonic() > end:
                 raise Failed("what was waited for did not come")
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def hurt(self) -> None:
         """To be called right before the fault."""
         self.hurt_at, before = time.monotonic(), self.reached()
 
         def look() -> None:
-            while not self.over.wait(0.05):
+            while not self.over.wait(0.1):
                 if self.reached() > before:
                     break
             self.seconds = time.monotonic() - self.hurt_at
@@ -193,7 +197,7 @@ class Place(Workplace):
         statuses, steps = self.record()
         if statuses != ["FINISHED"]:
             found.append(f"MLflow has {', '.join(statuses) or 'no run'}")
-        missing = len(set(range(50, STEPS + 1, 50)) - set(steps))
+        missing = len(set(range(EVERY, STEPS + 1, EVERY)) - set(steps))
         found += [f"{missing} metrics"] if missing else []
         found += ["metrics twice"] if len(set(steps)) < len(steps) else []
         return found

@@ -26,7 +26,7 @@ class Store(Place):
         with s3(self.folder / "s3") as port, faulty(port) as proxy:
             self.environment |= KEYS
             address = f"scheme=http&endpoint_override=127.0.0.1:{proxy.server_port}"
-            self.ray["storage"] = f"s3://{BUCKET}/runs?{address}"
+            self.changes["cluster"] = {"storage": f"s3://{BUCKET}/runs?{address}"}
             proxy.fault = self.sound
             yield proxy
 

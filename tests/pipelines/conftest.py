@@ -107,15 +107,16 @@ class Workplace:
 
     def __init__(self, folder: Path, cluster: str, forks: str = "") -> None:
         self.folder, self.forks = folder, {forkserver.ADDRESS: forks} if forks else {}
-        self.ray: dict[str, Any] = {}
-        """Settings of `cluster` that are others than those above."""
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What is otherwise in sections of the params above."""
         self.before: list[str] = []
         """What stands before a command, as `env` may."""
         self.environment = os.environ | {"RAY_ADDRESS": cluster, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
     def write(self, *, sweeps: dict[str, Any] | None = None, **runs: dict[str, Any]) -> None:
-        values = {**PARAMS, "cluster": PARAMS["cluster"] | self.ray, "runs": runs, "sweeps": sweeps or {}}
+        changed = {section: PARAMS[section] | fields for section, fields in self.changes.items()}
+        values = {**PARAMS, **changed, "runs": runs, "sweeps": sweeps or {}}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
 
     def start(self, stage: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
