@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import torch
 
+from pipelines.commands.all import LATE
+from pipelines.runtime.forkserver import ADDRESS, forkserver
 from pipelines.tracking import store
 from tests.faults.matrix import FAULTS, Ground, tried
-from tests.faults.place import LOGGING, STEPS
+from tests.faults.place import LOGGING, NICE, STEPS
 from tests.faults.report import HEAD, PAGE, row, write
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import ROOT, lay_out, one_ray, ring_run
@@ -39,6 +42,7 @@ def main() -> int:
     if asked.list:
         print(*(one.name for one in chosen), sep="\n")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -47,8 +51,12 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True)))
         inside = f"{Path(__file__).parent / 'inside'}:{ROOT}"
-        address = stack.enter_context(one_ray(PYTHONPATH=inside, **KEYS))
-        ground = Ground(folder, address, template(folder / "template"), lambda: repository(folder, address))
+        address = stack.enter_context(one_ray(PYTHONPATH=inside, **KEYS, **NICE))
+        modules = [f"pipelines.stages.{name}" for name in ("train", "sweep")] + LATE
+        begun = stack.enter_context(forkserver(modules, os.environ | {"PYTHONPATH": str(ROOT)}))
+        ground = Ground(
+            folder, address, begun.get(ADDRESS, ""), template(folder / "template"), lambda: repository(folder, address)
+        )
         for number, fault in enumerate(chosen, 1):
             start = time.monotonic()
             result = tried(fault, ground, asked.trials or fault.trials, asked.seed)

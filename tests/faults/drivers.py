@@ -17,6 +17,7 @@ from tests.pipelines.sweeping import sweep_of, trial_processes
 
 def ended(place: Place, number: int, status: int) -> str:
     """Send the driver a signal, and start it again."""
+    place.forks = {}
     process = place.train()
     place.moment(process)
     place.hurt()
@@ -35,6 +36,7 @@ def terminated(place: Place) -> str:
 
 
 def own_ray(place: Place, part: str, number: int) -> str:
+    place.forks = {}
     place.environment.pop("RAY_ADDRESS")
     process = place.train()
     place.moment(process)
@@ -71,7 +73,7 @@ class Sweep(Place):
 
     def train(self, **changes: Any) -> "subprocess.Popen[str]":
         self.write(sweeps={"clip": sweep_of(seeds=1, steps=STEPS, evaluate_every=5 * EVERY)}, ring=ring_run("wgan"))
-        return self.start(*self.words)
+        return self.start(*self.words, **self.forks)
 
     def digest(self) -> str:
         found = pd.read_csv(self.folder / "sweeps/clip/trials.csv")

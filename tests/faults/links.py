@@ -39,6 +39,7 @@ class Linked(TwoWorkers):
             unlink()
             raise CannotBeTried(f"no hosts of their own network ({error.stderr.decode().strip()})") from None
         try:
+            self.forks = {}
             self.before = ["ip", "netns", "exec", HEAD[0]]
             self.environment |= {"RAY_ADDRESS": f"{HEAD[1]}:{PORT}", "GLOO_SOCKET_IFNAME": "eth0"}
             self.joins(HEAD, "--head", f"--port={PORT}", "--include-dashboard=false")

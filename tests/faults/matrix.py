@@ -58,16 +58,17 @@ def fault(name: str, place: type[Place] = Place, trials: int = 3) -> Callable[[C
 class Ground:
     """What trials begin from: folders that are copied for each, and what an unhurt run leaves in them."""
 
-    def __init__(self, folder: Path, cluster: str, template: Path, repository: Callable[[], Path]) -> None:
+    def __init__(self, folder: Path, cluster: str, forks: str, template: Path, repository: Callable[[], Path]) -> None:
         self.folder = folder
         self.cluster = cluster
+        self.forks = forks
         self.template = template
         self.repository = repository
         self.expected: dict[tuple[str, int], str] = {}
 
     def place(self, kind: type[Place], name: str, chance: random.Random) -> Place:
         template = self.repository() if issubclass(kind, Repository) else self.template
-        return kind(self.folder / name, template, self.cluster, chance)
+        return kind(self.folder / name, template, self.cluster, self.forks, chance)
 
     def unhurt(self, kind: type[Place]) -> str:
         """What is left by a run that nothing hurts."""
@@ -95,13 +96,13 @@ def tried(fault: Fault, ground: Ground, trials: int, seed: int) -> Result:
             lost = place.lost(expected)
         except CannotBeTried as why:
             result.happened[f"not tried: {why}"] += 1
-            place.leave()
             return result
         except Exception as error:  # whatever it is: the table shows it
             message = str(error).strip().splitlines()
             happened = f"**fails**: {message[0][:200] if message else type(error).__name__}"
             lost = ["the run"]
-        orphans = place.leave()
+        finally:
+            orphans = place.leave()
         lost += [f"{len(orphans)} processes left ({orphans[0]})"] if orphans else []
         result.trials += 1
         result.happened[happened] += 1

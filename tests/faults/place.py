@@ -15,12 +15,15 @@ from typing import Any
 import psutil
 from mlflow import MlflowClient
 
+from pipelines.runtime.forkserver import ADDRESS
 from tests.pipelines.checkout import Checkout
 from tests.pipelines.conftest import Workplace, cmdline, ring_run, training_workers
 
 STEPS, EVERY = 400, 20
 """Of a run, and between its checkpoints: some seconds in all."""
 LOGGING = {"logging": {"checkpoint_every": EVERY, "metrics_every": EVERY}}
+NICE = {"RAY_worker_niceness": "0"}
+"""Else what else the machine does would come before the workers, and the seconds would tell of that."""
 MARK = "GEN_FAULT_TRIAL"
 """In the environment of every process of a trial: its folder."""
 ORPHAN_SECONDS = 30.0
@@ -44,10 +47,11 @@ class Place(Workplace):
     saved = "storage/ring-*/step_*/manifest.json"
     """Where checkpoints are."""
 
-    def __init__(self, folder: Path, template: Path, cluster: str, chance: random.Random) -> None:
+    def __init__(self, folder: Path, template: Path, cluster: str, forks: str, chance: random.Random) -> None:
         shutil.copytree(template, folder, symlinks=True)
         super().__init__(folder, cluster)
-        self.environment[MARK] = str(folder)
+        self.forks = {ADDRESS: forks}
+        self.environment |= {MARK: str(folder), **NICE}
         self.changes |= LOGGING
         self.chance = chance
         self.hurt_at = 0.0
@@ -100,6 +104,7 @@ class Place(Workplace):
 
     def apart(self, mounts: str) -> None:
         """From now on commands run where these mounts were made (in sh, in the folder), and nobody else sees them."""
+        self.forks = {}
         alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f"{mounts} && echo && exec sleep 10000"]
         self.keeper = subprocess.Popen(
             alone, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -129,9 +134,9 @@ class Place(Workplace):
     # Commands.
 
     def train(self, **changes: Any) -> "subprocess.Popen[str]":
-        """Begin to train the run."""
+        """Begin to train the run, in a fork unless `forks` is empty: it is not the beginning that is measured."""
         self.write(ring=ring_run(steps=STEPS, workers=self.workers) | changes)
-        return self.start(*self.words)
+        return self.start(*self.words, **self.forks)
 
     def worker(self, process: "subprocess.Popen[str]") -> psutil.Process:
         """One of the run's workers, as soon as it is there."""
