@@ -58,6 +58,7 @@ class Place(Workplace):
         self.seconds: float | None = None
         """From the fault until there was more than before it: a newer checkpoint, or the end."""
         self.over = threading.Event()
+        self.watching: object = None
         self.view = folder
         """The folder as the commands of the trial see it."""
         self.keeper: subprocess.Popen[bytes] | None = None
@@ -89,13 +90,22 @@ class Place(Workplace):
 
     def hurt(self) -> None:
         """To be called right before the fault."""
-        self.hurt_at, before = time.monotonic(), self.reached()
+        self.hurt_at = time.monotonic()
+        self.watch()
+
+    def watch(self) -> None:
+        """Take the seconds from the fault until there is a checkpoint newer than those there are now."""
+        before, self.seconds = self.reached(), None
+        watch = self.watching = object()
 
         def look() -> None:
             while not self.over.wait(0.1):
+                if self.watching is not watch:
+                    return
                 if self.reached() > before:
                     break
-            self.seconds = time.monotonic() - self.hurt_at
+            if self.watching is watch:
+                self.seconds = time.monotonic() - self.hurt_at
 
         self.looking = threading.Thread(target=look, daemon=True)
         self.looking.start()
@@ -177,6 +187,7 @@ class Place(Workplace):
         errors = re.findall(r"^error: (.*)", text, re.MULTILINE)
         if 1 in statuses and process.returncode == 1 and len(errors) != 1:
             raise Failed(f"{len(errors)} lines of error")
+        self.watch()
         self.ends(self.start(*self.words), 0)
         end = what or {1: "one line says so", 143: "saves and ends"}.get(process.returncode, "dies")
         return f"{end}; the same command goes on"
