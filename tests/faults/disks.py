@@ -1,7 +1,8 @@
 """Disks that become full, at a random moment, and have room again before the same command is given once more."""
 
 from tests.faults.matrix import fault
-from tests.faults.place import Failed, Place, Repository
+from tests.faults.place import STEPS, Failed, Place, Repository
+from tests.pipelines.conftest import ring_run
 
 
 class Preparing(Place):
@@ -18,7 +19,7 @@ class Preparing(Place):
 def shard(place: Preparing) -> str:
     (place.folder / "raw").rename(place.folder / "data" / "raw")
     (place.folder / "data/prepared/ring8").rename(place.folder / "before")
-    place.write()
+    place.write(ring=ring_run(steps=STEPS))
     place.small_disk("data/prepared", "1m")
     filler = place.fill("data/prepared", spare=4096 * place.chance.randint(0, 2))
     place.hurt()
@@ -88,7 +89,7 @@ def shared_memory(place: Place) -> str:
 
 @fault("read-only folder")
 def read_only(place: Place) -> str:
-    place.write()
+    place.write(ring=ring_run(steps=STEPS))
     place.apart(f"mount --bind {place.folder} {place.folder} && mount -o remount,bind,ro {place.folder}")
     place.hurt()
     process = place.start("train", "ring")
