@@ -28,7 +28,8 @@ def known(page: Path) -> dict[str, str]:
 def write(page: Path, results: Sequence[Result], names: Sequence[str], command: str) -> None:
     """Put new rows among those of the page; the order is that of `names`."""
     rows = known(page) | {result.fault: row(result.cells()) for result in results}
-    table = [row(HEAD), "|---|--:|---|---|--:|--:|", *(rows[name] for name in names if name in rows)]
+    untried = ("0", "not tried yet", "-", "-", "-")
+    table = [row(HEAD), "|---|--:|---|---|--:|--:|", *(rows.get(name) or row([name, *untried]) for name in names)]
     text = page.read_text(encoding="utf-8")
     made = "\n".join([BEGIN, "", f"{setting()} `{command}`, {date.today()}.", "", *table, "", END])
     page.write_text(text.replace(f"{BEGIN}{_inside(page)}{END}", made), encoding="utf-8")
