@@ -201,7 +201,10 @@ class Place(Workplace):
 
     def record(self) -> tuple[list[str], list[int]]:
         """MLflow's: the status of each of its runs, and the steps of the loss of the first."""
-        store = MlflowClient(self.environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.view}/tracking/mlflow.db"))
+        database = self.folder / "tracking/mlflow.db"
+        if self.view != self.folder:  # through /proc, which SQLite does not take for a folder
+            database = Path(shutil.copy(self.view / "tracking/mlflow.db", self.folder / "seen.db"))
+        store = MlflowClient(self.environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{database}"))
         experiment = store.get_experiment_by_name("toys")
         runs = store.search_runs([experiment.experiment_id]) if experiment else []
         history = store.get_metric_history(runs[0].info.run_id, "loss/generator") if runs else []
