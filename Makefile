@@ -17,7 +17,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 # What is started finds the same Python by the name `python`. Not exported: setup must not find the one it replaces.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup demo ui test test-slow lint docs format clean
+.PHONY: help setup demo ui test test-slow faults lint docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: $(SETUP) ## the test suite (at most 12 minutes)
 
 test-slow: $(SETUP) ## the tests that take longer
 	@$(RUN) python -m pytest -m slow $(ARGS)
+
+faults: $(SETUP) ## what kills, full disks and outages cost a training: the table of docs/reliability.md (half an hour)
+	@$(RUN) python -m tests.faults $(ARGS)
 
 lint: $(SETUP) ## formatting, lint, types, and who may import whom
 	@$(BIN)/ruff format --check .

@@ -29,6 +29,8 @@ class Checkout(Workplace):
         self.environment |= {"PYTHONPATH": str(folder), "PATH": path, "DVC_NO_ANALYTICS": "1"}
         # As in a container: DVC takes sh then, which may stay between it and its stages.
         self.environment.pop("SHELL", None)
+        if (folder / ".git").exists():  # it is the copy of such a copy
+            return
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name in filter(None, files.split("\0")):
             if (ROOT / name).is_file():

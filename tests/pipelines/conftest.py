@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,16 @@ PARAMS: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """One Ray for all stages, as `make demo` has it."""
+    with one_ray() as address:
+        yield address
+
+
+@contextmanager
+def one_ray(**environment: str) -> Iterator[str]:
+    """A Ray inside the block, whose processes have that environment; its address."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # its workers run elsewhere
-        for name, value in LOCAL.items():
+        # Its workers run elsewhere.
+        for name, value in {"PYTHONPATH": str(ROOT), **LOCAL, **environment}.items():
             patch.setenv(name, value)
         started = ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield started.address_info["gcs_address"]
@@ -100,15 +107,20 @@ class Workplace:
 
     def __init__(self, folder: Path, cluster: str, forks: str = "") -> None:
         self.folder, self.forks = folder, {forkserver.ADDRESS: forks} if forks else {}
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What is otherwise in sections of the params above."""
+        self.before: list[str] = []
+        """What stands before a command, as `env` may."""
         self.environment = os.environ | {"RAY_ADDRESS": cluster, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
     def write(self, *, sweeps: dict[str, Any] | None = None, **runs: dict[str, Any]) -> None:
-        values = {**PARAMS, "runs": runs, "sweeps": sweeps or {}}
+        changed = {section: PARAMS[section] | fields for section, fields in self.changes.items()}
+        values = {**PARAMS, **changed, "runs": runs, "sweeps": sweeps or {}}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values))
 
     def start(self, stage: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        command = [Path(sys.executable).with_name("gen"), stage, *arguments]
+        command = [*self.before, Path(sys.executable).with_name("gen"), stage, *arguments]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -153,18 +165,23 @@ class Workplace:
 @pytest.fixture
 def workplace(tmp_path: Path, cluster: str, forks: str, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     monkeypatch.chdir(tmp_path)
-    made = prepared(tmp_path, "ring8")
-    (tmp_path / "data").mkdir()
-    made.folder.parent.rename(tmp_path / "data" / "prepared")
-    reference = tmp_path / "data" / "reference" / "ring8" / "coordinates"
+    lay_out(tmp_path)
+    return Workplace(tmp_path, cluster, forks)
+
+
+def lay_out(folder: Path) -> None:
+    """Prepared data and its reference, in what must be the current folder."""
+    made = prepared(folder, "ring8")
+    (folder / "data").mkdir()
+    made.folder.parent.rename(folder / "data" / "prepared")
+    reference = folder / "data" / "reference" / "ring8" / "coordinates"
     reference.mkdir(parents=True)
-    dataset = open_dataset(tmp_path / "data" / "prepared" / "ring8")
+    dataset = open_dataset(folder / "data" / "prepared" / "ring8")
     write_reference(
         reference, extractor="coordinates", dataset=dataset, resolution=None, notes={}, move=lambda images: None
     )
     scoring = reference.with_name("scoring")  # as the stage has it
     shutil.copytree(reference, scoring, ignore=shutil.ignore_patterns("features.safetensors"))
-    return Workplace(tmp_path, cluster, forks)
 
 
 def ring_run(family: str = "gan", steps: int = 400, workers: int = 1, **model: Any) -> dict[str, Any]:

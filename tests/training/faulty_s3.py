@@ -1,7 +1,8 @@
-"""A proxy before an S3 server that answers some requests with 503, or drops their connection in the middle."""
+"""A proxy before a server, of S3, say, that answers some requests with an error, or drops their connection halfway."""
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ SLOW_DOWN = (
 
 
 class FaultyS3(ThreadingHTTPServer):
-    """Forwards to the port `behind`; `fault` says of a method and a path: "", "503" or "drop"."""
+    """Forwards to the port `behind`; `fault` says of a method and a path: "", "drop", "slow" or a status as "503"."""
 
     daemon_threads = True
 
@@ -34,7 +35,12 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "drop":
             self.close_connection = True
             return
-        if fault:
+        if fault == "slow":
+            time.sleep(1)
+        elif fault == "200":
+            self.answer(200, [("Content-Type", "text/html")], b"<html><body>Please log in.</body></html>")
+            return
+        elif fault:
             self.answer(int(fault), [("Content-Type", "application/xml")], SLOW_DOWN)
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
