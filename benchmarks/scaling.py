@@ -226,7 +226,7 @@ def job(dataset: Dataset, storage: Path, mailbox: Any) -> Job:
         score_every=10**6,
         logging=logging,
         storage=str(storage),
-        identity=f"{time.time_ns():064x}",
+        identity=f"{time.time_ns():x}".ljust(64, "0"),
         mailbox=mailbox,
     )
 
@@ -243,7 +243,7 @@ def with_ray(dataset: Dataset, folder: Path) -> float:
 def plain(dataset: Dataset, folder: Path) -> float:
     """The same of two processes."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        told = dataclasses.replace(job(dataset, folder / "storage", None), mailbox=None)
+        told = dataclasses.replace(job(dataset, folder / "storage", None), node="")
         spawn(without_ray, (told, Path(place)), nprocs=2)  # type: ignore[no-untyped-call]
         rates: list[float] = json.loads((Path(place) / "rates.json").read_text())
         return statistics.median(rates)

@@ -122,7 +122,7 @@ def run_job(job: Job, callback: Callback, workers: Workers) -> Ended:
 
 def at_hand(job: Job) -> Job:
     """The job, with folders of this machine. Raises InputError when this machine would compute something else."""
-    if job.node in ("", ray.get_runtime_context().get_node_id()):
+    if not job.node or job.node == ray.get_runtime_context().get_node_id():  # which would start a Ray
         return job
     if (code := code_of(job.run.family)) != job.code:
         raise InputError(f"{code} here, {job.code} where the stage runs; install the same on both")
