@@ -22,10 +22,11 @@ from pipelines.runtime.above import home
 from pipelines.tracking import results
 from pipelines.tracking.facts import Facts
 from pipelines.tracking.recorder import Record, Recorder
-from pipelines.tracking.store import HOME, in_short, tracking_uri, warn
+from pipelines.tracking.store import HOME, embedded, in_short, tracking_uri, warn
 
 FOLDER = HOME / "unsent"
 ENTRY = "entry.json"
+EMBEDDED = "the embedded database"
 RUN = "run"
 """Kind of an entry that has what runs lack."""
 REFUSED = (401, 403, 407, 429)
@@ -40,6 +41,11 @@ def of_outage(error: Exception) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, requests.RequestException | PermissionError) or error.errno in FULL
     return isinstance(error, InputError)  # it was waited for
+
+
+def address() -> str:
+    """The store that entries are for; the embedded database moves with its checkout."""
+    return EMBEDDED if embedded() else masked(tracking_uri())
 
 
 def keep(kind: str, name: str, told: Mapping[str, Any], contents: Sequence[bytes | Path] = ()) -> None:
@@ -62,7 +68,7 @@ def keep(kind: str, name: str, told: Mapping[str, Any], contents: Sequence[bytes
                 (folder / str(number)).write_bytes(content)
             else:
                 shutil.copytree(content, folder / str(number))
-        entry = {"store": masked(tracking_uri()), "kind": kind, "name": name, "told": told}
+        entry = {"store": address(), "kind": kind, "name": name, "told": told}
         (folder / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
 
 
@@ -135,7 +141,7 @@ def kept() -> list[Entry]:
 
 def waiting() -> list[Entry]:
     """The entries that are for the present store."""
-    return [entry for entry in kept() if entry.store == masked(tracking_uri())]
+    return [entry for entry in kept() if entry.store == address()]
 
 
 def send(entry: Entry) -> None:
