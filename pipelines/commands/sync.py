@@ -17,9 +17,7 @@ def main() -> None:
     try:
         unsent.send_waiting(lambda name: print(f"sent {name}", flush=True))
         ended = end_interrupted(connect(), home())
-    except Exception as error:
-        if not unsent.of_outage(error):
-            raise
+    except Exception as error:  # MLflow's, the network's or the database's
         left = len(unsent.waiting())
         raise InputError(f"{peer()}: {in_short(error)}; {left} of {unsent.FOLDER} wait for it") from None
     for name in ended:

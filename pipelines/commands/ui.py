@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -25,6 +25,7 @@ from pipelines.tracking.interrupted import end_interrupted
 from pipelines.tracking.names import BESIDE, LOSS, VALIDATION, now, of_test
 from pipelines.tracking.store import connect, embedded, tracking_uri
 from pipelines.tracking.stored import Group, colour_runs, groups, share_view, sweep_trials
+from pipelines.tracking.unsent import send_waiting
 
 HOST = "127.0.0.1"
 RUNS = "experiments/{}/runs?workflowType=machine_learning"
@@ -63,7 +64,9 @@ def show(base: str) -> None:
 def pages() -> dict[str, str]:
     """By its name, the page of a group's or a sweep's runs, and the one that compares the newest of them."""
     store = connect()
-    end_interrupted(store, home())
+    with suppress(Exception):  # who may only look sees what is there
+        send_waiting()
+        end_interrupted(store, home())
     found: dict[str, str] = {}
     for group in groups(store):
         address = RUNS.format(group.experiment)

@@ -134,7 +134,8 @@ def at_hand(job: Job) -> Job:
 def code_of(family: str) -> str:
     """In words, what of this machine decides weights."""
     digest = code_digest(*weights_code(family))
-    return f"Python {platform.python_version()}, torch {torch.__version__}, gen's code {digest[:12]}"
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"Python {python}, torch {torch.__version__.partition('+')[0]}, gen's code {digest[:12]}"
 
 
 def elsewhere(job: Job) -> str:

@@ -40,6 +40,6 @@ def _add(kind: str, group: str, name: str, folder: Path, told: Mapping[str, Any]
         within(UPLOAD_SECONDS, peer(), send)
     except Exception as error:  # MLflow's, the network's or the database's: what was found out stands without it
         remedy = later()
-        if unsent.of_outage(error):
+        if not unsent.refused(error):
             remedy = unsent.kept_or(remedy, lambda: unsent.keep(kind, name, told, [folder]))
         warn(f"lacks {folder}: {in_short(error)}; {remedy}")

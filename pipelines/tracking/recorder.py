@@ -72,13 +72,13 @@ class Recorder:
         """Find or make the run. Raises what MLflow raises, and can be called again."""
         self.store = connect()
         experiment = experiment_id(self.store, self.facts.experiment)
+        if not self.late and self.parent is None:
+            end_interrupted(self.store, home())
         storage = self.tags["storage"]
         quote = '"' if "'" in storage else "'"
         mine = f"tags.run = '{self.facts.name}' and tags.storage = {quote}{storage}{quote}"
         earlier = self.store.search_runs([experiment], mine, ViewType.ACTIVE_ONLY, max_results=100)
         same = [run for run in earlier if run.data.tags["attempt"] == self.tags["attempt"]]
-        if not self.late and self.parent is None:
-            end_interrupted(self.store, home())
         if not self.late:
             self._end_others(experiment, [run for run in earlier if run not in same])
         if same:
@@ -89,12 +89,11 @@ class Recorder:
             self.ended_at = run.info.end_time
         else:
             tags = self.tags if self.parent is None else {**self.tags, MLFLOW_PARENT_RUN_ID: self.parent.run_id}
+            tags |= {} if self.late else {PROCESS: this_process()}
             name = shown_name(self.facts)
             run = self.store.create_run(experiment, start_time=self.began, run_name=name, tags=tags)
         if not (run.inputs and run.inputs.dataset_inputs):  # described last: an outage may have left out some of it
             self._describe(run)
-        if not self.late:
-            self.store.set_tag(run.info.run_id, PROCESS, this_process())
         if self.parent is None and not self.late:  # one of them watches the machine
             self.monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
                 run.info.run_id, resume_logging=bool(same), tracking_uri=tracking_uri()
@@ -134,11 +133,13 @@ class Recorder:
 
     def end(self, status: str, tags: Mapping[str, str], at: int) -> None:
         """An MLflow status, tags that say why, and when in milliseconds."""
+        for tag in (WHY_ENDED - tags.keys()) & self.store.get_run(self.run_id).data.tags.keys():
+            self.store.delete_tag(self.run_id, tag)  # of an end that it had before, or seemed to have
         for key, value in tags.items():
             self.store.set_tag(self.run_id, key, value)
         if self.monitor is not None:
             self.monitor.finish()  # type: ignore[no-untyped-call]
-        self.store.set_terminated(self.run_id, status, self.ended_at or at)
+        self.store.set_terminated(self.run_id, status, at if self.late else self.ended_at or at)
 
     def _end_others(self, experiment: str, earlier: Sequence[TrackedRun]) -> None:
         """Other attempts of this checkout are not running: this one has the right to."""
@@ -152,6 +153,7 @@ class Recorder:
 
     def _go_on(self, run: TrackedRun) -> None:
         """The run is running again: named by what it changes now, and no longer by why it ended."""
+        self.store.set_tag(run.info.run_id, PROCESS, this_process())  # first: a dead one's would end it at once
         self.store.update_run(run.info.run_id, status="RUNNING")
         for tag in WHY_ENDED & run.data.tags.keys():
             self.store.delete_tag(run.info.run_id, tag)

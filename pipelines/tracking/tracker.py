@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gen.secrets import masked
@@ -39,7 +39,7 @@ class Tracker:
         """All else that MLflow does not have yet, in order."""
         self.flush_waits = False
         self.background = background or Background()
-        self._later(lambda: None)
+        self._later(lambda: None, UPLOAD_SECONDS if unsent.waiting() else None)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Values by name at a step, once: a process or worker that replaces a killed one tells them again."""
@@ -92,11 +92,18 @@ class Tracker:
         Where that cannot be, on a full disk, a run that finished tells all of it again when it is started once more,
         from its checkpoints.
         """
-        problem = self.background.close(PATIENCE_SECONDS, f"MLflow at {masked(tracking_uri())}")
-        if not problem:
-            return
+        problem = "it was not waited for"
+        try:
+            problem = self.background.close(PATIENCE_SECONDS, f"MLflow at {masked(tracking_uri())}")
+        finally:
+            if problem:
+                self._keep(problem)
+
+    def _keep(self, problem: str) -> None:
+        """Keep what MLflow lacks of the run and its trials, and say so."""
         remedy = f"{later()}, and trains nothing" if self.status == "FINISHED" else ""
-        lacking = [(one.recorder, one.lacks()) for one in (self, *self.trials)]
+        lacking = [(one.recorder, one.lacks()) for one in self.trials]
+        lacking = [(self.recorder, self.lacks()), *(one for one in lacking if one[1])]
         if any(records for _, records in lacking):
             remedy = unsent.kept_or(remedy, lambda: unsent.keep_runs(lacking))
         warn(f"lacks part of run {self.facts.name}: {'; '.join(filter(None, (problem, remedy)))}")
@@ -113,7 +120,7 @@ class Tracker:
             try:
                 self.recorder.send(record)
             except Exception as error:
-                if not unsent.of_outage(error):  # MLflow will never take it
+                if unsent.refused(error):
                     self.unsent.remove(record)
                 raise
             self.unsent.remove(record)
@@ -128,6 +135,8 @@ class Tracker:
         def attempt() -> None:
             if not self.recorder.run_id:
                 self._first_contact()
+            if self.background.given_up:  # it is on disk, and somebody else's
+                return
             try:
                 work()
             except Exception as error:
@@ -139,8 +148,11 @@ class Tracker:
 
     def _first_contact(self) -> None:
         """Begin, or try again later whatever went wrong: nothing can be recorded before."""
-        try:
+        with suppress(Exception):  # what MLflow does not take of others keeps nobody back
             unsent.send_waiting()
+        if self.background.given_up:
+            return
+        try:
             self.recorder.begin()
         except Exception as error:
             raise Temporary(in_short(error)) from None

@@ -15,7 +15,7 @@ import requests
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
-from gen.data.folder import FULL, whole
+from gen.data.folder import whole
 from gen.errors import InputError
 from gen.secrets import masked
 from pipelines.runtime.above import home
@@ -29,18 +29,23 @@ ENTRY = "entry.json"
 EMBEDDED = "the embedded database"
 RUN = "run"
 """Kind of an entry that has what runs lack."""
-REFUSED = (401, 403, 407, 429)
+LOGINS = (401, 403, 407, 429)
 """Statuses of HTTP that say nothing about what was sent: another login, or a later time, may do."""
+NEVER = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
+"""Codes of MLflow's errors that say so."""
 
 
 def of_outage(error: Exception) -> bool:
-    """Whether what MLflow answered, or did not, may be different another time; so may a full disk of its artifacts."""
+    """Whether it is worth trying again soon."""
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()  # type: ignore[no-untyped-call]
-        return bool(status >= 500 or status in REFUSED)
-    if isinstance(error, OSError):
-        return isinstance(error, requests.RequestException | PermissionError) or error.errno in FULL
-    return isinstance(error, InputError)  # it was waited for
+        return bool(status >= 500 or status in LOGINS)
+    return isinstance(error, requests.RequestException)
+
+
+def refused(error: Exception) -> bool:
+    """Whether MLflow itself says that it will never take this; what a proxy says instead of it counts for nothing."""
+    return isinstance(error, MlflowException) and error.error_code in NEVER
 
 
 def address() -> str:
@@ -69,14 +74,14 @@ def keep(kind: str, name: str, told: Mapping[str, Any], contents: Sequence[bytes
             else:
                 shutil.copytree(content, folder / str(number))
         entry = {"store": address(), "kind": kind, "name": name, "told": told}
-        (folder / ENTRY).write_text(json.dumps(entry), encoding="utf-8")
+        (folder / ENTRY).write_text(json.dumps(entry, default=float), encoding="utf-8")
 
 
 def kept_or(remedy: str, keep_it: Callable[[], None]) -> str:
     """How MLflow gets it: what was kept is sent; what cannot be kept, on a full disk, has another remedy."""
     try:
         keep_it()
-    except (OSError, InputError):
+    except (OSError, InputError, TypeError):  # the last of what JSON does not have
         return remedy
     return f"it is kept in {FOLDER}, and the next stage or `gen sync` sends it"
 
@@ -112,7 +117,7 @@ def send_or_say(name: str, work: Callable[[], None]) -> None:
     try:
         work()
     except Exception as error:
-        if of_outage(error):
+        if not refused(error):
             raise
         warn(f"lacks part of {name} for good: {in_short(error)}")
 
@@ -156,12 +161,22 @@ def send_waiting(done: Callable[[str], None] = lambda name: None) -> None:
     """Send all that waits for the present store, and tell `done` the name of each entry. One process does at a time.
 
     Raises:
-        Exception: what `of_outage` knows; what was not sent yet stays.
+        Exception: the first of an entry that could not be sent, after those behind it were tried; it stays.
     """
     if not waiting():
         return
+    problems = []
     with FileLock(home() / HOME / "unsent.lock"):
         for entry in waiting():
-            send_or_say(entry.name, lambda: send(entry))  # noqa: B023
-            shutil.rmtree(entry.folder)
+            try:
+                send(entry)
+            except requests.ConnectionError:  # nobody is there: those behind it need not be tried
+                raise
+            except Exception as error:
+                problems.append(error)
+                continue
+            sent = entry.folder.rename(entry.folder.with_name(f".{entry.folder.name}.sent"))
+            shutil.rmtree(sent)
             done(entry.name)
+    if problems:
+        raise problems[0]

@@ -37,7 +37,7 @@ def write(page: Path, results: Sequence[Result], names: Sequence[str], command: 
 
 def setting() -> str:
     """What the faults were tried with."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "mlflow", "dvc"))
+    packages = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", "ray", "mlflow", "dvc"))
     return f"Python {platform.python_version()}, {packages}; {os.cpu_count()} CPU cores."
 
 

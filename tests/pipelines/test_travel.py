@@ -14,16 +14,16 @@ from pipelines.runtime import travel
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """With copies of 100 bytes, the oldest first: a, b and c, on a disk that has room for 350."""
     monkeypatch.setattr(travel, "CACHE", tmp_path)
-    monkeypatch.setattr(travel, "_used", [])
+    monkeypatch.setattr(travel, "_used", {})
     monkeypatch.setattr(travel, "free", lambda: 350 - sum(path.stat().st_size for path in tmp_path.glob("*/data/*")))
     for age, name in enumerate("abc"):
         (tmp_path / name / "data").mkdir(parents=True)
         (tmp_path / name / "data" / "shard").write_bytes(bytes(100))
         travel.use(tmp_path / name)
-        travel._used.pop().close()
+        travel._used.pop(tmp_path / name).close()
         os.utime(tmp_path / name / travel.USED, (age, age))
     yield tmp_path
-    for held in travel._used:
+    for held in travel._used.values():
         held.close()
 
 

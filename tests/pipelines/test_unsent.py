@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -28,7 +29,7 @@ from pipelines.tracking import tracker as tracking
 from pipelines.tracking import unsent
 from pipelines.tracking.added import add_to_run
 from pipelines.tracking.facts import Facts
-from pipelines.tracking.interrupted import PROCESS, end_interrupted
+from pipelines.tracking.interrupted import PROCESS, end_interrupted, namespace
 from pipelines.tracking.recorder import Record, Recorder
 from pipelines.tracking.tracker import Tracker
 from tests.pipelines.mlflow_server import facts, free_port, server
@@ -247,8 +248,14 @@ def test_a_run_whose_process_was_killed_is_marked_as_interrupted(
     assert end_interrupted(store, tmp_path) == []
     assert store.get_run(found["other"].info.run_id).info.status == "RUNNING"
     store.update_run(found["ring"].info.run_id, status="RUNNING")
-    store.set_tag(found["ring"].info.run_id, PROCESS, "another-host 1 1.00")
+    store.set_tag(found["ring"].info.run_id, PROCESS, "another-host pid:[1] 1 1")
     assert end_interrupted(store, tmp_path) == [], "of another host's processes nothing is known"
     alive.end("FINISHED")
     alive.close()
+    store.set_tag(found["ring"].info.run_id, PROCESS, f"{socket.gethostname()} {namespace()} {2**22} 1")
+    again = Tracker(message)  # the same command again: nothing is left of how it ended
+    again.end("FINISHED")
+    again.close()
+    resumed = store.get_run(found["ring"].info.run_id)
+    assert (resumed.info.status, resumed.data.tags.get("outcome")) == ("FINISHED", None)
     assert unsent.kept() == []
