@@ -7,7 +7,7 @@ Measured with two processes of one thread on this machine, gloo between them, on
 - the time of a step with a worker's share of the batch when nothing is exchanged (both processes run, so that they
   share the machine as they do later), and with exchange; its parts: data, exchange (waiting for the other included);
 - bytes that a worker contributes to a step, and in how many calls;
-- an all-reduce of several sizes, from which latency and bandwidth follow;
+- an all-reduce of few and one of many bytes, from which latency and bandwidth follow;
 - the whole of `gen train` on two workers of Ray against the same two processes without Ray: steps per second.
 
 The model of a step's time is compute of the share + calls x latency + bytes / bandwidth. It is held against the
@@ -55,7 +55,7 @@ RUNS = ("digits_gan", "digits_dcgan", "digits_wgan_gp", "digits_vae", "digits_al
 WITH_RAY = "digits_dcgan"
 RAY_STEPS = 400
 STEPS, WARM = 20, 5
-SIZES = (1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 24)
+FEW, MANY = 1 << 10, 1 << 24
 """Bytes of an all-reduce."""
 PAPER = ("celeba_dcgan", "celeba_wgan", "cifar10_ali", "cifar10_big_gan", "mnist_pixel_cnn")
 FLOPS, FAST, LATENCY = 150e12, 300e9, 10e-6
@@ -80,15 +80,20 @@ class Timed(Workers):
 
 
 def noise(folder: Path) -> Dataset:
-    """Random images of the size of digits, with a reference."""
+    """Random images of the size of digits."""
     pixels = np.random.default_rng(0).integers(0, 256, (1280, 16, 16), dtype=np.uint8)
     return gen.dataset_of(pixels, labels=np.arange(1280) % 10, folder=folder / "noise")
 
 
-def timed_steps(loop: Loop) -> list[float]:
-    """Seconds of each of STEPS steps, after some that warm up."""
+def warmed(loop: Loop) -> Loop:
+    """The loop, after steps that are not timed."""
     for _ in range(WARM):
         loop.step()
+    return loop
+
+
+def timed_steps(loop: Loop) -> list[float]:
+    """Seconds of each of STEPS steps."""
     found = []
     for _ in range(STEPS):
         begin = time.perf_counter()
@@ -102,24 +107,18 @@ def in_a_worker(rank: int, folder: Path, data: Path) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-    params, found = load_params(Path("params.yaml")), {}
+    params = load_params(Path("params.yaml"))
+    found: dict[str, Any] = {}
     for name in RUNS:
         run, dataset = params.run(name), open_dataset(data)
         torch.distributed.barrier()
         share = run.model_copy(update={"batch_size": run.batch_size // 2})
-        alone = timed_steps(Loop(share, initial_family(run, dataset), dataset))
+        alone = timed_steps(warmed(Loop(share, initial_family(run, dataset), dataset)))
         torch.distributed.barrier()
-        loop = Loop(run, initial_family(run, dataset), dataset, Timed(rank, 2))
+        loop = warmed(Loop(run, initial_family(run, dataset), dataset, Timed(rank, 2)))
         loading = timed(Loader, "__getitem__")
-        for _ in range(WARM):
-            loop.step()
         Timed.seconds, Timed.bytes, Timed.calls = 0.0, 0, 0
-        loading.clear()
-        together = []
-        for _ in range(STEPS):
-            begin = time.perf_counter()
-            loop.step()
-            together.append(time.perf_counter() - begin)
+        together = timed_steps(loop)
         found[name] = {
             "alone": statistics.median(alone),
             "together": statistics.median(together),
@@ -128,7 +127,7 @@ def in_a_worker(rank: int, folder: Path, data: Path) -> None:
             "bytes": Timed.bytes // STEPS,
             "calls": Timed.calls / STEPS,
         }
-    found["all-reduce"] = {str(size): all_reduce(size) for size in SIZES}
+    found["all-reduce"] = [all_reduce(FEW), all_reduce(MANY)]
     if rank == 0:
         (folder / "found.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
@@ -163,11 +162,9 @@ def all_reduce(size: int) -> float:
     return statistics.median(found)
 
 
-def line(seconds: dict[str, float]) -> tuple[float, float]:
-    """Latency in seconds and bandwidth in bytes a second: of the least size, and of the greatest beyond that."""
-    least, greatest = min(map(int, seconds)), max(map(int, seconds))
-    latency = seconds[str(least)]
-    return latency, (greatest - least) / (seconds[str(greatest)] - latency)
+def line(few: float, many: float) -> tuple[float, float]:
+    """Latency in seconds and bandwidth in bytes a second, from the seconds of FEW and of MANY bytes."""
+    return few, (MANY - FEW) / (many - few)
 
 
 class Rates(NullCallback):
@@ -260,7 +257,7 @@ def counted(run: Run, dataset: Dataset) -> dict[str, float]:
 
 
 def projected(run: Run, found: dict[str, float], gpus: int) -> dict[str, float]:
-    """Milliseconds of compute and exchange of a step with the run's batch on every GPU, and the part that is lost."""
+    """Milliseconds of compute and exchange of a step with the run's batch on every GPU, and the share of compute."""
     compute = run.batch_size * found["flops"] / FLOPS
     bandwidth = FAST if gpus <= 8 else SLOW
     rounds = 2 * math.ceil(math.log2(gpus))
@@ -292,7 +289,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 spawn(in_a_worker, (Path(place), dataset.folder), nprocs=2)  # type: ignore[no-untyped-call]
                 rounds.append(json.loads((Path(place) / "found.json").read_text()))
-        network = [line(one["all-reduce"]) for one in rounds]
+        network = [line(*one["all-reduce"]) for one in rounds]
         figures: dict[str, Any] = {
             "all-reduce between two processes": {
                 "latency in ms": spread([1000 * latency for latency, _ in network]),

@@ -32,7 +32,7 @@ RUN = "run"
 LOGINS = (401, 403, 407, 429)
 """Statuses of HTTP that say nothing about what was sent: another login, or a later time, may do."""
 NEVER = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
-"""Codes of MLflow's errors that say so."""
+"""Codes of the errors by which MLflow says that it will never take what was sent."""
 
 
 def of_outage(error: Exception) -> bool:
